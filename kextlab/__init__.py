@@ -1,0 +1,1 @@
+"""A simulator of Darwin kernel-control IPC for teaching."""

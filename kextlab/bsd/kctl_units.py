@@ -1,0 +1,199 @@
+"""The units of one kernel control: its list of clients, in XNU's order, with XNU's search.
+
+XNU keeps a control's clients in one linked list. The automatic search for a unit walks it from the
+head and assumes that it is sorted; explicit units are appended at the tail, so it is not, and the
+search can hand out a unit already in use [unit-order-quirk]. Lookup by unit takes the first match.
+Read beside it: ``bsd/kern/kern_control.c`` (``ctl_setup_kctl``, ``kcb_find``).
+
+The answers here are those of the walk, without the walk: an index by unit gives the first match,
+and two heaps give the first place where the walk would stop. Clients carry a sortable position;
+one inserted between two others gets a position between theirs.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Protocol
+
+from kextlab.abi.constants import CTL_MAXUNIT
+
+_STRIDE = 1 << 64
+"""Distance of positions at the tail: room for 64 insertions into one gap before renumbering."""
+
+
+class Client(Protocol):
+    """What the list needs of a client: its unit, and room for its links."""
+
+    unit: int
+    prev: Client | None
+    next: Client | None
+    position: int
+
+
+class Units:
+    """The clients of one control in list order.
+
+    Attributes:
+        first, last: the ends of the list, ``None`` when it is empty.
+        count: how many clients there are.
+    """
+
+    __slots__ = ("_by_unit", "_ends", "_gaps", "_tie", "count", "first", "last")
+
+    def __init__(self) -> None:
+        self.first: Client | None = None
+        self.last: Client | None = None
+        self.count = 0
+        self._by_unit: dict[int, list[Client]] = {}
+        self._gaps: list[tuple[int, int, Client]] = []
+        self._ends: list[tuple[int, int, Client]] = []
+        self._tie = 0
+
+    def find(self, unit: int) -> Client | None:
+        """The first client of that unit in list order (kcb_find)."""
+        same = self._by_unit.get(unit)
+        return same[0] if same else None
+
+    def free_unit(self) -> tuple[int, Client | None] | None:
+        """The unit the walk finds, and the client before which the new one goes (``None``: at
+        the tail); ``None`` if the walk runs out of units.
+
+        The walk counts: its unit starts at 1 and after each client is that client's unit plus
+        one. It stops before the first client whose unit is larger than its own, or runs out when
+        its own reaches 65536.
+        """
+        gap = self._first(self._gaps, self._is_gap)
+        end = self._first(self._ends, self._is_end)
+        if end is not None and (gap is None or end.position < gap.position):
+            return None
+        before = self.last if gap is None else gap.prev
+        return _following(before), gap
+
+    def insert(self, client: Client, before: Client | None) -> None:
+        """Put ``client`` into the list, at the tail or before another."""
+        previous = self.last if before is None else before.prev
+        client.prev, client.next = previous, before
+        if previous is None:
+            self.first = client
+        else:
+            previous.next = client
+        if before is None:
+            self.last = client
+        else:
+            before.prev = client
+        client.position = self._place(previous, before)
+        if before is not None and previous is not None:
+            if client.position in (previous.position, before.position):
+                self._renumber()
+        elif before is not None and client.position == before.position:
+            self._renumber()
+        self.count += 1
+        self._index(client)
+        self._note(client)
+        self._note(before)
+
+    def remove(self, client: Client) -> None:
+        """Take ``client`` out of the list."""
+        previous, following = client.prev, client.next
+        if previous is None:
+            self.first = following
+        else:
+            previous.next = following
+        if following is None:
+            self.last = previous
+        else:
+            following.prev = previous
+        client.prev = client.next = None
+        client.position = -1
+        self.count -= 1
+        self._unindex(client, client.unit)
+        self._note(following)
+
+    def renamed(self, client: Client, old: int) -> None:
+        """``client.unit`` was changed from ``old`` (a callback wrote sc_unit)."""
+        self._unindex(client, old)
+        self._index(client)
+        self._note(client)
+        self._note(client.next)
+
+    # -- the index by unit ------------------------------------------------------------------
+
+    def _index(self, client: Client) -> None:
+        same = self._by_unit.setdefault(client.unit, [])
+        same.append(client)
+        if len(same) > 1:
+            same.sort(key=_position)
+
+    def _unindex(self, client: Client, unit: int) -> None:
+        same = self._by_unit[unit]
+        same.remove(client)
+        if not same:
+            del self._by_unit[unit]
+
+    # -- where the walk stops ---------------------------------------------------------------
+
+    def _note(self, client: Client | None) -> None:
+        """Remember ``client`` if the walk would stop at it as things stand."""
+        if client is None:
+            return
+        if len(self._gaps) + len(self._ends) > 4 * self.count + 64:
+            self._forget_stale()
+        if self._is_gap(client):
+            self._tie += 1
+            heappush(self._gaps, (client.position, self._tie, client))
+        if self._is_end(client):
+            self._tie += 1
+            heappush(self._ends, (client.position, self._tie, client))
+
+    @staticmethod
+    def _is_gap(client: Client) -> bool:
+        return client.unit > _following(client.prev)
+
+    @staticmethod
+    def _is_end(client: Client) -> bool:
+        return client.unit + 1 == CTL_MAXUNIT
+
+    @staticmethod
+    def _first(heap: list[tuple[int, int, Client]], still: object) -> Client | None:
+        """The first client in ``heap`` that is still in the list and still a stop."""
+        assert callable(still)
+        while heap:
+            position, _, client = heap[0]
+            if position == client.position and still(client):
+                return client
+            heappop(heap)
+        return None
+
+    def _forget_stale(self) -> None:
+        """Drop what heaps remember of clients that left or no longer stop the walk."""
+        for heap, still in ((self._gaps, self._is_gap), (self._ends, self._is_end)):
+            heap[:] = sorted(e for e in heap if e[0] == e[2].position and still(e[2]))
+
+    # -- positions --------------------------------------------------------------------------
+
+    @staticmethod
+    def _place(previous: Client | None, before: Client | None) -> int:
+        low = previous.position if previous is not None else 0
+        if before is None:
+            return low + _STRIDE
+        return (low + before.position) // 2
+
+    def _renumber(self) -> None:
+        client = self.first
+        position = 0
+        self._gaps.clear()
+        self._ends.clear()
+        while client is not None:
+            position += _STRIDE
+            client.position = position
+            self._note(client)
+            client = client.next
+
+
+def _position(client: Client) -> int:
+    return client.position
+
+
+def _following(client: Client | None) -> int:
+    """The walk's unit after passing ``client``; 32 bits, so it may wrap to 0."""
+    return 1 if client is None else (client.unit + 1) & 0xFFFFFFFF

@@ -1,0 +1,487 @@
+"""What a process asks of kernel control: the protocol's user requests.
+
+Models attach, bind, connect, disconnect, detach, send, receive notification, options and ioctls
+of a control socket. Each ``yield`` is a place where XNU has dropped the socket's mutex. Read
+beside it: ``bsd/kern/kern_control.c`` (the ``ctl_*`` functions of ``ctl_usrreqs``).
+
+Left out: traffic-class statistics, the DEVELOPMENT checks.
+"""
+
+from __future__ import annotations
+
+from kextlab.abi.constants import (
+    CTL_FLAG_PRIVILEGED,
+    CTL_FLAG_REG_ID_UNIT,
+    CTL_FLAG_REG_SOCK_STREAM,
+    MAX_KCTL_NAME,
+    PR_ATOMIC,
+    PR_CONNREQUIRED,
+    PR_PCBLOCK,
+    PR_WANTRCVD,
+    SOCK_DGRAM,
+    SOCK_STREAM,
+    SS_ISCONNECTED,
+    SYSPROTO_CONTROL,
+)
+from kextlab.abi.errno import EBUSY, EINVAL, ENOENT, ENOTSUP, EPERM, EPROTOTYPE
+from kextlab.abi.ioctl import CTLIOCGCOUNT, CTLIOCGINFO
+from kextlab.abi.structs import CtlInfo, SockaddrCtl
+from kextlab.bsd.kctl import Callback, CtlCb, Kctl, Out, plain
+from kextlab.bsd.kern_control import KernControl
+from kextlab.bsd.mbuf import Mbuf, m_packets
+from kextlab.bsd.socket import Proc, Protosw, Socket, Sockopt
+from kextlab.bsd.sockopt import sooptcopyin, sooptcopyout
+from kextlab.sched.drive import LET_GO, Routine
+from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Sleep
+from kextlab.trace.codes import DELETE, NEW, SET
+
+
+class KctlProto(Protosw):
+    """Kernel control in the protocol switch: one entry for datagrams, one for streams."""
+
+    pr_protocol = SYSPROTO_CONTROL
+    has_sosend = True
+
+    def __init__(self, control: KernControl, pr_type: int) -> None:
+        self.control = control
+        self.pr_type = pr_type
+        self.pr_flags = PR_CONNREQUIRED | PR_PCBLOCK | PR_WANTRCVD
+        if pr_type == SOCK_DGRAM:
+            self.pr_flags |= PR_ATOMIC
+
+    # -- one caller at a time --------------------------------------------------------------
+
+    def _enter(self, kcb: CtlCb) -> Routine[None]:
+        """ctl_kcb_increment_use_count: wait while somebody clears the client."""
+        while kcb.require_clearing:
+            yield Sleep(f"kcb:{kcb.so.number}", "kcb_require_clearing")
+        kcb.kcb_usecount += 1
+
+    def _clear(self, kcb: CtlCb) -> Routine[None]:
+        """Enter, then wait until nobody else is inside (ctl_kcb_require_clearing)."""
+        yield from self._enter(kcb)
+        kcb.require_clearing += 1
+        kcb.kcb_usecount -= 1
+        while kcb.kcb_usecount:
+            yield Sleep(f"kcb:{kcb.so.number}", "kcb_usecount")
+        kcb.kcb_usecount += 1
+
+    @staticmethod
+    def _done(kcb: CtlCb) -> None:
+        kcb.require_clearing -= 1
+        kcb.kcb_usecount -= 1
+
+    # -- user requests ---------------------------------------------------------------------
+
+    def pru_attach(self, so: Socket) -> int:
+        """A new control socket: its buffers stay empty and of size 0 until it connects."""
+        kcb = CtlCb(so)
+        so.so_pcb = kcb
+        if self.control.rec is not None:
+            self.control.rec((NEW, f"kcb:{so.number}", kcb.state()))
+        return 0
+
+    def sofreelastref(self, so: Socket) -> None:
+        """The socket is gone; a client that was only bound leaves its control here."""
+        kcb = pcb_of(so)
+        so.so_pcb = None
+        if kcb.kctl is not None:
+            self.control.detach_client(kcb, failed=False)
+        if self.control.rec is not None:
+            self.control.rec((DELETE, f"kcb:{so.number}"))
+
+    def pru_detach(self, so: Socket) -> Routine[int]:
+        """Closing: a bound, unconnected client with a cookie hears ``disconnect``."""
+        kcb = pcb_of(so)
+        yield from self._clear(kcb)
+        kctl = kcb.kctl
+        if (
+            kctl is not None
+            and kctl.bind is not None
+            and not is_null(kcb.unitinfo.value)
+            and not so.so_state & SS_ISCONNECTED
+        ):
+            yield from self._disconnect(kcb)
+        self.control.sockets.soisdisconnected(so)
+        self._done(kcb)
+        return 0
+
+    def pru_bind(self, so: Socket, nam: SockaddrCtl, p: Proc) -> Routine[int]:
+        """Choose the control without connecting.
+
+        Errors: those of ``setup_kctl``; EINVAL if the control has no bind callback, though the
+        socket is its client from now on [bind-no-callback]; the callback's.
+        """
+        kcb = pcb_of(so)
+        yield from self._clear(kcb)
+        error = yield from self.setup_kctl(kcb, nam, p)
+        if not error:
+            kctl = kcb.kctl
+            assert kctl is not None
+            if kctl.bind is None:
+                error = EINVAL
+            else:
+                error = yield from self._with_address(kcb, "bind", kctl.bind)
+        self._done(kcb)
+        return error
+
+    def pru_connect(self, so: Socket, nam: SockaddrCtl, p: Proc) -> Routine[int]:
+        """Connect to a unit of a control.
+
+        Errors: those of ``setup_kctl``, which leave the socket untouched; the connect callback's,
+        after which ``disconnect`` is called, both directions are shut and stay so.
+        """
+        kcb = pcb_of(so)
+        yield from self._clear(kcb)
+        error = yield from self.setup_kctl(kcb, nam, p)
+        if not error:
+            kctl = kcb.kctl
+            assert kctl is not None
+            assert kctl.connect is not None
+            self.control.sockets.soisconnecting(so)
+            error = yield from self._with_address(kcb, "connect", kctl.connect)
+            if not error:
+                self.control.sockets.soisconnected(so)
+            else:
+                yield from self._disconnect(kcb)
+                self.control.sockets.soisdisconnected(so)
+                self.control.detach_client(kcb, failed=True)
+        self._done(kcb)
+        return error
+
+    def setup_kctl(self, kcb: CtlCb, nam: SockaddrCtl, p: Proc) -> Routine[int]:
+        """Make the socket a client of the control ``nam`` names; nothing if it is one already.
+
+        Errors, in this order: EINVAL (an address not 32 bytes long), ENOENT (no such id, or a
+        static control of another unit), EPROTOTYPE (datagram against stream), EPERM (a privileged
+        control and a process that is not root), the setup callback's, EBUSY (the explicit or
+        static unit is taken, or no unit is free).
+        """
+        if kcb.kctl is not None:
+            return 0
+        if nam.sc_len != SockaddrCtl.SIZE:
+            return EINVAL
+        self.control.lock()
+        kctl = self.control.find_by_id_unit(nam.sc_id, nam.sc_unit)
+        if kctl is None:
+            return ENOENT
+        stream = bool(kctl.flags & CTL_FLAG_REG_SOCK_STREAM)
+        if kcb.so.so_type != (SOCK_STREAM if stream else SOCK_DGRAM):
+            return EPROTOTYPE
+        if kctl.flags & CTL_FLAG_PRIVILEGED and p.uid != 0:
+            return EPERM
+        unit = nam.sc_unit
+        explicit = bool(kctl.flags & CTL_FLAG_REG_ID_UNIT or unit)
+        before: object = None
+        if kctl.setup is not None and (self.control.setup_first or not explicit):
+            error, unit = yield from self._setup(kcb, kctl, kctl.setup, unit)
+            if error:
+                return error
+        elif explicit:
+            if kctl.units.find(unit) is not None:
+                return EBUSY
+        else:
+            found = kctl.units.free_unit()
+            if found is None:
+                return EBUSY
+            unit, before = found
+        kcb.sac = SockaddrCtl(nam.sc_len, nam.sc_family, nam.ss_sysaddr, nam.sc_id, unit)
+        kcb.unit = unit
+        self.control.attach_client(kcb, kctl, before if isinstance(before, CtlCb) else None)
+        self.control.sockets.soreserve(kcb.so, kctl.sendbufsize, kctl.recvbufsize)
+        return 0
+
+    def _setup(
+        self, kcb: CtlCb, kctl: Kctl, callback: Callback, unit: int
+    ) -> Routine[tuple[int, int]]:
+        """Ask ``setup`` for the unit, with the mutex held. (errno, unit)"""
+        sc_unit = Out(unit)
+        self.control.mutex_held = True
+        try:
+            error = yield from self.control.call(
+                kctl, "setup", callback, (sc_unit, kcb.unitinfo), unit
+            )
+        finally:
+            self.control.mutex_held = False
+        if self.control.rec is not None:
+            self.control.rec((SET, f"kcb:{kcb.so.number}", "unitinfo", plain(kcb.unitinfo.value)))
+        return error, int(sc_unit.value) & 0xFFFFFFFF
+
+    def pru_disconnect(self, so: Socket) -> Routine[int]:
+        """Closing a connected socket: ``disconnect``, then the client leaves the list. 0."""
+        kcb = pcb_of(so)
+        yield from self._clear(kcb)
+        yield from self._disconnect(kcb)
+        self.control.sockets.soisdisconnected(so)
+        yield LET_GO  # the socket's mutex is dropped for the subsystem's
+        while kcb.usecount:
+            yield Sleep(f"kcb:{so.number}", "kcb->usecount", interruptible=False)
+        if kcb.kctl is not None:
+            self.control.detach_client(kcb, failed=False)
+        self._done(kcb)
+        return 0
+
+    def pru_rcvd(self, so: Socket, flags: int) -> Routine[int]:
+        """The process has read: tell the kext, then give grown buffer space back. EINVAL if the
+        socket has no control any more."""
+        kcb = pcb_of(so)
+        if kcb.require_clearing:
+            yield from self._enter(kcb)
+        else:
+            kcb.kcb_usecount += 1
+        kctl = kcb.kctl
+        if kctl is None:
+            kcb.kcb_usecount -= 1
+            return EINVAL
+        if kctl.rcvd is not None:
+            yield LET_GO  # unlocked
+            unit = kcb.sac.sc_unit
+            yield from self.control.call(
+                kctl,
+                "rcvd",
+                kctl.rcvd,
+                (kctl.kctlref, unit, kcb.unitinfo.value, flags),
+                kctl.kctlref,
+                unit,
+                flags,
+            )
+            yield LET_GO  # locked again
+        rcv = so.so_rcv
+        if rcv.sb_hiwat > rcv.sb_idealsize:
+            trim = min(rcv.sb_hiwat - rcv.sb_cc, rcv.sb_hiwat - rcv.sb_idealsize)
+            if trim > 0:
+                rcv.sbreserve(rcv.sb_hiwat - trim)
+        kcb.kcb_usecount -= 1
+        return 0
+
+    def pru_send(self, so: Socket, flags: int, m: Mbuf) -> Routine[int]:
+        """Hand one chain to the kext, which must free it.
+
+        Errors: EINVAL (the socket has no control any more), ENOTSUP (no send callback), the
+        callback's.
+        """
+        kcb = pcb_of(so)
+        if kcb.require_clearing:
+            yield from self._enter(kcb)
+        else:
+            kcb.kcb_usecount += 1
+        kctl = kcb.kctl
+        if kctl is None or kctl.send is None:
+            self.control.pool.freem(m)
+            error = EINVAL if kctl is None else ENOTSUP
+        else:
+            yield LET_GO  # unlocked
+            error = yield from self.control.hand_over(kctl, kcb, "send", kctl.send, m, flags)
+            yield LET_GO  # locked again
+        if error:
+            self.control.count("send_fail")
+        kcb.kcb_usecount -= 1
+        return error
+
+    def pru_send_list(self, so: Socket, m: Mbuf, flags: int) -> Routine[int]:
+        """Hand a list of packets to the kext, to ``send`` one by one if it has no ``send_list``.
+
+        Errors: as ``send``. Without either callback macOS 11 answers ENOTSUP and macOS 15 calls a
+        null pointer.
+        """
+        kcb = pcb_of(so)
+        yield from self._enter(kcb)
+        kctl = kcb.kctl
+        if kctl is None:
+            self.control.pool.freem_list(m)
+            error = EINVAL
+        elif kctl.send_list is not None:
+            yield LET_GO  # unlocked
+            error = yield from self.control.hand_over(
+                kctl, kcb, "send_list", kctl.send_list, m, flags
+            )
+            yield LET_GO  # locked again
+        elif kctl.send is None:
+            if not self.control.list_send_checks:
+                raise KernelPanic(PAGE_FAULT)
+            self.control.pool.freem_list(m)
+            error = ENOTSUP
+        else:
+            error = 0
+            packets = list(m_packets(m))
+            while packets and not error:
+                packet = packets.pop(0)
+                self.control.pool.unlink(packet)
+                yield LET_GO  # unlocked
+                error = yield from self.control.hand_over(
+                    kctl, kcb, "send", kctl.send, packet, flags
+                )
+                yield LET_GO  # locked again
+            if packets:
+                self.control.pool.freem_list(packets[0])
+        if error:
+            self.control.count("send_list_fail")
+        kcb.kcb_usecount -= 1
+        return error
+
+    def pr_ctloutput(self, so: Socket, sopt: Sockopt) -> Routine[int]:
+        """Options at level SYSPROTO_CONTROL, which are the kext's own.
+
+        Errors: EINVAL (another level, or a socket without a control), ENOTSUP (no such callback),
+        EFAULT (a length, but a null pointer), the callback's.
+
+        Raises:
+            KernelPanic: getopt claimed more bytes than the buffer it was given has, whatever
+                errno it returned [opt-get-panic].
+        """
+        kcb = pcb_of(so)
+        kctl = kcb.kctl
+        if sopt.level != SYSPROTO_CONTROL or kctl is None:
+            return EINVAL
+        yield from self._enter(kcb)
+        if sopt.setting:
+            error = yield from self._setopt(kctl, kcb, sopt)
+        else:
+            error = yield from self._getopt(kctl, kcb, sopt)
+        kcb.kcb_usecount -= 1
+        return error
+
+    def _setopt(self, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routine[int]:
+        if kctl.setopt is None:
+            return ENOTSUP
+        data = None
+        if sopt.valsize:
+            error = sooptcopyin(sopt, sopt.valsize)
+            if error:
+                return error
+            data = sopt.val
+        yield LET_GO  # unlocked
+        unit, size = kcb.sac.sc_unit, sopt.valsize
+        error = yield from self.control.call(
+            kctl,
+            "setopt",
+            kctl.setopt,
+            (kctl.kctlref, unit, kcb.unitinfo.value, sopt.name, data, size),
+            kctl.kctlref,
+            unit,
+            sopt.name,
+            data,
+            size,
+        )
+        yield LET_GO  # locked again
+        return error
+
+    def _getopt(self, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routine[int]:
+        if kctl.getopt is None:
+            return ENOTSUP
+        data = None
+        if sopt.valsize and sopt.val is not None:
+            data = bytearray(sopt.val[: sopt.valsize])
+        yield LET_GO  # unlocked
+        unit, size = kcb.sac.sc_unit, sopt.valsize
+        length = Out(size)
+        error = yield from self.control.call(
+            kctl,
+            "getopt",
+            kctl.getopt,
+            (kctl.kctlref, unit, kcb.unitinfo.value, sopt.name, data, length),
+            kctl.kctlref,
+            unit,
+            sopt.name,
+            size,
+        )
+        claimed = int(length.value)
+        if data is not None and claimed > size:
+            raise KernelPanic(
+                f"ctl_ctloutput: ctl {kctl.name} returned len ({claimed}) > sopt_valsize ({size})"
+            )
+        yield LET_GO  # locked again
+        if error:
+            return error
+        if data is None:
+            sopt.valsize = claimed
+            return 0
+        return sooptcopyout(sopt, bytes(data[:claimed]))
+
+    def pru_control(self, so: Socket, cmd: int, data: bytes) -> tuple[int, bytes]:
+        """The two ioctls of a control socket, connected or not.
+
+        CTLIOCGCOUNT: how many controls there are. CTLIOCGINFO: the id of a control by name.
+        Errors: EINVAL (an empty name, or one of 96 bytes), ENOENT (no such name), ENOTSUP (any
+        other request).
+        """
+        if cmd == CTLIOCGCOUNT:
+            return 0, len(self.control.controls).to_bytes(4, "little")
+        if cmd != CTLIOCGINFO:
+            return ENOTSUP, data
+        info = CtlInfo.unpack(data)
+        if not 0 < len(info.ctl_name) < MAX_KCTL_NAME:
+            return EINVAL, data
+        kctl = self.control.find_by_name(info.name)
+        if kctl is None:
+            return ENOENT, data
+        return 0, CtlInfo(kctl.id, info.ctl_name).pack()
+
+    def pru_peeraddr(self, so: Socket) -> tuple[int, SockaddrCtl | None]:
+        """The control's address; EINVAL if the socket has no control any more."""
+        kcb = pcb_of(so)
+        if kcb.kctl is None:
+            return EINVAL, None
+        return 0, SockaddrCtl(sc_id=kcb.kctl.id, sc_unit=kcb.sac.sc_unit)
+
+    # -- calling back ------------------------------------------------------------------------
+
+    def _with_address(self, kcb: CtlCb, name: str, callback: Callback) -> Routine[int]:
+        """``bind`` or ``connect``: the kext gets the address, and a place for its cookie."""
+        kctl = kcb.kctl
+        assert kctl is not None
+        yield LET_GO  # unlocked
+        error = yield from self.control.call(
+            kctl,
+            name,
+            callback,
+            (kctl.kctlref, kcb.sac, kcb.unitinfo),
+            kctl.kctlref,
+            kcb.sac.sc_id,
+            kcb.sac.sc_unit,
+        )
+        self._written(kcb)
+        yield LET_GO  # locked again
+        return error
+
+    def _written(self, kcb: CtlCb) -> None:
+        """Take over what a callback wrote through its pointers: the cookie, sc_unit."""
+        if self.control.rec is not None:
+            self.control.rec((SET, f"kcb:{kcb.so.number}", "unitinfo", plain(kcb.unitinfo.value)))
+        unit = kcb.sac.sc_unit = int(kcb.sac.sc_unit) & 0xFFFFFFFF
+        old = kcb.unit
+        if unit != old and kcb.kctl is not None:
+            kcb.unit = unit
+            kcb.kctl.units.renamed(kcb, old)
+            if self.control.rec is not None:
+                self.control.rec((SET, f"kcb:{kcb.so.number}", "unit", unit))
+
+    def _disconnect(self, kcb: CtlCb) -> Routine[int]:
+        """Call ``disconnect`` if there is one; its result is ignored."""
+        kctl = kcb.kctl
+        if kctl is None or kctl.disconnect is None:
+            return 0
+        yield LET_GO  # unlocked
+        unit = kcb.sac.sc_unit
+        yield from self.control.call(
+            kctl,
+            "disconnect",
+            kctl.disconnect,
+            (kctl.kctlref, unit, kcb.unitinfo.value),
+            kctl.kctlref,
+            unit,
+        )
+        yield LET_GO  # locked again
+        return 0
+
+
+def pcb_of(so: Socket) -> CtlCb:
+    """The control block of a control socket."""
+    kcb = so.so_pcb
+    assert isinstance(kcb, CtlCb)
+    return kcb
+
+
+def is_null(cookie: object) -> bool:
+    """Whether a cookie is C's NULL: never set, ``None`` or the number 0."""
+    return cookie is None or (isinstance(cookie, int) and cookie == 0)

@@ -1,0 +1,229 @@
+"""Kernel control: the subsystem behind control sockets.
+
+Holds what ``bsd/kern/kern_control.c`` keeps for all controls: the list of controls, the table of
+references, the counters, the client lists, and the way a kext is called back. What a process asks
+of it is in ``kctl_usrreqs``, what a kext asks in ``kern_control_kpi``.
+
+Locks: a socket's own mutex is dropped around every callback except ``setup``, which runs with the
+subsystem's mutex held, so calling back into kernel control from it deadlocks
+[setup-enqueue-deadlock].
+"""
+
+from __future__ import annotations
+
+from types import GeneratorType
+from typing import Any
+
+from kextlab.abi.constants import CTL_FLAG_REG_ID_UNIT
+from kextlab.bsd.kctl import KCTLSTAT, Callback, CtlCb, Kctl, RefTable
+from kextlab.bsd.kern_event import KernEvent
+from kextlab.bsd.mbuf import Mbuf
+from kextlab.bsd.socket import Sockets
+from kextlab.sched.drive import Routine
+from kextlab.sched.stop import MUTEX_HELD, PAGE_FAULT, KernelPanic, SimDeadlock, SimStop
+from kextlab.trace.codes import CALLBACK, NEW, PASS, RETURN, SET
+
+
+class KernControl:
+    """The kernel control subsystem of one kernel: controls, references, counters.
+
+    Attributes:
+        controls: the registered controls, in order of id.
+        refs: the table behind ``kern_ctl_ref``.
+        stat: the counters of net.systm.kctl.stats.
+        setup_first: whether ``setup`` is asked before anything else about a unit (macOS 15), or
+            only for unit 0 of a dynamic control (macOS 11).
+        list_send_checks: whether a missing ``send`` is noticed by the list send (macOS 11).
+        stopped: the panic or deadlock that ended a KPI call, which a kext must not swallow.
+    """
+
+    def __init__(
+        self, sockets: Sockets, events: KernEvent, setup_first: bool, list_send_checks: bool
+    ) -> None:
+        self.sockets = sockets
+        self.pool = sockets.pool
+        self.events = events
+        self.rec = sockets.rec
+        self.setup_first = setup_first
+        self.list_send_checks = list_send_checks
+        self.controls: list[Kctl] = []
+        self.refs = RefTable()
+        self.stat = dict.fromkeys(KCTLSTAT, 0)
+        self.autorcvbuf_high = 0
+        self.serial = 0
+        self.mutex_held = False
+        self.stopped: SimStop | None = None
+        if self.rec is not None:
+            self.rec((NEW, "kern_control", self.state()))
+            self.rec((NEW, "kctlstat", dict(self.stat)))
+
+    def state(self) -> dict[str, object]:
+        """The subsystem's own fields as plain values, as the trace adds them up."""
+        return {
+            "controls": tuple(kctl.serial for kctl in self.controls),
+            "table_size": len(self.refs.slots),
+            "table_count": self.refs.count,
+            "generation": self.refs.generation,
+            "autorcvbuf_high": self.autorcvbuf_high,
+        }
+
+    def count(self, counter: str, by: int = 1) -> None:
+        """Advance one of the counters."""
+        self.stat[counter] += by
+        if self.rec is not None:
+            self.rec((SET, "kctlstat", counter, self.stat[counter]))
+
+    def note(self, *fields: str) -> None:
+        """Record fields of the subsystem that may have changed."""
+        if self.rec is not None:
+            state = self.state()
+            for field in fields:
+                self.rec((SET, "kern_control", field, state[field]))
+
+    def lock(self) -> None:
+        """Take the subsystem's mutex for a moment.
+
+        Raises:
+            SimDeadlock: the running thread holds it already, that is, it is inside ``setup``.
+        """
+        if self.mutex_held:
+            raise SimDeadlock(MUTEX_HELD)
+
+    # -- looking things up -----------------------------------------------------------------
+
+    def find_by_name(self, name: str) -> Kctl | None:
+        """The first control of that name."""
+        return next((kctl for kctl in self.controls if kctl.name == name), None)
+
+    def find_by_id_unit(self, ident: int, unit: int) -> Kctl | None:
+        """The first control of that id; a static one only if it is registered for the unit."""
+        for kctl in self.controls:
+            if kctl.id == ident and (
+                not kctl.flags & CTL_FLAG_REG_ID_UNIT or kctl.reg_unit == unit
+            ):
+                return kctl
+        return None
+
+    # -- the client list -------------------------------------------------------------------
+
+    def attach_client(self, kcb: CtlCb, kctl: Kctl, before: CtlCb | None) -> None:
+        kcb.kctl = kctl
+        kctl.units.insert(kcb, before)
+        if self.rec is not None:
+            name = f"kcb:{kcb.so.number}"
+            self.rec((SET, name, "kctl", kctl.serial))
+            self.rec((SET, name, "unit", kcb.unit))
+            self.rec((SET, name, "next", before.so.number if before is not None else 0))
+        self._relink(kctl, kcb.prev, kcb.so.number)
+        if before is None and self.rec is not None:
+            self.rec((SET, f"kctl:{kctl.serial}", "last", kcb.so.number))
+        self.count("pcbcount")
+        self.count("gencnt")
+        self.count("connections")
+
+    def detach_client(self, kcb: CtlCb, failed: bool) -> None:
+        """The client leaves the control's list; its unit is 0 from now on."""
+        kctl = kcb.kctl
+        assert kctl is not None
+        previous, following = kcb.prev, kcb.next
+        kctl.units.remove(kcb)
+        kcb.kctl = None
+        kcb.unit = kcb.sac.sc_unit = 0
+        if self.rec is not None:
+            name = f"kcb:{kcb.so.number}"
+            for field in ("kctl", "unit", "next"):
+                self.rec((SET, name, field, 0))
+            if following is None:
+                last = previous.so.number if isinstance(previous, CtlCb) else 0
+                self.rec((SET, f"kctl:{kctl.serial}", "last", last))
+        at = following.so.number if isinstance(following, CtlCb) else 0
+        self._relink(kctl, previous, at)
+        self.count("pcbcount", -1)
+        self.count("gencnt")
+        if failed:
+            self.count("conn_fail")
+
+    def _relink(self, kctl: Kctl, previous: object, number: int) -> None:
+        """Record that ``previous`` (``None``: the head) is followed by client ``number``."""
+        if self.rec is None:
+            return
+        if isinstance(previous, CtlCb):
+            self.rec((SET, f"kcb:{previous.so.number}", "next", number))
+        else:
+            self.rec((SET, f"kctl:{kctl.serial}", "first", number))
+
+    # -- calling back ----------------------------------------------------------------------
+
+    def call(
+        self, kctl: Kctl, name: str, callback: Callback, args: tuple[Any, ...], *plain_args: object
+    ) -> Routine[int]:
+        """Call a kext back with ``args``; ``plain_args`` are what the trace shows of them.
+
+        Returns the callback's errno. A callback may be a generator, which may sleep.
+
+        Raises:
+            KernelPanic: the kext's code is not in memory any more, the callback raised an
+                exception (a fault in kernel mode), or it returned something else than an errno.
+        """
+        text = kctl.text
+        if not text.mapped:
+            raise KernelPanic(PAGE_FAULT)
+        if self.rec is not None:
+            self.rec((CALLBACK, text.name, name, plain_args))
+        try:
+            result = callback(*args)
+            if result.__class__ is GeneratorType:
+                result = yield from result
+        except SimStop:
+            raise
+        except Exception as exc:
+            raise fault(name, exc) from exc
+        return self.returned(name, result)
+
+    def returned(self, name: str, result: object) -> int:
+        """The errno a callback returned."""
+        if self.stopped is not None:
+            raise self.stopped
+        if result is None:
+            errno = 0
+        elif isinstance(result, int):
+            errno = int(result)
+        else:
+            raise KernelPanic(
+                f"{PAGE_FAULT}: callback {name} returned {result!r}, an errno (int) or None is due"
+            )
+        if self.rec is not None:
+            self.rec((RETURN, errno, None))
+        return errno
+
+    def hand_over(
+        self, kctl: Kctl, kcb: CtlCb, name: str, callback: Callback, m: Mbuf, flags: int
+    ) -> Routine[int]:
+        """Call ``send`` or ``send_list``: the mbufs belong to the kext from here on."""
+        text = kctl.text
+        if not text.mapped:
+            raise KernelPanic(PAGE_FAULT)
+        packet: Mbuf | None = m
+        while packet is not None:
+            link: Mbuf | None = packet
+            while link is not None:
+                link.owner = text.owner
+                link = link.m_next
+            packet = packet.m_nextpkt
+        unit = kcb.sac.sc_unit
+        if self.rec is not None:
+            self.rec((PASS, text.name, name, (kctl.kctlref, unit, m.id, flags), m.id))
+        try:
+            result = callback(kctl.kctlref, unit, kcb.unitinfo.value, m, flags)
+            if result.__class__ is GeneratorType:
+                result = yield from result
+        except SimStop:
+            raise
+        except Exception as exc:
+            raise fault(name, exc) from exc
+        return self.returned(name, result)
+
+
+def fault(name: str, exc: Exception) -> KernelPanic:
+    """The panic for an exception that left a callback."""
+    return KernelPanic(f"{PAGE_FAULT}: {type(exc).__name__} in callback {name}: {exc}")

@@ -1,0 +1,252 @@
+"""mbufs: the buffers in which all data moves through the kernel.
+
+Models ``struct mbuf`` as far as socket buffers and kernel controls can tell: length, offset of the
+data, storage size, packet header length, the two links, the end-of-record flag. Read beside it:
+``bsd/kern/uipc_mbuf.c`` (``m_allocpacket_internal``, ``m_copym``) and ``bsd/sys/mbuf.h``.
+
+Every mbuf has exactly one owner: a socket buffer, a kext, or the kernel while it moves. That is
+not XNU's (there it is a matter of discipline); it is what lets the lab count leaks.
+
+Left out: external storage shared between mbufs, tags, checksums, and running out of mbufs (the
+recordings never do; ``MbufPool`` has no limit). Data is held as ``bytes``; storage is only counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kextlab.abi.constants import (
+    M16KCLBYTES,
+    M_EOR,
+    M_EXT,
+    M_PKTHDR,
+    MBIGCLBYTES,
+    MCLBYTES,
+    MHLEN,
+    MINCLSIZE,
+    MLEN,
+    MT_DATA,
+)
+from kextlab.sched.stop import KernelPanic
+from kextlab.trace.codes import MBUF_FREE, MBUF_NEW, MBUF_SET
+from kextlab.trace.log import Record
+
+KERNEL = "kernel"
+"""Owner of an mbuf in transit between a socket, the kernel and a kext."""
+
+
+class Mbuf:
+    """One mbuf. ``m_len`` bytes of data start ``m_off`` bytes into its storage."""
+
+    __slots__ = (
+        "ext_size",
+        "id",
+        "m_data",
+        "m_flags",
+        "m_len",
+        "m_next",
+        "m_nextpkt",
+        "m_off",
+        "m_type",
+        "owner",
+        "pkthdr_len",
+    )
+
+    def __init__(
+        self, ident: int, owner: str, flags: int, offset: int, data: bytes, ext_size: int
+    ) -> None:
+        self.id = ident
+        self.owner = owner
+        self.m_type = MT_DATA
+        self.m_flags = flags
+        self.m_off = offset
+        self.m_data = data
+        self.m_len = len(data)
+        self.ext_size = ext_size
+        """Bytes of the cluster, 0 for an mbuf that holds its data itself."""
+        self.pkthdr_len = 0
+        self.m_next: Mbuf | None = None
+        """Next mbuf of the same record."""
+        self.m_nextpkt: Mbuf | None = None
+        """First mbuf of the next record."""
+
+    def __repr__(self) -> str:
+        return f"<mbuf {self.id}: {self.m_len} bytes, owner {self.owner}>"
+
+
+def m_storage(m: Mbuf) -> int:
+    """Bytes of storage of ``m``: its cluster, or what is left of 256 after the headers."""
+    if m.m_flags & M_EXT:
+        return m.ext_size
+    return MHLEN if m.m_flags & M_PKTHDR else MLEN
+
+
+def m_trailingspace(m: Mbuf) -> int:
+    """Free bytes behind the data (M_TRAILINGSPACE). What was read from the front stays used."""
+    return m_storage(m) - m.m_off - m.m_len
+
+
+def m_chain(m: Mbuf | None) -> Iterator[Mbuf]:
+    """The mbufs of one record, along ``m_next``."""
+    while m is not None:
+        yield m
+        m = m.m_next
+
+
+def m_packets(m: Mbuf | None) -> Iterator[Mbuf]:
+    """The first mbufs of a list of records, along ``m_nextpkt``."""
+    while m is not None:
+        yield m
+        m = m.m_nextpkt
+
+
+def m_length(m: Mbuf | None) -> int:
+    """Bytes of data in the record that starts with ``m``."""
+    return sum(n.m_len for n in m_chain(m))
+
+
+def m_copydata(m: Mbuf | None) -> bytes:
+    """The data of the record that starts with ``m``."""
+    return b"".join(n.m_data for n in m_chain(m))
+
+
+class MbufPool:
+    """All mbufs of one kernel.
+
+    ``live`` holds every allocated mbuf by number; an mbuf still owned by a kext when nothing
+    uses it any more is a leak (``owned_by``).
+    """
+
+    __slots__ = ("last_id", "live", "rec")
+
+    def __init__(self, record: Record | None) -> None:
+        self.rec = record
+        self.live: dict[int, Mbuf] = {}
+        self.last_id = 0
+
+    def alloc(
+        self,
+        data: bytes,
+        owner: str = KERNEL,
+        flags: int = 0,
+        ext_size: int = 0,
+        offset: int = 0,
+        follow: Mbuf | None = None,
+    ) -> Mbuf:
+        """One mbuf holding ``data``, linked before ``follow``; with M_PKTHDR in ``flags`` it
+        heads a packet whose length it carries."""
+        self.last_id = ident = self.last_id + 1
+        m = Mbuf(ident, owner, flags, offset, data, ext_size)
+        self.live[ident] = m
+        if follow is not None:
+            m.m_next = follow
+            if flags & M_PKTHDR:
+                m.pkthdr_len = m_length(m)
+        elif flags & M_PKTHDR:
+            m.pkthdr_len = m.m_len
+        if self.rec is not None:
+            self.rec(
+                (
+                    MBUF_NEW,
+                    ident,
+                    owner,
+                    flags,
+                    offset,
+                    data,
+                    ext_size,
+                    m.pkthdr_len,
+                    follow.id if follow is not None else 0,
+                )
+            )
+        return m
+
+    def chain(self, pieces: list[tuple[bytes, int]], owner: str = KERNEL, eor: int = 0) -> Mbuf:
+        """A packet of the given (data, cluster size) pieces; ``eor`` goes to its first mbuf."""
+        m: Mbuf | None = None
+        for at in range(len(pieces) - 1, -1, -1):
+            data, ext_size = pieces[at]
+            flags = M_EXT if ext_size else 0
+            if at == 0:
+                flags |= M_PKTHDR | eor
+            m = self.alloc(data, owner, flags, ext_size, follow=m)
+        assert m is not None
+        return m
+
+    def allocpacket(self, data: bytes, owner: str = KERNEL, eor: bool = False) -> Mbuf:
+        """A packet holding ``data``, laid out as m_allocpacket_internal does.
+
+        Up to MHLEN bytes take one mbuf, up to MINCLSIZE two, more take clusters: 2 KiB if one is
+        enough, one of 4 KiB up to that, else 16 KiB ones with the smallest that fits at the end.
+        """
+        length = len(data)
+        flag = M_EOR if eor else 0
+        if length <= MHLEN:
+            return self.alloc(data, owner, M_PKTHDR | flag)
+        if length <= MINCLSIZE:
+            return self.chain([(data[:MHLEN], 0), (data[MHLEN:], 0)], owner, flag)
+        return self.chain(cluster_pieces(data), owner, flag)
+
+    def link(self, m: Mbuf, following: Mbuf) -> None:
+        """Chain two packets into a list (m_nextpkt)."""
+        m.m_nextpkt = following
+        if self.rec is not None:
+            self.rec((MBUF_SET, m.id, "m_nextpkt", following.id))
+
+    def unlink(self, m: Mbuf) -> None:
+        """Take a packet off the list it heads."""
+        if m.m_nextpkt is not None:
+            m.m_nextpkt = None
+            if self.rec is not None:
+                self.rec((MBUF_SET, m.id, "m_nextpkt", 0))
+
+    def free(self, m: Mbuf) -> Mbuf | None:
+        """Free one mbuf; returns the next of its record (m_free).
+
+        Raises:
+            KernelPanic: ``m`` is free already.
+        """
+        if self.live.pop(m.id, None) is None:
+            raise KernelPanic("m_free: freeing an already freed mbuf")
+        if self.rec is not None:
+            self.rec((MBUF_FREE, m.id))
+        return m.m_next
+
+    def freem(self, m: Mbuf | None) -> None:
+        """Free a record (m_freem)."""
+        while m is not None:
+            m = self.free(m)
+
+    def freem_list(self, m: Mbuf | None) -> None:
+        """Free a list of records (m_freem_list)."""
+        while m is not None:
+            following = m.m_nextpkt
+            self.freem(m)
+            m = following
+
+    def owned_by(self, owner: str) -> list[Mbuf]:
+        """The live mbufs of one owner, in order of allocation."""
+        return [m for m in self.live.values() if m.owner == owner]
+
+
+def cluster_pieces(data: bytes) -> list[tuple[bytes, int]]:
+    """Cut more than MINCLSIZE bytes into the clusters m_allocpacket_internal takes."""
+    length = len(data)
+    if length <= MCLBYTES:
+        size = MCLBYTES
+    elif length <= MBIGCLBYTES:
+        size = MBIGCLBYTES
+    else:
+        size = M16KCLBYTES
+    pieces = []
+    for at in range(0, length, size):
+        piece = data[at : at + size]
+        if at and len(piece) < size:  # what is left over takes the smallest cluster that fits
+            if len(piece) <= MCLBYTES:
+                pieces.append((piece, MCLBYTES))
+            elif len(piece) <= MBIGCLBYTES:
+                pieces.append((piece, MBIGCLBYTES))
+            else:
+                pieces.append((piece, M16KCLBYTES))
+        else:
+            pieces.append((piece, size))
+    return pieces

@@ -1,0 +1,381 @@
+"""The socket system calls, and the descriptors they work on.
+
+Models the part between the system call and the socket layer: descriptor lookup, copying addresses
+and lengths in and out, errors that happen there. Read beside it: ``bsd/kern/uipc_syscalls.c``,
+``bsd/kern/sys_generic.c`` (``ioctl``), ``bsd/kern/kern_descrip.c``.
+
+Every call is a routine that returns (errno, result). ``None`` as data or address is a bad pointer.
+Left out: descriptors for anything but sockets, descriptor limits, kqueue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kextlab.abi.constants import (
+    MSG_NBIO,
+    MSG_RCVMORE,
+    MSG_TRUNC,
+    SOCK_DGRAM,
+    SOCK_MAXADDRLEN,
+    SS_CANTRCVMORE,
+    SS_CANTSENDMORE,
+    SS_ISCONNECTED,
+)
+from kextlab.abi.errno import (
+    EBADF,
+    EDESTADDRREQ,
+    EFAULT,
+    EINTR,
+    EINVAL,
+    ENAMETOOLONG,
+    ENOTCONN,
+    ENOTTY,
+    EOPNOTSUPP,
+    EPIPE,
+    ERESTART,
+    EWOULDBLOCK,
+)
+from kextlab.abi.ioctl import FIOCLEX, FIONCLEX, decode
+from kextlab.abi.structs import SockaddrCtl
+from kextlab.bsd.socket import Proc, Socket, Sockets, Sockopt
+from kextlab.bsd.sockopt import SOF_NOSIGPIPE, sogetopt, soo_ioctl, sosetopt
+from kextlab.bsd.soreceive import soreceive
+from kextlab.bsd.sosend import sosend
+from kextlab.sched.drive import Routine
+from kextlab.trace.codes import DELETE, NEW, SIGNAL
+
+AF_INET = 2
+IOCPARM_MAX = 0x1FFF
+CMSGHDR_SIZE = 12
+"""Bytes of ``struct cmsghdr``, the least control data there can be."""
+RETRIED = (ERESTART, EINTR, EWOULDBLOCK)
+"""Errors that do not count once some data was transferred."""
+
+
+class File:
+    """An open socket as descriptors share it (``struct fileglob``)."""
+
+    __slots__ = ("count", "so")
+
+    def __init__(self, so: Socket) -> None:
+        self.so = so
+        self.count = 1
+
+
+@dataclass(slots=True)
+class Message:
+    """One message of recvmsg: data and flags."""
+
+    data: bytes
+    flags: int
+
+
+class Descriptors:
+    """The descriptor table of one process, and the system calls on it.
+
+    Descriptors 0, 1 and 2 are taken, as in a process started from a shell.
+    """
+
+    __slots__ = ("cloexec", "files", "proc", "rec", "sockets")
+
+    def __init__(self, sockets: Sockets, proc: Proc) -> None:
+        self.sockets = sockets
+        self.proc = proc
+        self.rec = sockets.rec
+        self.files: dict[int, File] = {}
+        self.cloexec: set[int] = set()
+
+    # -- descriptors -----------------------------------------------------------------------
+
+    def socket_of(self, fd: int) -> Socket | None:
+        """The socket behind a descriptor, ``None`` if it is not open."""
+        file = self.files.get(fd)
+        return file.so if file is not None else None
+
+    def _install(self, file: File, least: int = 3) -> int:
+        fd = least
+        while fd in self.files:
+            fd += 1
+        self.files[fd] = file
+        if self.rec is not None:
+            self.rec((NEW, f"fd:{self.proc.pid}:{fd}", {"socket": file.so.number}))
+        return fd
+
+    def socket(self, domain: int, type_: int, protocol: int) -> tuple[int, int]:
+        """(errno, descriptor). Errors as ``Sockets.socreate``."""
+        error, so = self.sockets.socreate(domain, type_, protocol, self.proc)
+        if so is None:
+            return error, -1
+        return 0, self._install(File(so))
+
+    def dup(self, fd: int, least: int = 3) -> tuple[int, int]:
+        """(errno, a second descriptor, ``least`` or above). EBADF."""
+        file = self.files.get(fd)
+        if file is None:
+            return EBADF, -1
+        file.count += 1
+        return 0, self._install(file, least)
+
+    def close(self, fd: int) -> Routine[tuple[int, None]]:
+        """Close a descriptor; the last one of a socket closes the socket. EBADF."""
+        file = self.files.pop(fd, None)
+        if file is None:
+            return EBADF, None
+        self.cloexec.discard(fd)
+        if self.rec is not None:
+            self.rec((DELETE, f"fd:{self.proc.pid}:{fd}"))
+        file.count -= 1
+        if file.count:
+            return 0, None
+        error = yield from self.sockets.soclose(file.so)
+        return error, None
+
+    # -- addresses -------------------------------------------------------------------------
+
+    @staticmethod
+    def _sockaddr(address: bytes, unspec_is_inet: bool) -> tuple[int, SockaddrCtl]:
+        """getsockaddr: the kernel's copy of a caller's address; its length is the caller's."""
+        if len(address) > SOCK_MAXADDRLEN:
+            return ENAMETOOLONG, SockaddrCtl()
+        if len(address) < 2:
+            return EINVAL, SockaddrCtl()
+        nam = SockaddrCtl.unpack(address.ljust(SockaddrCtl.SIZE, b"\0"))
+        nam.sc_len = len(address)
+        if unspec_is_inet and not nam.sc_family:
+            nam.sc_family = AF_INET
+        return 0, nam
+
+    def bind(self, fd: int, address: bytes | None) -> Routine[tuple[int, None]]:
+        """Errors: EBADF, EDESTADDRREQ (null), ENAMETOOLONG (over 255 bytes), EINVAL (under 2),
+        then the protocol's."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, None
+        if address is None:
+            return EDESTADDRREQ, None
+        error, nam = self._sockaddr(address, True)
+        if not error:
+            error = yield from so.so_proto.pru_bind(so, nam, self.proc)
+        return error, None
+
+    def connect(self, fd: int, address: bytes | None) -> Routine[tuple[int, None]]:
+        """Errors: EBADF, EFAULT (null), ENAMETOOLONG (over 255 bytes), EINVAL (under 2), EISCONN,
+        then the protocol's."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, None
+        if address is None:
+            return EFAULT, None
+        error, nam = self._sockaddr(address, so.so_type != SOCK_DGRAM)
+        if not error:
+            error = yield from self.sockets.soconnect(so, nam, self.proc)
+        return error, None
+
+    def listen(self, fd: int, backlog: int) -> tuple[int, None]:
+        """Errors: EBADF, EOPNOTSUPP, EINVAL (a connected socket)."""
+        so = self.socket_of(fd)
+        return (EBADF if so is None else self.sockets.solisten(so)), None
+
+    def getpeername(self, fd: int) -> tuple[int, bytes]:
+        """(errno, address). Errors: EBADF, EINVAL (shut both ways), ENOTCONN, the protocol's."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, b""
+        shut = SS_CANTRCVMORE | SS_CANTSENDMORE
+        if so.so_state & shut == shut:
+            return EINVAL, b""
+        if not so.so_state & SS_ISCONNECTED:
+            return ENOTCONN, b""
+        error, nam = so.so_proto.pru_peeraddr(so)
+        return error, nam.pack() if nam is not None else b""
+
+    def getsockname(self, fd: int) -> tuple[int, bytes]:
+        """(errno, address). Errors: EBADF, EOPNOTSUPP: a system socket has no name of its own."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, b""
+        error, nam = so.so_proto.pru_sockaddr(so)
+        return error, nam.pack() if nam is not None else b""
+
+    # -- data ------------------------------------------------------------------------------
+
+    def sendto(
+        self,
+        fd: int,
+        data: bytes,
+        flags: int = 0,
+        address: bytes | None = None,
+        control: bytes | None = None,
+        fault: bool = False,
+    ) -> Routine[tuple[int, int]]:
+        """sendto and sendmsg: (errno, bytes sent). ``fault`` is a bad pointer for the data.
+
+        Errors: EBADF, those of the address, EINVAL (control data shorter than its header),
+        EOPNOTSUPP (a protocol that cannot send), EFAULT, then ``sosend``'s. EPIPE comes with
+        SIGPIPE.
+        """
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, 0
+        clen = 0
+        if address is not None:
+            error, _ = self._sockaddr(address, True)
+            if error:
+                return error, 0
+        if control is not None:
+            clen = len(control)
+            if clen < CMSGHDR_SIZE:
+                return EINVAL, 0
+        if not so.so_proto.has_sosend:
+            return EOPNOTSUPP, 0
+        error, resid = yield from sosend(so, data, flags, address is not None, clen, fault)
+        if error:
+            if resid != len(data) and error in RETRIED:
+                error = 0
+            elif error == EPIPE:
+                self._sigpipe(so)
+        return error, len(data) - resid
+
+    def _sigpipe(self, so: Socket) -> None:
+        if not so.so_flags & SOF_NOSIGPIPE and self.rec is not None:
+            self.rec((SIGNAL, self.proc.pid, "SIGPIPE"))
+
+    def sendmsg_x(
+        self, fd: int, datas: Sequence[bytes], flags: int = 0
+    ) -> Routine[tuple[int, int]]:
+        """Send several messages one by one: (errno, messages sent). Errors as ``sendto``'s.
+
+        EPIPE raises SIGPIPE twice: for the message and for the call [r00270 and others].
+        """
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, 0
+        if not so.so_proto.has_sosend:
+            return EOPNOTSUPP, 0
+        sent = 0
+        error = 0
+        for data in datas:
+            error, _ = yield from sosend(so, data, flags)
+            if error == EPIPE:
+                self._sigpipe(so)
+            if error:
+                break
+            sent += 1
+        if error == EPIPE:
+            self._sigpipe(so)
+        if error and sent and error in RETRIED:
+            error = 0
+        return error, sent
+
+    def recvfrom(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, bytes]]:
+        """recvfrom: (errno, data). No address ever comes with it. EBADF, ``soreceive``'s."""
+        file = self.files.get(fd)
+        if file is None:
+            return EBADF, b""
+        error, data, _ = yield from soreceive(file.so, length, flags)
+        if error and data and error in RETRIED:
+            error = 0
+        return error, data
+
+    def recvmsg(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, Message]]:
+        """(errno, message); its flags are those passed and those found. EBADF, ``soreceive``'s."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, Message(b"", 0)
+        error, data, found = yield from soreceive(so, length, flags)
+        return error, Message(data, found)
+
+    def recvmsg_x(
+        self, fd: int, length: int, count: int, flags: int = 0
+    ) -> Routine[tuple[int, list[Message]]]:
+        """Up to ``count`` messages of up to ``length`` bytes, as long as they come whole.
+
+        Only the first may wait. EBADF, ``soreceive``'s for the first message.
+        """
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, []
+        messages: list[Message] = []
+        error = 0
+        for _ in range(count):
+            waits = flags if not messages else flags | MSG_NBIO
+            error, data, found = yield from soreceive(so, length, waits)
+            if error:
+                break
+            # One word of flags serves all messages: what one has found, the next shows too.
+            flags = found & ~MSG_NBIO
+            messages.append(Message(data, flags))
+            if flags & (MSG_RCVMORE | MSG_TRUNC):
+                break
+        if error and any(m.data for m in messages) and error in RETRIED:
+            error = 0
+        return error, messages
+
+    def shutdown(self, fd: int, how: int) -> tuple[int, None]:
+        """Errors: EBADF, ``Sockets.soshutdown``'s."""
+        so = self.socket_of(fd)
+        return (EBADF if so is None else self.sockets.soshutdown(so, how)), None
+
+    def disconnectx(self, fd: int) -> tuple[int, None]:
+        """Errors: EBADF, EOPNOTSUPP."""
+        so = self.socket_of(fd)
+        return (EBADF if so is None else so.so_proto.pru_disconnectx(so)), None
+
+    # -- options and ioctls ----------------------------------------------------------------
+
+    def setsockopt(
+        self, fd: int, level: int, name: int, value: bytes | None, length: int
+    ) -> Routine[tuple[int, None]]:
+        """Errors: EFAULT (a length, but a null pointer), EBADF, ``sosetopt``'s."""
+        if value is None and length:
+            return EFAULT, None
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, None
+        error = yield from sosetopt(so, Sockopt(True, level, name, value, length))
+        return error, None
+
+    def getsockopt(
+        self, fd: int, level: int, name: int, value: bytes | None
+    ) -> Routine[tuple[int, tuple[int, bytes]]]:
+        """(errno, (length, answer)); ``value`` is what the caller's buffer holds, ``None`` a null
+        pointer, which asks for the length only. EBADF, ``sogetopt``'s."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, (0, b"")
+        sopt = Sockopt(False, level, name, value, len(value) if value is not None else 0)
+        error = yield from sogetopt(so, sopt)
+        return error, (sopt.valsize, sopt.out)
+
+    def ioctl(self, fd: int, cmd: int, data: bytes | None) -> tuple[int, bytes]:
+        """(errno, the argument afterwards). Errors: EBADF, ENOTTY (a size beyond what fits),
+        EFAULT (a bad pointer where the request reads or writes), the socket's or protocol's."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, b""
+        request = decode(cmd)
+        if request.size > IOCPARM_MAX:
+            return ENOTTY, b""
+        argument = b"\0" * request.size
+        if request.direction in ("in", "inout"):
+            if data is None:
+                return EFAULT, b""
+            argument = data[: request.size].ljust(request.size, b"\0")
+        if cmd in (FIOCLEX, FIONCLEX):
+            (self.cloexec.add if cmd == FIOCLEX else self.cloexec.discard)(fd)
+            return 0, b""
+        error, answer = soo_ioctl(self.sockets, so, cmd, argument)
+        if request.direction in ("out", "inout"):
+            if not error and data is None:
+                return EFAULT, b""
+            return error, answer
+        return error, b""
+
+    def poll(self, fd: int) -> tuple[int, tuple[bool, bool]]:
+        """(errno, (readable, writable)) as select and poll see the socket. EBADF."""
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, (False, False)
+        return 0, (self.sockets.soreadable(so), self.sockets.sowriteable(so))

@@ -1,0 +1,130 @@
+"""The `kextlab` command: names, options and help texts; what a command does lives in its module.
+
+Only typer is imported here, so that `kextlab --help` answers at once; every command imports what
+it needs when it runs. Exit codes: 0 it went well, 1 the answer is no (a check failed, a recording
+differs), 2 the command could not be run as asked.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command named in `sys.argv`."""
+    app(prog_name="kextlab")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"kextlab {version('kextlab')}")
+        except PackageNotFoundError:
+            typer.echo("kextlab, from a checkout that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _kextlab(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print it and stop."
+        ),
+    ] = False,
+) -> None:
+    """A laboratory for macOS kernel-extension IPC, on a simulated kernel that answers as XNU does.
+
+    New here? `kextlab lab` opens the first lesson; `kextlab demo` tells it in the terminal.
+    """
+
+
+@app.command("lab")
+def _lab(
+    notebook: Annotated[
+        Path | None,
+        typer.Option(help="Open this notebook instead of the first lesson."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Listen here; the next free port if it is taken.")
+    ] = 8888,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address instead of opening a browser.")
+    ] = False,
+) -> None:
+    """Open JupyterLab at the first lesson.
+
+    In a checkout the notebooks are opened where they are. Elsewhere the notebooks that came with
+    the package are first copied to ./kextlab-notebooks; a notebook already there is kept.
+    """
+    from kextlab.cli.lab import CannotStart, start
+
+    try:
+        start(notebook, port=port, browser=not no_browser)
+    except CannotStart as error:
+        typer.echo(f"kextlab lab: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command("doctor")
+def _doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what of the lab works here, and how to mend the rest.
+
+    Exits 1 when something required is missing; what is optional never fails.
+    """
+    from kextlab.cli.doctor import examine, healthy, print_table, to_json
+
+    findings = examine()
+    if as_json:
+        typer.echo(to_json(findings))
+    else:
+        print_table(findings)
+    raise typer.Exit(0 if healthy(findings) else 1)
+
+
+@app.command("replay")
+def _replay(
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE-OR-FOLDER", help="Recordings, .jsonl or .jsonl.xz."),
+    ],
+    release: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RELEASE",
+            help="Replay on this release (xnu-11417.101.15, xnu-7195.141.2), not the recording's.",
+        ),
+    ] = None,
+) -> None:
+    """Replay recordings of the real XNU code and compare every answer.
+
+    The last line counts the steps that matched. Exits 1 on the first difference, which is shown
+    with the steps before it; exits 2 on a file that is no recording.
+    """
+    from kextlab.scenario.replay import main as replay_all
+
+    raise typer.Exit(replay_all(recordings, release))
+
+
+@app.command("demo")
+def _demo() -> None:
+    """Tell the first lesson in the terminal.
+
+    A kext is loaded, a client connects and sends, the kext is broken, and the Mac rebooted.
+    """
+    from kextlab.scenario.demo import main as tell
+
+    raise typer.Exit(tell())

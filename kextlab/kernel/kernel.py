@@ -1,0 +1,210 @@
+"""``Kernel``: a simulated Mac to a notebook, a test or a replay.
+
+It holds the current boot (``kextlab.kernel.system``) and its gates, loads kexts, and starts again
+after a panic. All state is in it; two kernels share nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import TypeVar
+
+from kextlab.bsd import sysctl
+from kextlab.bsd.kctl import Text
+from kextlab.bsd.kern_control import fault
+from kextlab.bsd.mbuf import Mbuf
+from kextlab.bsd.release import DEFAULT_RELEASE, release_named
+from kextlab.kernel.kext import Kext, KextError, refused
+from kextlab.kernel.kpi import Kpi
+from kextlab.kernel.snapshot import snapshot
+from kextlab.kernel.syscalls import Syscalls
+from kextlab.kernel.system import Process, System
+from kextlab.sched.drive import drive
+from kextlab.sched.stop import KernelPanic, SimStop
+from kextlab.trace.codes import CALLBACK
+from kextlab.trace.fold import State
+from kextlab.trace.log import Trace
+
+K = TypeVar("K", bound=Kext)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the kernel counts; every value a plain number."""
+
+    kctl: dict[str, int]
+    kevt: dict[str, int]
+    controls: int
+    sockets: int
+    mbufs: int
+
+
+class Kernel:
+    """A simulated Mac.
+
+    Args:
+        release: XNU's tag, ``"xnu-11417.101.15"`` (macOS 15) or ``"xnu-7195.141.2"`` (macOS 11).
+        trace: whether to record what happens.
+
+    Raises:
+        ValueError: the release is not modelled.
+    """
+
+    def __init__(self, release: str = DEFAULT_RELEASE, *, trace: bool = True) -> None:
+        self._release = release_named(release)
+        self._recording = trace
+        self.boots = 0
+        self._boot()
+
+    def _boot(self) -> None:
+        self.boots += 1
+        self.system = System(self._release, self._recording)
+        self.syscalls = Syscalls(self.system)
+        self._kexts: dict[str, tuple[Kext, Text]] = {}
+
+    def __repr__(self) -> str:
+        state = "panicked" if self.panic is not None else "running"
+        return f"<Kernel {self.release}, {state}, {len(self.trace)} steps>"
+
+    # -- looking ---------------------------------------------------------------------------
+
+    @property
+    def release(self) -> str:
+        """XNU's tag."""
+        return self._release.name
+
+    @property
+    def trace(self) -> Trace:
+        """Everything that happened since boot."""
+        return self.system.trace
+
+    @property
+    def log(self) -> list[str]:
+        """What kexts printed since boot."""
+        return self.system.log
+
+    @property
+    def panic(self) -> KernelPanic | None:
+        """The panic that stopped the machine; its ``report`` is for reading."""
+        return self.system.panic
+
+    def snapshot(self) -> State:
+        """The kernel's state as plain values: object name to fields."""
+        return snapshot(self.system)
+
+    def statistics(self) -> Statistics:
+        """The counters of net.systm.kctl and net.systm.kevt, and how much there is of what."""
+        domain = self.system.domain
+        return Statistics(
+            dict(domain.control.stat),
+            dict(domain.events.stat),
+            len(domain.control.controls),
+            len(domain.sockets.live),
+            len(domain.pool.live),
+        )
+
+    def sysctl(self, name: str) -> list[sysctl.Row]:
+        """net.systm: the rows of ``kctl.reg_list``, ``kctl.pcblist``, ``kctl.stats``,
+        ``kevt.pcblist`` or ``kevt.stats``.
+
+        Raises:
+            KeyError: there is no such list.
+        """
+        answer = sysctl.sysctl(self.system.domain, name)
+        if answer.errno:
+            raise KeyError(
+                f"no net.systm.{name}: there are kctl.reg_list, kctl.pcblist, kctl.stats, "
+                "kevt.pcblist and kevt.stats"
+            )
+        return answer.rows
+
+    def leaks(self, kext: Kext | str) -> list[Mbuf]:
+        """The mbufs a kext holds, loaded or not. Between callbacks that should be none, unless it
+        keeps some on purpose."""
+        name = kext if isinstance(kext, str) else name_of_kext(kext)
+        return self.system.domain.pool.owned_by(f"kext:{name}")
+
+    # -- running ---------------------------------------------------------------------------
+
+    def start_process(self, name: str, uid: int = 501) -> Process:
+        """A new process, to the syscall gate a pid."""
+        self.system.check()
+        return self.system.spawn(name, uid)
+
+    def reboot(self) -> None:
+        """Start again: new kernel, no kexts, no processes, an empty trace."""
+        self._boot()
+
+    # -- kexts -----------------------------------------------------------------------------
+
+    def kexts(self) -> list[Kext]:
+        """The loaded kexts, in the order of loading."""
+        return [kext for kext, _ in self._kexts.values()]
+
+    def load(self, factory: Callable[[], K]) -> K:
+        """Make a kext and start it.
+
+        Raises:
+            KextError: one of that identifier is loaded, or its start routine refused.
+            KernelPanic: its start routine took the machine down.
+        """
+        self.system.check()
+        kext = factory()
+        name = name_of_kext(kext)
+        if name in self._kexts:
+            raise KextError(f"{name} is loaded already; unload it first")
+        text = self.system.map_text(name)
+        kext.kpi = Kpi(self.system, text)
+        self._kexts[name] = (kext, text)
+        errno = self._run(name, "start", kext.start)
+        if errno:
+            self._remove(name)
+            raise refused(name, "start", errno)
+        return kext
+
+    def unload(self, kext: Kext) -> None:
+        """Stop a kext and take its code out of memory, whatever still points into it.
+
+        Raises:
+            KextError: it is not loaded, or its stop routine refused; then it stays loaded.
+            KernelPanic: its stop routine took the machine down.
+        """
+        self.system.check()
+        name = name_of_kext(kext)
+        if self._kexts.get(name, (None,))[0] is not kext:
+            raise KextError(f"{name} is not loaded in this boot")
+        errno = self._run(name, "stop", kext.stop)
+        if errno:
+            raise refused(name, "stop", errno)
+        self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        _, text = self._kexts.pop(name)
+        self.system.unmap_text(text)
+
+    def _run(self, name: str, routine: str, function: Callable[[], object]) -> int:
+        """Run a kext's start or stop routine in kernel mode."""
+        system = self.system
+        if system.rec is not None:
+            system.rec((CALLBACK, name, routine, ()))
+        try:
+            result = function()
+            if isinstance(result, GeneratorType):
+                result = drive(result)
+            errno = system.domain.control.returned(routine, result)
+        except SimStop as stop:
+            system.stop(stop)
+            raise
+        except Exception as exc:
+            panic = fault(routine, exc)
+            panic.__cause__ = exc
+            system.stop(panic)
+            raise panic from exc
+        return errno
+
+
+def name_of_kext(kext: Kext) -> str:
+    """A kext's identifier: its bundle id, else the name of its class."""
+    return kext.bundle_id or type(kext).__name__

@@ -1,0 +1,46 @@
+"""Kexts: what one looks like, loading, unloading.
+
+A kext is a factory: ``mac.load(EchoKext)`` makes a fresh object, gives it its ``kpi`` and calls
+``start``. Read beside it: ``libkern/c++/OSKext.cpp`` (``OSKext::start``, ``OSKext::stop``).
+"""
+
+from __future__ import annotations
+
+from kextlab.abi.errno import name_of
+from kextlab.kernel.kpi import Kpi
+
+
+class Kext:
+    """Base of simulated kexts; subclass it and override ``start`` and ``stop``.
+
+    Attributes:
+        bundle_id: CFBundleIdentifier, one in each kernel.
+        version: CFBundleVersion.
+        kpi: the kernel's functions, there from before ``start`` on.
+    """
+
+    bundle_id = ""
+    version = "1.0.0"
+    kpi: Kpi
+
+    def start(self) -> int | None:
+        """The kext was loaded. An errno other than 0 (or ``None``) refuses."""
+        return 0
+
+    def stop(self) -> int | None:
+        """The kext is to be unloaded. An errno other than 0 (or ``None``) refuses."""
+        return 0
+
+
+class KextError(Exception):
+    """A kext could not be loaded or unloaded; says which and why. ``errno`` is what it answered,
+    ``None`` if it was not asked."""
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+def refused(kext: str, routine: str, errno: int) -> KextError:
+    """The error for a start or stop routine that answered an errno."""
+    return KextError(f"{kext}: its {routine} routine returned {name_of(errno)} ({errno})", errno)

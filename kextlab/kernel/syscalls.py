@@ -1,0 +1,257 @@
+"""The syscall gate: how a process enters the kernel.
+
+A published interface of plain values. Every call takes the process's pid and numbers, bytes and
+``None`` (a null pointer), and returns (errno, value). Whoever stands on the other side, the
+``socket`` module of a simulated process today, a child process later, needs nothing else.
+
+Structs cross the gate as bytes (``kextlab.abi.structs``), messages as (bytes, flags).
+
+Raises, besides returning errnos: KernelPanic when the machine panicked in or before the call,
+SimDeadlock when the call sleeps and nothing can wake it, ProcessLookupError for a pid of another
+boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from kextlab.bsd.uipc import Descriptors
+from kextlab.kernel.system import Process, System
+from kextlab.sched.drive import Routine, drive
+from kextlab.sched.stop import SimStop
+from kextlab.trace.codes import RETURN, SYSCALL
+
+T = TypeVar("T")
+
+
+class Syscalls:
+    """The system calls of one boot."""
+
+    __slots__ = ("_processes", "_rec", "_system")
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._processes = system.processes
+        self._rec = system.rec
+
+    def _enter(self, pid: int, name: str, *args: object) -> Descriptors:
+        if self._system.panic is not None:
+            raise self._system.panic
+        process = self._process(pid)
+        if self._rec is not None:
+            self._rec((SYSCALL, pid, name, args))
+        return process.descriptors
+
+    def _process(self, pid: int) -> Process:
+        process = self._processes.get(pid)
+        if process is None:
+            raise ProcessLookupError(
+                f"no process {pid} in this boot: it ended with the last one; spawn a new one"
+            )
+        return process
+
+    def _leave(self, errno: int, value: object) -> None:
+        if self._rec is not None:
+            self._rec((RETURN, errno, value))
+
+    def _run(self, routine: Routine[tuple[int, T]]) -> tuple[int, T]:
+        try:
+            errno, value = drive(routine)
+        except SimStop as stop:
+            self._leave(-1, str(stop))
+            self._system.stop(stop)
+            raise
+        return errno, value
+
+    # -- sockets and descriptors -----------------------------------------------------------
+
+    def socket(self, pid: int, domain: int, type_: int, protocol: int) -> tuple[int, int]:
+        """(errno, descriptor). EAFNOSUPPORT, EPROTONOSUPPORT, EPROTOTYPE."""
+        errno, fd = self._enter(pid, "socket", domain, type_, protocol).socket(
+            domain, type_, protocol
+        )
+        self._leave(errno, fd)
+        return errno, fd
+
+    def dup(self, pid: int, fd: int, least: int = 3) -> tuple[int, int]:
+        """(errno, a second descriptor, ``least`` or above). EBADF."""
+        errno, new = self._enter(pid, "dup", fd, least).dup(fd, least)
+        self._leave(errno, new)
+        return errno, new
+
+    def close(self, pid: int, fd: int) -> tuple[int, None]:
+        """EBADF."""
+        errno, _ = self._run(self._enter(pid, "close", fd).close(fd))
+        self._leave(errno, None)
+        return errno, None
+
+    # -- addresses -------------------------------------------------------------------------
+
+    def bind(self, pid: int, fd: int, address: bytes | None) -> tuple[int, None]:
+        """EBADF, EDESTADDRREQ, ENAMETOOLONG, EINVAL, EOPNOTSUPP; those of connect."""
+        errno, _ = self._run(self._enter(pid, "bind", fd, address).bind(fd, address))
+        self._leave(errno, None)
+        return errno, None
+
+    def connect(self, pid: int, fd: int, address: bytes | None) -> tuple[int, None]:
+        """EBADF, EFAULT, ENAMETOOLONG, EINVAL, EISCONN, EOPNOTSUPP, ENOENT, EPROTOTYPE, EPERM,
+        EBUSY; what a setup or connect callback answers."""
+        errno, _ = self._run(self._enter(pid, "connect", fd, address).connect(fd, address))
+        self._leave(errno, None)
+        return errno, None
+
+    def listen(self, pid: int, fd: int, backlog: int) -> tuple[int, None]:
+        """EBADF, EOPNOTSUPP, EINVAL."""
+        errno, _ = self._enter(pid, "listen", fd, backlog).listen(fd, backlog)
+        self._leave(errno, None)
+        return errno, None
+
+    def getpeername(self, pid: int, fd: int) -> tuple[int, bytes]:
+        """(errno, address). EBADF, EINVAL, ENOTCONN."""
+        errno, address = self._enter(pid, "getpeername", fd).getpeername(fd)
+        self._leave(errno, address)
+        return errno, address
+
+    def getsockname(self, pid: int, fd: int) -> tuple[int, bytes]:
+        """(errno, address). EBADF, EOPNOTSUPP."""
+        errno, address = self._enter(pid, "getsockname", fd).getsockname(fd)
+        self._leave(errno, address)
+        return errno, address
+
+    # -- data ------------------------------------------------------------------------------
+
+    def sendto(
+        self, pid: int, fd: int, data: bytes | None, flags: int = 0, address: bytes | None = None
+    ) -> tuple[int, int]:
+        """(errno, bytes sent). EBADF, EOPNOTSUPP, EFAULT, EINVAL, EPIPE, ENOTCONN,
+        EDESTADDRREQ, EMSGSIZE, EWOULDBLOCK, ENOTSUP; what a send callback answers."""
+        system = self._system
+        rec = self._rec
+        process = self._processes.get(pid)
+        if process is None or system.panic is not None:
+            self._enter(pid, "sendto")
+            raise AssertionError  # _enter has raised
+        if rec is not None:
+            rec((SYSCALL, pid, "sendto", (fd, data, flags)))
+        fault = data is None
+        routine = process.descriptors.sendto(fd, data or b"", flags, address, None, fault)
+        try:
+            errno, sent = drive(routine)
+        except SimStop as stop:
+            self._leave(-1, str(stop))
+            system.stop(stop)
+            raise
+        if rec is not None:
+            rec((RETURN, errno, sent))
+        return errno, sent
+
+    def sendmsg(
+        self,
+        pid: int,
+        fd: int,
+        datas: Sequence[bytes],
+        flags: int = 0,
+        address: bytes | None = None,
+        control: bytes | None = None,
+    ) -> tuple[int, int]:
+        """(errno, bytes sent). As sendto, of several buffers; EINVAL for short control data."""
+        data = b"".join(datas)
+        files = self._enter(pid, "sendmsg", fd, tuple(datas), flags)
+        errno, sent = self._run(files.sendto(fd, data, flags, address, control))
+        self._leave(errno, sent)
+        return errno, sent
+
+    def sendmsg_x(
+        self, pid: int, fd: int, datas: Sequence[bytes], flags: int = 0
+    ) -> tuple[int, int]:
+        """(errno, messages sent). As sendto, for several messages."""
+        files = self._enter(pid, "sendmsg_x", fd, tuple(datas), flags)
+        errno, sent = self._run(files.sendmsg_x(fd, datas, flags))
+        self._leave(errno, sent)
+        return errno, sent
+
+    def recvfrom(self, pid: int, fd: int, length: int, flags: int = 0) -> tuple[int, bytes]:
+        """(errno, data). EBADF, EOPNOTSUPP, ENOTCONN, EWOULDBLOCK, EINTR."""
+        system = self._system
+        rec = self._rec
+        process = self._processes.get(pid)
+        if process is None or system.panic is not None:
+            self._enter(pid, "recvfrom")
+            raise AssertionError  # _enter has raised
+        if rec is not None:
+            rec((SYSCALL, pid, "recvfrom", (fd, length, flags)))
+        try:
+            errno, data = drive(process.descriptors.recvfrom(fd, length, flags))
+        except SimStop as stop:
+            self._leave(-1, str(stop))
+            system.stop(stop)
+            raise
+        if rec is not None:
+            rec((RETURN, errno, data))
+        return errno, data
+
+    def recvmsg(
+        self, pid: int, fd: int, length: int, flags: int = 0
+    ) -> tuple[int, tuple[bytes, int]]:
+        """(errno, (data, flags)). As recvfrom; flags are those passed and MSG_EOR, MSG_TRUNC."""
+        files = self._enter(pid, "recvmsg", fd, length, flags)
+        errno, message = self._run(files.recvmsg(fd, length, flags))
+        value = (message.data, message.flags)
+        self._leave(errno, value)
+        return errno, value
+
+    def recvmsg_x(
+        self, pid: int, fd: int, length: int, count: int, flags: int = 0
+    ) -> tuple[int, list[tuple[bytes, int]]]:
+        """(errno, [(data, flags), ...]). As recvfrom, for up to ``count`` messages."""
+        files = self._enter(pid, "recvmsg_x", fd, length, count, flags)
+        errno, messages = self._run(files.recvmsg_x(fd, length, count, flags))
+        value = [(message.data, message.flags) for message in messages]
+        self._leave(errno, tuple(value))
+        return errno, value
+
+    def shutdown(self, pid: int, fd: int, how: int) -> tuple[int, None]:
+        """EBADF, EINVAL, ENOTCONN, EOPNOTSUPP."""
+        errno, _ = self._enter(pid, "shutdown", fd, how).shutdown(fd, how)
+        self._leave(errno, None)
+        return errno, None
+
+    def disconnectx(self, pid: int, fd: int, aid: int = 0, cid: int = 0) -> tuple[int, None]:
+        """EBADF, EOPNOTSUPP."""
+        errno, _ = self._enter(pid, "disconnectx", fd, aid, cid).disconnectx(fd)
+        self._leave(errno, None)
+        return errno, None
+
+    # -- options, ioctls, readiness --------------------------------------------------------
+
+    def setsockopt(
+        self, pid: int, fd: int, level: int, name: int, value: bytes | None, length: int
+    ) -> tuple[int, None]:
+        """EFAULT, EBADF, EINVAL, ENOBUFS, ENOPROTOOPT, ENOTSUP; what a setopt callback answers."""
+        files = self._enter(pid, "setsockopt", fd, level, name, value, length)
+        errno, _ = self._run(files.setsockopt(fd, level, name, value, length))
+        self._leave(errno, None)
+        return errno, None
+
+    def getsockopt(
+        self, pid: int, fd: int, level: int, name: int, value: bytes | None
+    ) -> tuple[int, tuple[int, bytes]]:
+        """(errno, (length, answer)). EBADF, EINVAL, ENOPROTOOPT, ENOTSUP; what a getopt callback
+        answers. ``value`` is what the caller's buffer holds, ``None`` asks for the length."""
+        files = self._enter(pid, "getsockopt", fd, level, name, value)
+        errno, answer = self._run(files.getsockopt(fd, level, name, value))
+        self._leave(errno, answer)
+        return errno, answer
+
+    def ioctl(self, pid: int, fd: int, cmd: int, data: bytes | None) -> tuple[int, bytes]:
+        """(errno, the argument afterwards). EBADF, ENOTTY, EFAULT, ENOTSUP, EINVAL, ENOENT."""
+        errno, answer = self._enter(pid, "ioctl", fd, cmd, data).ioctl(fd, cmd, data)
+        self._leave(errno, answer)
+        return errno, answer
+
+    def poll(self, pid: int, fd: int) -> tuple[int, tuple[bool, bool]]:
+        """(errno, (readable, writable)). EBADF."""
+        errno, ready = self._enter(pid, "poll", fd).poll(fd)
+        self._leave(errno, ready)
+        return errno, ready

@@ -1,0 +1,107 @@
+"""One boot of the simulated machine: its subsystems, processes, loaded kexts, its end.
+
+A ``System`` lives from boot to panic or reboot and owns all state; nothing is kept outside it.
+``kextlab.kernel.kernel.Kernel`` holds the current one.
+"""
+
+from __future__ import annotations
+
+from kextlab.bsd.kctl import Text
+from kextlab.bsd.release import Release
+from kextlab.bsd.sys_domain import SystemDomain
+from kextlab.bsd.uipc import Descriptors
+from kextlab.sched.stop import KernelPanic, SimStop
+from kextlab.trace.codes import DELETE, NEW, SET
+from kextlab.trace.log import Trace
+
+FIRST_PID = 100
+
+
+class Process:
+    """A process as the kernel sees it: number, name, user, descriptors."""
+
+    __slots__ = ("descriptors", "name", "pid", "uid")
+
+    def __init__(self, pid: int, name: str, uid: int, domain: SystemDomain) -> None:
+        self.pid = pid
+        self.name = name
+        self.uid = uid
+        self.descriptors = Descriptors(domain.sockets, self)
+
+    def state(self) -> dict[str, object]:
+        """The process as plain values, as the trace adds them up."""
+        return {"name": self.name, "uid": self.uid}
+
+
+class System:
+    """One boot.
+
+    Attributes:
+        release: what it answers as.
+        trace: everything that happened since boot.
+        domain: the BSD half of the kernel.
+        processes: by pid.
+        texts: the code of every kext ever loaded in this boot, by name; ``mapped`` while loaded.
+        log: the lines kexts printed (IOLog, printf).
+        panic: the panic that ended it, ``None`` while it runs.
+    """
+
+    def __init__(self, release: Release, recording: bool) -> None:
+        self.release = release
+        self.trace = Trace(recording)
+        self.rec = self.trace.record
+        self.processes: dict[int, Process] = {}
+        self.texts: dict[str, Text] = {}
+        self.log: list[str] = []
+        self.panic: KernelPanic | None = None
+        if self.rec is not None:
+            self.rec((NEW, "kernel", {"release": release.name, "panic": None}))
+        self.domain = SystemDomain(release, self.rec)
+
+    # -- processes -------------------------------------------------------------------------
+
+    def spawn(self, name: str, uid: int) -> Process:
+        """Start a process of that user."""
+        pid = FIRST_PID + len(self.processes)
+        process = self.processes[pid] = Process(pid, name, uid, self.domain)
+        if self.rec is not None:
+            self.rec((NEW, f"proc:{pid}", process.state()))
+        return process
+
+    def set_uid(self, process: Process, uid: int) -> None:
+        """Change the effective user of a process."""
+        process.uid = uid
+        if self.rec is not None:
+            self.rec((SET, f"proc:{process.pid}", "uid", uid))
+
+    # -- kexts -----------------------------------------------------------------------------
+
+    def map_text(self, name: str) -> Text:
+        """A kext's code comes into memory."""
+        text = self.texts[name] = Text(name)
+        if self.rec is not None:
+            self.rec((NEW, text.owner, {"mapped": True}))
+        return text
+
+    def unmap_text(self, text: Text) -> None:
+        """A kext's code leaves memory."""
+        text.mapped = False
+        if self.rec is not None:
+            self.rec((DELETE, text.owner))
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def stop(self, stop: SimStop) -> None:
+        """Take note of what ended a call from outside; a panic ends the boot."""
+        if isinstance(stop, KernelPanic) and self.panic is None:
+            self.panic = stop
+            if self.rec is not None:
+                self.rec((SET, "kernel", "panic", stop.text))
+            from kextlab.kernel.panic import report
+
+            stop.report = report(self, stop)
+
+    def check(self) -> None:
+        """Raises KernelPanic, the one that ended it, if the boot is over."""
+        if self.panic is not None:
+            raise self.panic

@@ -1,0 +1,1 @@
+"""Scenarios: reading recordings of the real kernel's answers and, beside them, replaying them."""

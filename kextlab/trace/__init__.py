@@ -1,0 +1,7 @@
+"""What the kernel did, step by step: recorded as plain tuples, read back as typed events."""
+
+from kextlab.trace.events import Change, Event
+from kextlab.trace.fold import Folder, State
+from kextlab.trace.log import Trace
+
+__all__ = ["Change", "Event", "Folder", "State", "Trace"]

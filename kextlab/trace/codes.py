@@ -1,0 +1,79 @@
+"""The kernel's trace entries: what a recorded tuple looks like.
+
+The kernel records a step by appending one tuple to a list and never reads it. The first item of
+the tuple is a code from this module, the rest are plain values. Recording must cost next to
+nothing, so an entry holds new values only; old values, actor and cause follow when the log is
+read from its beginning (``kextlab.trace.fold``).
+
+Objects are named by strings, ``"kind:number"`` (``"so_rcv:3"``); mbufs, which are many, by their
+number alone, 0 for no mbuf. ``LAYOUT`` says for every code which position holds which field, so
+that the kernel and the reader cannot drift apart: both follow this one table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Frames: what called what. Everything recorded between an entry and its RETURN was caused by it.
+SYSCALL: Final = 1
+"""(SYSCALL, pid, name, arguments): a process enters the kernel."""
+KPI: Final = 2
+"""(KPI, kext, name, arguments): a kext calls a kernel function."""
+CALLBACK: Final = 3
+"""(CALLBACK, kext, name, arguments): the kernel calls a kext back."""
+RETURN: Final = 4
+"""(RETURN, errno, value): the innermost open frame ends."""
+PASS: Final = 5
+"""(PASS, kext, name, arguments, mbuf): a CALLBACK that also hands an mbuf chain to the kext."""
+
+# Notes: observable, but no change of state.
+WAKEUP: Final = 10
+"""(WAKEUP, side, number): sorwakeup ("rcv") or sowwakeup ("snd") of socket ``number``."""
+SIGNAL: Final = 11
+"""(SIGNAL, pid, name): a signal was sent to the process."""
+SLEEP: Final = 12
+"""(SLEEP, channel, wmesg): the running thread went to sleep."""
+
+# Changes of state.
+SET: Final = 20
+"""(SET, object, field, new)."""
+NEW: Final = 21
+"""(NEW, object, {field: value})."""
+DELETE: Final = 22
+"""(DELETE, object)."""
+MBUF_NEW: Final = 23
+"""(MBUF_NEW, mbuf, owner, flags, offset, data, ext_size, pkthdr_len, next)."""
+MBUF_FREE: Final = 24
+"""(MBUF_FREE, mbuf)."""
+MBUF_SET: Final = 25
+"""(MBUF_SET, mbuf, field, new)."""
+SB_APPEND: Final = 26
+"""(SB_APPEND, sockbuf, cc, mbcnt, mb, mbtail, lastrecord, mbuf, flags, previous, link):
+``mbuf`` joins the buffer; ``previous`` (0: none) now points to it through field ``link``."""
+SB_TAKE: Final = 27
+"""(SB_TAKE, sockbuf, cc, mbcnt, mb, mbtail, lastrecord, mbuf): the reader consumed ``mbuf``."""
+SB_SET: Final = 28
+"""(SB_SET, sockbuf, cc, mbcnt, mb, mbtail, lastrecord): the counters and the three pointers."""
+MBUF_CUT: Final = 29
+"""(MBUF_CUT, mbuf, offset, data, sockbuf, cc): bytes left the front of ``mbuf``."""
+MBUF_GROW: Final = 30
+"""(MBUF_GROW, mbuf, data, sockbuf, cc, merged): ``merged``'s bytes moved into ``mbuf``."""
+
+SB_FIELDS: Final = ("sb_cc", "sb_mbcnt", "sb_mb", "sb_mbtail", "sb_lastrecord")
+"""The fields at positions 2 to 6 of SB_APPEND, SB_TAKE and SB_SET."""
+
+MBUF_FIELDS: Final = (
+    "owner",
+    "m_flags",
+    "m_off",
+    "m_data",
+    "ext_size",
+    "pkthdr_len",
+    "m_next",
+)
+"""The fields at positions 2 to 8 of MBUF_NEW; a new mbuf's m_nextpkt is 0."""
+
+FRAMES: Final = {SYSCALL: "syscall", KPI: "kpi", CALLBACK: "callback", PASS: "callback"}
+NOTES: Final = {WAKEUP: "wakeup", SIGNAL: "signal", SLEEP: "sleep"}
+
+Entry = tuple[object, ...]
