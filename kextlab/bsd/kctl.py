@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kextlab.abi.structs import SockaddrCtl
-from kextlab.bsd.kctl_units import Client, Units
+from kextlab.bsd.kctl_units import Units
 from kextlab.bsd.socket import Socket
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic
 
@@ -125,7 +125,7 @@ class Kctl:
         self.sendbufsize = reg.ctl_sendsize
         self.lastunit = 0
         """Never used by XNU, but reported."""
-        self.units = Units()
+        self.units: Units[CtlCb] = Units()
         self.connect = reg.ctl_connect
         self.disconnect = reg.ctl_disconnect
         self.send = reg.ctl_send
@@ -188,8 +188,8 @@ class CtlCb:
         self.usecount = 0
         self.kcb_usecount = 0
         self.require_clearing = 0
-        self.prev: Client | None = None
-        self.next: Client | None = None
+        self.prev: CtlCb | None = None
+        self.next: CtlCb | None = None
         self.position = -1
 
     def state(self) -> dict[str, object]:
@@ -202,12 +202,9 @@ class CtlCb:
         }
 
 
-def _number(client: Client | None) -> int:
+def _number(client: CtlCb | None) -> int:
     """The number of a client's socket, 0 for none."""
-    if client is None:
-        return 0
-    assert isinstance(client, CtlCb)
-    return client.so.number
+    return client.so.number if client is not None else 0
 
 
 def plain(cookie: object) -> object:
@@ -228,10 +225,12 @@ class RefTable:
     XNU follows a null pointer [stale-ref-panic].
     """
 
-    __slots__ = ("count", "generation", "slots")
+    __slots__ = ("count", "generation", "slots", "valid")
 
     def __init__(self) -> None:
         self.slots: list[Kctl | None] = []
+        self.valid: dict[int, Kctl] = {}
+        """The control of every reference that is valid."""
         self.count = 0
         self.generation = 0
 
@@ -252,13 +251,14 @@ class RefTable:
             raise KernelPanic("kctl_make_ref no space in table") from None
         self.generation += 1
         kctl.kctlref = ((self.generation << 16) & 0xFFFF0000) + ((at + 1) & 0xFFFF)
-        self.slots[at] = kctl
+        self.slots[at] = self.valid[kctl.kctlref] = kctl
         self.count += 1
         return grown
 
     def delete(self, kctl: Kctl) -> None:
         """Empty the slot of ``kctl``."""
         self.slots[(kctl.kctlref & 0xFFFF) - 1] = None
+        del self.valid[kctl.kctlref]
         self.count -= 1
 
     def get(self, kctlref: int) -> Kctl | None:
@@ -267,13 +267,12 @@ class RefTable:
         Raises:
             KernelPanic: the reference's slot is inside the table and empty.
         """
-        at = (kctlref & 0xFFFF) - 1
-        if not 0 <= at < len(self.slots):
-            return None
-        kctl = self.slots[at]
+        kctl = self.valid.get(kctlref)
         if kctl is None:
-            raise KernelPanic(PAGE_FAULT)
-        return kctl if kctl.kctlref == kctlref else None
+            at = (kctlref & 0xFFFF) - 1
+            if 0 <= at < len(self.slots) and self.slots[at] is None:
+                raise KernelPanic(PAGE_FAULT)
+        return kctl
 
 
 KCTLSTAT = (

@@ -12,8 +12,9 @@ one inserted between two others gets a position between theirs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from kextlab.abi.constants import CTL_MAXUNIT
 
@@ -22,39 +23,43 @@ _STRIDE = 1 << 64
 
 
 class Client(Protocol):
-    """What the list needs of a client: its unit, and room for its links."""
+    """What the list needs of a client: its unit, room for its links and its position."""
 
     unit: int
-    prev: Client | None
-    next: Client | None
+    prev: Any  # a client of the same type, or None
+    next: Any
     position: int
 
 
-class Units:
+C = TypeVar("C", bound=Client)
+
+
+class Units(Generic[C]):
     """The clients of one control in list order.
 
     Attributes:
+        by_unit: the clients of each unit, in list order.
         first, last: the ends of the list, ``None`` when it is empty.
         count: how many clients there are.
     """
 
-    __slots__ = ("_by_unit", "_ends", "_gaps", "_tie", "count", "first", "last")
+    __slots__ = ("_ends", "_gaps", "_tie", "by_unit", "count", "first", "last")
 
     def __init__(self) -> None:
-        self.first: Client | None = None
-        self.last: Client | None = None
+        self.first: C | None = None
+        self.last: C | None = None
         self.count = 0
-        self._by_unit: dict[int, list[Client]] = {}
-        self._gaps: list[tuple[int, int, Client]] = []
-        self._ends: list[tuple[int, int, Client]] = []
+        self.by_unit: dict[int, list[C]] = {}
+        self._gaps: list[tuple[int, int, C]] = []
+        self._ends: list[tuple[int, int, C]] = []
         self._tie = 0
 
-    def find(self, unit: int) -> Client | None:
+    def find(self, unit: int) -> C | None:
         """The first client of that unit in list order (kcb_find)."""
-        same = self._by_unit.get(unit)
+        same = self.by_unit.get(unit)
         return same[0] if same else None
 
-    def free_unit(self) -> tuple[int, Client | None] | None:
+    def free_unit(self) -> tuple[int, C | None] | None:
         """The unit the walk finds, and the client before which the new one goes (``None``: at
         the tail); ``None`` if the walk runs out of units.
 
@@ -69,7 +74,7 @@ class Units:
         before = self.last if gap is None else gap.prev
         return _following(before), gap
 
-    def insert(self, client: Client, before: Client | None) -> None:
+    def insert(self, client: C, before: C | None) -> None:
         """Put ``client`` into the list, at the tail or before another."""
         previous = self.last if before is None else before.prev
         client.prev, client.next = previous, before
@@ -92,7 +97,7 @@ class Units:
         self._note(client)
         self._note(before)
 
-    def remove(self, client: Client) -> None:
+    def remove(self, client: C) -> None:
         """Take ``client`` out of the list."""
         previous, following = client.prev, client.next
         if previous is None:
@@ -109,7 +114,7 @@ class Units:
         self._unindex(client, client.unit)
         self._note(following)
 
-    def renamed(self, client: Client, old: int) -> None:
+    def renamed(self, client: C, old: int) -> None:
         """``client.unit`` was changed from ``old`` (a callback wrote sc_unit)."""
         self._unindex(client, old)
         self._index(client)
@@ -118,21 +123,21 @@ class Units:
 
     # -- the index by unit ------------------------------------------------------------------
 
-    def _index(self, client: Client) -> None:
-        same = self._by_unit.setdefault(client.unit, [])
+    def _index(self, client: C) -> None:
+        same = self.by_unit.setdefault(client.unit, [])
         same.append(client)
         if len(same) > 1:
             same.sort(key=_position)
 
-    def _unindex(self, client: Client, unit: int) -> None:
-        same = self._by_unit[unit]
+    def _unindex(self, client: C, unit: int) -> None:
+        same = self.by_unit[unit]
         same.remove(client)
         if not same:
-            del self._by_unit[unit]
+            del self.by_unit[unit]
 
     # -- where the walk stops ---------------------------------------------------------------
 
-    def _note(self, client: Client | None) -> None:
+    def _note(self, client: C | None) -> None:
         """Remember ``client`` if the walk would stop at it as things stand."""
         if client is None:
             return
@@ -154,9 +159,8 @@ class Units:
         return client.unit + 1 == CTL_MAXUNIT
 
     @staticmethod
-    def _first(heap: list[tuple[int, int, Client]], still: object) -> Client | None:
+    def _first(heap: list[tuple[int, int, C]], still: Callable[[C], bool]) -> C | None:
         """The first client in ``heap`` that is still in the list and still a stop."""
-        assert callable(still)
         while heap:
             position, _, client = heap[0]
             if position == client.position and still(client):

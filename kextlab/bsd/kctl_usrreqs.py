@@ -9,6 +9,8 @@ Left out: traffic-class statistics, the DEVELOPMENT checks.
 
 from __future__ import annotations
 
+from types import GeneratorType
+
 from kextlab.abi.constants import (
     CTL_FLAG_PRIVILEGED,
     CTL_FLAG_REG_ID_UNIT,
@@ -29,6 +31,7 @@ from kextlab.abi.structs import CtlInfo, SockaddrCtl
 from kextlab.bsd.kctl import Callback, CtlCb, Kctl, Out, plain
 from kextlab.bsd.kern_control import KernControl
 from kextlab.bsd.mbuf import Mbuf, m_packets
+from kextlab.bsd.sockbuf import Sockbuf
 from kextlab.bsd.socket import Proc, Protosw, Socket, Sockopt
 from kextlab.bsd.sockopt import sooptcopyin, sooptcopyout
 from kextlab.sched.drive import LET_GO, Routine
@@ -40,14 +43,13 @@ class KctlProto(Protosw):
     """Kernel control in the protocol switch: one entry for datagrams, one for streams."""
 
     pr_protocol = SYSPROTO_CONTROL
-    has_sosend = True
 
     def __init__(self, control: KernControl, pr_type: int) -> None:
-        self.control = control
-        self.pr_type = pr_type
-        self.pr_flags = PR_CONNREQUIRED | PR_PCBLOCK | PR_WANTRCVD
+        flags = PR_CONNREQUIRED | PR_PCBLOCK | PR_WANTRCVD
         if pr_type == SOCK_DGRAM:
-            self.pr_flags |= PR_ATOMIC
+            flags |= PR_ATOMIC
+        super().__init__(pr_type, flags, has_sosend=True)
+        self.control = control
 
     # -- one caller at a time --------------------------------------------------------------
 
@@ -83,7 +85,7 @@ class KctlProto(Protosw):
 
     def sofreelastref(self, so: Socket) -> None:
         """The socket is gone; a client that was only bound leaves its control here."""
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
         so.so_pcb = None
         if kcb.kctl is not None:
             self.control.detach_client(kcb, failed=False)
@@ -92,7 +94,7 @@ class KctlProto(Protosw):
 
     def pru_detach(self, so: Socket) -> Routine[int]:
         """Closing: a bound, unconnected client with a cookie hears ``disconnect``."""
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
         yield from self._clear(kcb)
         kctl = kcb.kctl
         if (
@@ -112,7 +114,7 @@ class KctlProto(Protosw):
         Errors: those of ``setup_kctl``; EINVAL if the control has no bind callback, though the
         socket is its client from now on [bind-no-callback]; the callback's.
         """
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
         yield from self._clear(kcb)
         error = yield from self.setup_kctl(kcb, nam, p)
         if not error:
@@ -131,7 +133,7 @@ class KctlProto(Protosw):
         Errors: those of ``setup_kctl``, which leave the socket untouched; the connect callback's,
         after which ``disconnect`` is called, both directions are shut and stay so.
         """
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
         yield from self._clear(kcb)
         error = yield from self.setup_kctl(kcb, nam, p)
         if not error:
@@ -209,7 +211,7 @@ class KctlProto(Protosw):
 
     def pru_disconnect(self, so: Socket) -> Routine[int]:
         """Closing a connected socket: ``disconnect``, then the client leaves the list. 0."""
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
         yield from self._clear(kcb)
         yield from self._disconnect(kcb)
         self.control.sockets.soisdisconnected(so)
@@ -221,38 +223,38 @@ class KctlProto(Protosw):
         self._done(kcb)
         return 0
 
-    def pru_rcvd(self, so: Socket, flags: int) -> Routine[int]:
-        """The process has read: tell the kext, then give grown buffer space back. EINVAL if the
-        socket has no control any more."""
-        kcb = pcb_of(so)
-        if kcb.require_clearing:
-            yield from self._enter(kcb)
-        else:
-            kcb.kcb_usecount += 1
+    def pru_rcvd(self, so: Socket, flags: int) -> Routine[int] | None:
+        """The process has read: tell the kext, then give grown buffer space back.
+
+        ``None`` if there is nobody to tell; else EINVAL if the socket has no control any more.
+        """
+        kcb: CtlCb = so.so_pcb
         kctl = kcb.kctl
-        if kctl is None:
-            kcb.kcb_usecount -= 1
-            return EINVAL
-        if kctl.rcvd is not None:
-            yield LET_GO  # unlocked
-            unit = kcb.sac.sc_unit
-            yield from self.control.call(
-                kctl,
-                "rcvd",
-                kctl.rcvd,
-                (kctl.kctlref, unit, kcb.unitinfo.value, flags),
-                kctl.kctlref,
-                unit,
-                flags,
-            )
-            yield LET_GO  # locked again
+        if kctl is None or kctl.rcvd is not None or kcb.require_clearing:
+            return self._rcvd(so, kcb, flags)
         rcv = so.so_rcv
         if rcv.sb_hiwat > rcv.sb_idealsize:
-            trim = min(rcv.sb_hiwat - rcv.sb_cc, rcv.sb_hiwat - rcv.sb_idealsize)
-            if trim > 0:
-                rcv.sbreserve(rcv.sb_hiwat - trim)
+            trim(rcv)
+        return None
+
+    def _rcvd(self, so: Socket, kcb: CtlCb, flags: int) -> Routine[int]:
+        yield from self._enter(kcb)
+        error = 0
+        kctl = kcb.kctl
+        if kctl is None:
+            error = EINVAL
+        else:
+            if kctl.rcvd is not None:
+                yield LET_GO  # unlocked
+                unit = kcb.sac.sc_unit
+                args = (kctl.kctlref, unit, kcb.unitinfo.value, flags)
+                yield from self.control.call(
+                    kctl, "rcvd", kctl.rcvd, args, kctl.kctlref, unit, flags
+                )
+                yield LET_GO  # locked again
+            trim(so.so_rcv)
         kcb.kcb_usecount -= 1
-        return 0
+        return error
 
     def pru_send(self, so: Socket, flags: int, m: Mbuf) -> Routine[int]:
         """Hand one chain to the kext, which must free it.
@@ -260,63 +262,71 @@ class KctlProto(Protosw):
         Errors: EINVAL (the socket has no control any more), ENOTSUP (no send callback), the
         callback's.
         """
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
+        control = self.control
         if kcb.require_clearing:
             yield from self._enter(kcb)
         else:
             kcb.kcb_usecount += 1
         kctl = kcb.kctl
         if kctl is None or kctl.send is None:
-            self.control.pool.freem(m)
+            control.pool.freem(m)
             error = EINVAL if kctl is None else ENOTSUP
         else:
             yield LET_GO  # unlocked
-            error = yield from self.control.hand_over(kctl, kcb, "send", kctl.send, m, flags)
+            result = control.hand_over(kctl, kcb, "send", kctl.send, m, flags)
+            if result.__class__ is GeneratorType:
+                result = yield from control.finish("send", result)
+            error = control.returned("send", result)
             yield LET_GO  # locked again
         if error:
-            self.control.count("send_fail")
+            control.count("send_fail")
         kcb.kcb_usecount -= 1
         return error
 
     def pru_send_list(self, so: Socket, m: Mbuf, flags: int) -> Routine[int]:
         """Hand a list of packets to the kext, to ``send`` one by one if it has no ``send_list``.
 
-        Errors: as ``send``. Without either callback macOS 11 answers ENOTSUP and macOS 15 calls a
-        null pointer.
+        Errors: as ``pru_send``. Without either callback macOS 11 answers ENOTSUP and macOS 15
+        calls a null pointer.
         """
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
+        control = self.control
         yield from self._enter(kcb)
         kctl = kcb.kctl
+        error = 0
         if kctl is None:
-            self.control.pool.freem_list(m)
+            control.pool.freem_list(m)
             error = EINVAL
         elif kctl.send_list is not None:
-            yield LET_GO  # unlocked
-            error = yield from self.control.hand_over(
-                kctl, kcb, "send_list", kctl.send_list, m, flags
-            )
-            yield LET_GO  # locked again
-        elif kctl.send is None:
-            if not self.control.list_send_checks:
-                raise KernelPanic(PAGE_FAULT)
-            self.control.pool.freem_list(m)
-            error = ENOTSUP
-        else:
-            error = 0
+            error = yield from self._send_one(kctl, kcb, "send_list", kctl.send_list, m, flags)
+        elif kctl.send is not None:
             packets = list(m_packets(m))
             while packets and not error:
                 packet = packets.pop(0)
-                self.control.pool.unlink(packet)
-                yield LET_GO  # unlocked
-                error = yield from self.control.hand_over(
-                    kctl, kcb, "send", kctl.send, packet, flags
-                )
-                yield LET_GO  # locked again
+                control.pool.unlink(packet)
+                error = yield from self._send_one(kctl, kcb, "send", kctl.send, packet, flags)
             if packets:
-                self.control.pool.freem_list(packets[0])
+                control.pool.freem_list(packets[0])
+        elif control.list_send_checks:
+            control.pool.freem_list(m)
+            error = ENOTSUP
+        else:
+            raise KernelPanic(PAGE_FAULT)
         if error:
-            self.control.count("send_list_fail")
+            control.count("send_list_fail")
         kcb.kcb_usecount -= 1
+        return error
+
+    def _send_one(
+        self, kctl: Kctl, kcb: CtlCb, name: str, callback: Callback, m: Mbuf, flags: int
+    ) -> Routine[int]:
+        yield LET_GO  # unlocked
+        result = self.control.hand_over(kctl, kcb, name, callback, m, flags)
+        if result.__class__ is GeneratorType:
+            result = yield from self.control.finish(name, result)
+        error = self.control.returned(name, result)
+        yield LET_GO  # locked again
         return error
 
     def pr_ctloutput(self, so: Socket, sopt: Sockopt) -> Routine[int]:
@@ -329,7 +339,7 @@ class KctlProto(Protosw):
             KernelPanic: getopt claimed more bytes than the buffer it was given has, whatever
                 errno it returned [opt-get-panic].
         """
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
         kctl = kcb.kctl
         if sopt.level != SYSPROTO_CONTROL or kctl is None:
             return EINVAL
@@ -419,7 +429,7 @@ class KctlProto(Protosw):
 
     def pru_peeraddr(self, so: Socket) -> tuple[int, SockaddrCtl | None]:
         """The control's address; EINVAL if the socket has no control any more."""
-        kcb = pcb_of(so)
+        kcb: CtlCb = so.so_pcb
         if kcb.kctl is None:
             return EINVAL, None
         return 0, SockaddrCtl(sc_id=kcb.kctl.id, sc_unit=kcb.sac.sc_unit)
@@ -475,11 +485,12 @@ class KctlProto(Protosw):
         return 0
 
 
-def pcb_of(so: Socket) -> CtlCb:
-    """The control block of a control socket."""
-    kcb = so.so_pcb
-    assert isinstance(kcb, CtlCb)
-    return kcb
+def trim(rcv: Sockbuf) -> None:
+    """Give buffer space back that critical data had made grow, as far as data does not fill it."""
+    if rcv.sb_hiwat > rcv.sb_idealsize:
+        spare = min(rcv.sb_hiwat - rcv.sb_cc, rcv.sb_hiwat - rcv.sb_idealsize)
+        if spare > 0:
+            rcv.sbreserve(rcv.sb_hiwat - spare)
 
 
 def is_null(cookie: object) -> bool:

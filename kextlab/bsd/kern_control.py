@@ -17,11 +17,12 @@ from typing import Any
 from kextlab.abi.constants import CTL_FLAG_REG_ID_UNIT
 from kextlab.bsd.kctl import KCTLSTAT, Callback, CtlCb, Kctl, RefTable
 from kextlab.bsd.kern_event import KernEvent
-from kextlab.bsd.mbuf import Mbuf
+from kextlab.bsd.mbuf import Mbuf, m_chain, m_packets
 from kextlab.bsd.socket import Sockets
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import MUTEX_HELD, PAGE_FAULT, KernelPanic, SimDeadlock, SimStop
 from kextlab.trace.codes import CALLBACK, NEW, PASS, RETURN, SET
+from kextlab.trace.events import Plain
 
 
 class KernControl:
@@ -155,9 +156,14 @@ class KernControl:
     # -- calling back ----------------------------------------------------------------------
 
     def call(
-        self, kctl: Kctl, name: str, callback: Callback, args: tuple[Any, ...], *plain_args: object
+        self,
+        kctl: Kctl,
+        name: str,
+        callback: Callback,
+        args: tuple[Any, ...],
+        *shown: Plain,
     ) -> Routine[int]:
-        """Call a kext back with ``args``; ``plain_args`` are what the trace shows of them.
+        """Call a kext back with ``args``; ``shown`` are the plain values the trace keeps of them.
 
         Returns the callback's errno. A callback may be a generator, which may sleep.
 
@@ -169,59 +175,72 @@ class KernControl:
         if not text.mapped:
             raise KernelPanic(PAGE_FAULT)
         if self.rec is not None:
-            self.rec((CALLBACK, text.name, name, plain_args))
+            self.rec((CALLBACK, text.name, name, len(shown), *shown))
         try:
             result = callback(*args)
-            if result.__class__ is GeneratorType:
-                result = yield from result
         except SimStop:
             raise
         except Exception as exc:
             raise fault(name, exc) from exc
+        if result.__class__ is GeneratorType:
+            result = yield from self.finish(name, result)
         return self.returned(name, result)
 
-    def returned(self, name: str, result: object) -> int:
-        """The errno a callback returned."""
+    def hand_over(
+        self, kctl: Kctl, kcb: CtlCb, name: str, callback: Callback, m: Mbuf, flags: int
+    ) -> Plain:
+        """Call ``send`` or ``send_list``: the mbufs belong to the kext from here on.
+
+        Returns what the callback returned: an errno for ``returned``, or a generator for
+        ``finish``. Panics as ``call``.
+        """
+        text = kctl.text
+        if not text.mapped:
+            raise KernelPanic(PAGE_FAULT)
+        m.owner = text.owner
+        if m.m_next is not None or m.m_nextpkt is not None:
+            for packet in m_packets(m):
+                for link in m_chain(packet):
+                    link.owner = text.owner
+        unit = kcb.unit
+        if self.rec is not None:
+            self.rec((PASS, text.name, name, 4, m.id, kctl.kctlref, unit, flags))
+        try:
+            return callback(kctl.kctlref, unit, kcb.unitinfo.value, m, flags)
+        except SimStop:
+            raise
+        except Exception as exc:
+            raise fault(name, exc) from exc
+
+    def finish(self, name: str, routine: Any) -> Routine[Plain]:  # Any: a kext's generator
+        """Run a callback that is a generator to its end."""
+        try:
+            return (yield from routine)
+        except SimStop:
+            raise
+        except Exception as exc:
+            raise fault(name, exc) from exc
+
+    def returned(self, name: str, result: Plain) -> int:
+        """The errno a callback returned.
+
+        Raises:
+            KernelPanic: what it returned is no errno, or the kext swallowed a panic.
+        """
         if self.stopped is not None:
             raise self.stopped
-        if result is None:
-            errno = 0
+        errno = 0
+        if result.__class__ is int:
+            errno = result
         elif isinstance(result, int):
             errno = int(result)
-        else:
+        elif result is not None:
             raise KernelPanic(
                 f"{PAGE_FAULT}: callback {name} returned {result!r}, an errno (int) or None is due"
             )
         if self.rec is not None:
             self.rec((RETURN, errno, None))
         return errno
-
-    def hand_over(
-        self, kctl: Kctl, kcb: CtlCb, name: str, callback: Callback, m: Mbuf, flags: int
-    ) -> Routine[int]:
-        """Call ``send`` or ``send_list``: the mbufs belong to the kext from here on."""
-        text = kctl.text
-        if not text.mapped:
-            raise KernelPanic(PAGE_FAULT)
-        packet: Mbuf | None = m
-        while packet is not None:
-            link: Mbuf | None = packet
-            while link is not None:
-                link.owner = text.owner
-                link = link.m_next
-            packet = packet.m_nextpkt
-        unit = kcb.sac.sc_unit
-        if self.rec is not None:
-            self.rec((PASS, text.name, name, (kctl.kctlref, unit, m.id, flags), m.id))
-        try:
-            result = callback(kctl.kctlref, unit, kcb.unitinfo.value, m, flags)
-            if result.__class__ is GeneratorType:
-                result = yield from result
-        except SimStop:
-            raise
-        except Exception as exc:
-            raise fault(name, exc) from exc
-        return self.returned(name, result)
 
 
 def fault(name: str, exc: Exception) -> KernelPanic:

@@ -32,8 +32,8 @@ from kextlab.abi.structs import CtlEventData
 from kextlab.bsd.kctl import CtlCb, Kctl, KernCtlReg, Text
 from kextlab.bsd.kern_control import KernControl
 from kextlab.bsd.kern_event import KevMsg
-from kextlab.bsd.mbuf import Mbuf, m_length, m_packets
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.mbuf import KERNEL, Mbuf, m_length, m_packets
+from kextlab.bsd.sockbuf import Sockbuf
 from kextlab.trace.codes import DELETE, MBUF_SET, NEW
 
 MBUF_LIMIT = 65536 << 3
@@ -174,32 +174,33 @@ def _from_ref(control: KernControl, kctlref: int) -> Kctl | None:
 # -- enqueueing --------------------------------------------------------------------------------
 
 
-def _find_socket(control: KernControl, kctlref: int, unit: int) -> tuple[Socket, int] | None:
-    """kcb_find_socket: the socket of a unit, and the control's flags."""
+def _find_client(control: KernControl, kctlref: int, unit: int) -> CtlCb | None:
+    """kcb_find_socket: the client of a unit."""
     if control.mutex_held:
         control.lock()
-    kctl = control.refs.get(kctlref)
+    kctl = control.refs.valid.get(kctlref)
     if kctl is None:
-        control.count("bad_kctlref", 2)
+        _from_ref(control, kctlref)
         return None
-    kcb = kctl.units.find(unit)
-    if kcb is None:
-        return None
-    assert isinstance(kcb, CtlCb)
-    return kcb.so, kctl.flags
+    same = kctl.units.by_unit.get(unit)
+    return same[0] if same else None
 
 
-def _has_space(control: KernControl, so: Socket, size: int, kctlflags: int, flags: int) -> bool:
-    """ctl_rcvbspace: whether ``size`` bytes may be queued.
+def _has_space(control: KernControl, kcb: CtlCb, size: int, flags: int) -> bool:
+    """ctl_rcvbspace: whether ``size`` bytes may be queued."""
+    kctl = kcb.kctl
+    if kctl is not None and kctl.flags & CTL_FLAG_REG_CRIT:
+        return _has_reserve(control, kcb.so.so_rcv, size, flags)
+    return kcb.so.so_rcv.sbspace() >= size
 
-    With CTL_FLAG_REG_CRIT a quarter of the buffer is kept for critical data, tested before the
-    enqueue, not after; critical data may grow the buffer by a quarter, up to 256 KiB, and a
-    buffer that grew in vain stays grown [crit-*].
+
+def _has_reserve(control: KernControl, rcv: Sockbuf, size: int, flags: int) -> bool:
+    """The same with CTL_FLAG_REG_CRIT: a quarter of the buffer is kept for critical data.
+
+    The quarter is tested before the enqueue, not after; critical data may grow the buffer by a
+    quarter, up to 256 KiB, and a buffer that grew in vain stays grown [crit-*].
     """
-    rcv = so.so_rcv
     space = rcv.sbspace()
-    if not kctlflags & CTL_FLAG_REG_CRIT:
-        return space >= size
     if not flags & CTL_DATA_CRIT:
         return space >= (rcv.sb_hiwat >> 2) and space >= size
     if space >= size:
@@ -227,13 +228,13 @@ def ctl_enqueuedata(control: KernControl, kctlref: int, unit: int, data: bytes, 
     Without CTL_DATA_EOR the record stays open and the next enqueue continues it. Errors: EINVAL
     (not a valid reference, or nobody has that unit), ENOBUFS (no space).
     """
-    found = _find_socket(control, kctlref, unit)
-    if found is None:
+    kcb = _find_client(control, kctlref, unit)
+    if kcb is None:
         return EINVAL
-    so, kctlflags = found
-    if not _has_space(control, so, len(data), kctlflags, flags):
+    if not _has_space(control, kcb, len(data), flags):
         return _full(control)
-    m = control.pool.allocpacket(data, eor=bool(flags & CTL_DATA_EOR))
+    so = kcb.so
+    m = control.pool.allocpacket(data, KERNEL, M_EOR if flags & CTL_DATA_EOR else 0)
     if not so.so_rcv.sbappend(m):
         control.pool.freem(m)
         control.count("enqdata_sbappend_fail")
@@ -248,12 +249,12 @@ def ctl_enqueuembuf(control: KernControl, kctlref: int, unit: int, m: Mbuf, flag
 
     Errors: as ``ctl_enqueuedata``.
     """
-    found = _find_socket(control, kctlref, unit)
-    if found is None:
+    kcb = _find_client(control, kctlref, unit)
+    if kcb is None:
         return EINVAL
-    so, kctlflags = found
-    if not _has_space(control, so, m.pkthdr_len, kctlflags, flags):
+    if not _has_space(control, kcb, m.pkthdr_len, flags):
         return _full(control)
+    so = kcb.so
     if flags & CTL_DATA_EOR and not m.m_flags & M_EOR:
         m.m_flags |= M_EOR
         if control.rec is not None:
@@ -274,15 +275,16 @@ def ctl_enqueuembuf_list(
     they are freed. Errors: EINVAL (as above, or CTL_DATA_EOR), EOPNOTSUPP (a stream control),
     ENOBUFS (some or all did not fit).
     """
-    found = _find_socket(control, kctlref, unit)
+    kcb = _find_client(control, kctlref, unit)
     m: Mbuf | None = m_list
-    error = 0
-    if found is None or flags & CTL_DATA_EOR:
+    if kcb is None:
         error = EINVAL
-    if found is not None and found[1] & CTL_FLAG_REG_SOCK_STREAM:
+    elif kcb.kctl is not None and kcb.kctl.flags & CTL_FLAG_REG_SOCK_STREAM:
         error = EOPNOTSUPP
-    if found is not None and not error:
-        error, m = _append_list(control, found[0], found[1], m_list, flags)
+    elif flags & CTL_DATA_EOR:
+        error = EINVAL
+    else:
+        error, m = _append_list(control, kcb, m_list, flags)
     if m is not None and not keep_rest:
         control.pool.freem_list(m)
         m = None
@@ -292,14 +294,15 @@ def ctl_enqueuembuf_list(
 
 
 def _append_list(
-    control: KernControl, so: Socket, kctlflags: int, m_list: Mbuf, flags: int
+    control: KernControl, kcb: CtlCb, m_list: Mbuf, flags: int
 ) -> tuple[int, Mbuf | None]:
     m: Mbuf | None = m_list
+    so = kcb.so
     queued = False
     error = 0
     while m is not None:
         following = m.m_nextpkt
-        if not _has_space(control, so, m_length(m), kctlflags, flags):
+        if not _has_space(control, kcb, m_length(m), flags):
             error = ENOBUFS
             break
         control.pool.unlink(m)
@@ -319,23 +322,23 @@ def _append_list(
 
 def ctl_getenqueuespace(control: KernControl, kctlref: int, unit: int) -> tuple[int, int]:
     """(errno, bytes that may still be queued for the unit). EINVAL as ``ctl_enqueuedata``."""
-    found = _find_socket(control, kctlref, unit)
-    return (EINVAL, 0) if found is None else (0, found[0].so_rcv.sbspace())
+    kcb = _find_client(control, kctlref, unit)
+    return (EINVAL, 0) if kcb is None else (0, kcb.so.so_rcv.sbspace())
 
 
 def ctl_getenqueuepacketcount(control: KernControl, kctlref: int, unit: int) -> tuple[int, int]:
     """(errno, records queued for the unit). EINVAL as ``ctl_enqueuedata``."""
-    found = _find_socket(control, kctlref, unit)
-    if found is None:
+    kcb = _find_client(control, kctlref, unit)
+    if kcb is None:
         return EINVAL, 0
-    return 0, sum(1 for _ in m_packets(found[0].so_rcv.sb_mb))
+    return 0, sum(1 for _ in m_packets(kcb.so.so_rcv.sb_mb))
 
 
 def ctl_getenqueuereadable(control: KernControl, kctlref: int, unit: int) -> tuple[int, int]:
     """(errno, bytes missing until the unit's socket becomes readable). EINVAL as
     ``ctl_enqueuedata``."""
-    found = _find_socket(control, kctlref, unit)
-    if found is None:
+    kcb = _find_client(control, kctlref, unit)
+    if kcb is None:
         return EINVAL, 0
-    rcv = found[0].so_rcv
+    rcv = kcb.so.so_rcv
     return 0, max(rcv.sb_lowat - rcv.sb_cc, 0)

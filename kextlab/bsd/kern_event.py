@@ -32,7 +32,7 @@ from kextlab.abi.constants import (
 from kextlab.abi.errno import EINVAL, EMSGSIZE, ENOENT, ENOTSUP
 from kextlab.abi.ioctl import SIOCGKEVFILT, SIOCGKEVID, SIOCGKEVVENDOR, SIOCSKEVFILT
 from kextlab.abi.structs import KernEventMsg, KevRequest, KevVendorCode
-from kextlab.bsd.mbuf import KERNEL
+from kextlab.bsd.mbuf import KERNEL, Mbuf
 from kextlab.bsd.socket import Protosw, Socket, Sockets
 from kextlab.sched.drive import Routine, answered
 from kextlab.trace.codes import DELETE, NEW, SET
@@ -93,11 +93,10 @@ KEVTSTAT = ("pcbcount", "gencnt", "badvendor", "toobig", "nomem", "fullsock", "p
 class KernEvent(Protosw):
     """The kernel event subsystem of one kernel, and its protocol."""
 
-    pr_type = SOCK_RAW
     pr_protocol = SYSPROTO_EVENT
-    pr_flags = PR_ATOMIC
 
     def __init__(self, sockets: Sockets) -> None:
+        super().__init__(SOCK_RAW, PR_ATOMIC, has_sosend=False)
         self.sockets = sockets
         self.rec = sockets.rec
         self.stat = dict.fromkeys(KEVTSTAT, 0)
@@ -244,7 +243,7 @@ class KernEvent(Protosw):
         for pcb in self.pcbs:
             if not pcb.wants(msg.vendor_code, msg.kev_class, msg.kev_subclass):
                 continue
-            m = pool.alloc(event, KERNEL)
+            m = Mbuf(pool, event, KERNEL)
             if pcb.so.so_rcv.sbappendrecord(m):
                 pcb.so.sorwakeup()
                 self._count("posted")

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 from kextlab.abi.constants import (
     M16KCLBYTES,
-    M_EOR,
     M_EXT,
     M_PKTHDR,
     MBIGCLBYTES,
@@ -25,7 +24,6 @@ from kextlab.abi.constants import (
     MHLEN,
     MINCLSIZE,
     MLEN,
-    MT_DATA,
 )
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import MBUF_FREE, MBUF_NEW, MBUF_SET
@@ -47,28 +45,46 @@ class Mbuf:
         "m_next",
         "m_nextpkt",
         "m_off",
-        "m_type",
         "owner",
         "pkthdr_len",
     )
 
     def __init__(
-        self, ident: int, owner: str, flags: int, offset: int, data: bytes, ext_size: int
+        self,
+        pool: MbufPool,
+        data: bytes,
+        owner: str,
+        flags: int = 0,
+        ext_size: int = 0,
+        offset: int = 0,
+        follow: Mbuf | None = None,
     ) -> None:
+        """Allocate an mbuf holding ``data``, linked before ``follow``; with M_PKTHDR in ``flags``
+        it heads a packet whose length it carries."""
+        pool.last_id = ident = pool.last_id + 1
         self.id = ident
         self.owner = owner
-        self.m_type = MT_DATA
         self.m_flags = flags
         self.m_off = offset
         self.m_data = data
-        self.m_len = len(data)
+        self.m_len = length = len(data)
         self.ext_size = ext_size
         """Bytes of the cluster, 0 for an mbuf that holds its data itself."""
-        self.pkthdr_len = 0
-        self.m_next: Mbuf | None = None
+        self.m_next = follow
         """Next mbuf of the same record."""
         self.m_nextpkt: Mbuf | None = None
         """First mbuf of the next record."""
+        after = 0
+        if not flags & M_PKTHDR:
+            length = 0
+        if follow is not None:
+            after = follow.id
+            if flags & M_PKTHDR:
+                length += m_length(follow)
+        self.pkthdr_len = length
+        pool.live[ident] = self
+        if pool.rec is not None:
+            pool.rec((MBUF_NEW, ident, owner, flags, offset, data, ext_size, length, after))
 
     def __repr__(self) -> str:
         return f"<mbuf {self.id}: {self.m_len} bytes, owner {self.owner}>"
@@ -124,42 +140,6 @@ class MbufPool:
         self.live: dict[int, Mbuf] = {}
         self.last_id = 0
 
-    def alloc(
-        self,
-        data: bytes,
-        owner: str = KERNEL,
-        flags: int = 0,
-        ext_size: int = 0,
-        offset: int = 0,
-        follow: Mbuf | None = None,
-    ) -> Mbuf:
-        """One mbuf holding ``data``, linked before ``follow``; with M_PKTHDR in ``flags`` it
-        heads a packet whose length it carries."""
-        self.last_id = ident = self.last_id + 1
-        m = Mbuf(ident, owner, flags, offset, data, ext_size)
-        self.live[ident] = m
-        if follow is not None:
-            m.m_next = follow
-            if flags & M_PKTHDR:
-                m.pkthdr_len = m_length(m)
-        elif flags & M_PKTHDR:
-            m.pkthdr_len = m.m_len
-        if self.rec is not None:
-            self.rec(
-                (
-                    MBUF_NEW,
-                    ident,
-                    owner,
-                    flags,
-                    offset,
-                    data,
-                    ext_size,
-                    m.pkthdr_len,
-                    follow.id if follow is not None else 0,
-                )
-            )
-        return m
-
     def chain(self, pieces: list[tuple[bytes, int]], owner: str = KERNEL, eor: int = 0) -> Mbuf:
         """A packet of the given (data, cluster size) pieces; ``eor`` goes to its first mbuf."""
         m: Mbuf | None = None
@@ -168,23 +148,23 @@ class MbufPool:
             flags = M_EXT if ext_size else 0
             if at == 0:
                 flags |= M_PKTHDR | eor
-            m = self.alloc(data, owner, flags, ext_size, follow=m)
+            m = Mbuf(self, data, owner, flags, ext_size, follow=m)
         assert m is not None
         return m
 
-    def allocpacket(self, data: bytes, owner: str = KERNEL, eor: bool = False) -> Mbuf:
-        """A packet holding ``data``, laid out as m_allocpacket_internal does.
+    def allocpacket(self, data: bytes, owner: str = KERNEL, eor: int = 0) -> Mbuf:
+        """A packet holding ``data``, laid out as m_allocpacket_internal does; ``eor`` (M_EOR or
+        0) goes to its first mbuf.
 
         Up to MHLEN bytes take one mbuf, up to MINCLSIZE two, more take clusters: 2 KiB if one is
         enough, one of 4 KiB up to that, else 16 KiB ones with the smallest that fits at the end.
         """
         length = len(data)
-        flag = M_EOR if eor else 0
         if length <= MHLEN:
-            return self.alloc(data, owner, M_PKTHDR | flag)
+            return Mbuf(self, data, owner, M_PKTHDR | eor)
         if length <= MINCLSIZE:
-            return self.chain([(data[:MHLEN], 0), (data[MHLEN:], 0)], owner, flag)
-        return self.chain(cluster_pieces(data), owner, flag)
+            return self.chain([(data[:MHLEN], 0), (data[MHLEN:], 0)], owner, eor)
+        return self.chain(cluster_pieces(data), owner, eor)
 
     def link(self, m: Mbuf, following: Mbuf) -> None:
         """Chain two packets into a list (m_nextpkt)."""

@@ -147,15 +147,18 @@ class Sockbuf:
         tail = self.sb_mbtail
         if tail is not None and tail.m_flags & M_EOR:
             return self.sbappendrecord(m)
-        m.owner = self.name
-        self._compress(m, tail)
+        if tail is None and m.m_next is None and m.m_len:
+            self._link(m, None, "m_next", m.m_flags)  # what _compress comes to for one mbuf
+        else:
+            self._compress(m, tail)
         return True
 
     def sbappendrecord(self, m: Mbuf) -> bool:
         """Append a packet as a new record, empty ones included; False if there is no space."""
-        if self.sb_flags & SB_DROP or m_length(m) > self.sbspace():
-            return False
         rest = m.m_next
+        length = m.m_len if rest is None else m_length(m)
+        if self.sb_flags & SB_DROP or length > self.sbspace():
+            return False
         eor = m.m_flags & M_EOR
         if rest is not None and eor:
             m.m_flags &= ~M_EOR
@@ -169,21 +172,25 @@ class Sockbuf:
         last one (m_next)."""
         m.m_next = None
         m.m_flags = flags
-        m.owner = self.name
-        if previous is None:
-            self.sb_mb = m
-            self.sb_lastrecord = m
-        elif link == "m_next":
-            previous.m_next = m
-        else:
-            previous.m_nextpkt = m
-            self.sb_lastrecord = m
+        m.owner = name = self.name
+        self.sb_cc = cc = self.sb_cc + m.m_len
+        self.sb_mbcnt = mbcnt = self.sb_mbcnt + MSIZE + m.ext_size
         self.sb_mbtail = m
-        self.sb_cc += m.m_len
-        self.sb_mbcnt += MSIZE + m.ext_size
+        ident = m.id
+        if previous is None:
+            self.sb_mb = self.sb_lastrecord = m
+            head = last = ident
+            at = 0
+        else:
+            at = previous.id
+            if link == "m_next":
+                previous.m_next = m
+            else:
+                previous.m_nextpkt = m
+                self.sb_lastrecord = m
+            _, _, head, _, last = self._pointers()
         if self.rec is not None:
-            at = previous.id if previous is not None else 0
-            self.rec((SB_APPEND, self.name, *self._pointers(), m.id, flags, at, link))
+            self.rec((SB_APPEND, name, cc, mbcnt, head, ident, last, ident, flags, at, link))
 
     def _compress(self, m: Mbuf | None, tail: Mbuf | None, eor: int = 0) -> None:
         """sbcompress: add the chain ``m`` behind ``tail``, dropping empty mbufs and copying small
@@ -228,15 +235,18 @@ class Sockbuf:
         self.sb_cc -= m.m_len
         self.sb_mbcnt -= MSIZE + m.ext_size
         following = m.m_next
-        if following is not None:
-            self.sb_mb = following
-            if nextrecord is None:
-                self.sb_lastrecord = following
-        else:
+        del self.pool.live[m.id]
+        if following is None:
             self.sb_mb = nextrecord
             if nextrecord is None:
                 self.sb_mbtail = self.sb_lastrecord = None
-        del self.pool.live[m.id]
+                if self.rec is not None:
+                    self.rec((SB_TAKE, self.name, self.sb_cc, self.sb_mbcnt, 0, 0, 0, m.id))
+                return None
+        else:
+            self.sb_mb = following
+            if nextrecord is None:
+                self.sb_lastrecord = following
         if self.rec is not None:
             self.rec((SB_TAKE, self.name, *self._pointers(), m.id))
         if following is not None and following.m_nextpkt is not nextrecord:

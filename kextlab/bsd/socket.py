@@ -12,11 +12,12 @@ filters, upcalls, lingering, time-outs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from kextlab.abi.constants import (
     AF_SYSTEM,
     MCLBYTES,
+    PR_ATOMIC,
     PR_CONNREQUIRED,
     SB_DROP,
     SHUT_RD,
@@ -79,9 +80,15 @@ class Protosw:
     has. ``Routine`` methods may drop the socket lock.
     """
 
-    pr_type: int
     pr_protocol: int
-    pr_flags: int
+
+    def __init__(self, pr_type: int, pr_flags: int, has_sosend: bool) -> None:
+        self.pr_type = pr_type
+        self.pr_flags = pr_flags
+        self.atomic = bool(pr_flags & PR_ATOMIC)
+        """PR_ATOMIC: one send is one record, one receive takes one record."""
+        self.has_sosend = has_sosend
+        """Whether sosend is the protocol's pru_sosend; else every send is EOPNOTSUPP."""
 
     def pru_attach(self, so: Socket) -> int:
         """Give the new socket what the protocol keeps for it."""
@@ -123,9 +130,9 @@ class Protosw:
         """(EOPNOTSUPP, None)."""
         return EOPNOTSUPP, None
 
-    def pru_rcvd(self, so: Socket, flags: int) -> Routine[int]:
-        """EOPNOTSUPP."""
-        return answered(EOPNOTSUPP)
+    def pru_rcvd(self, so: Socket, flags: int) -> Routine[int] | None:
+        """What is to be done after a read; ``None`` for nothing."""
+        return None
 
     def pru_rcvoob(self, so: Socket) -> int:
         """EOPNOTSUPP."""
@@ -144,9 +151,6 @@ class Protosw:
         """Free the list; EOPNOTSUPP."""
         so.layer.pool.freem_list(m)
         return answered(EOPNOTSUPP)
-
-    has_sosend = False
-    """Whether sosend is the protocol's pru_sosend; without it every send is EOPNOTSUPP."""
 
     def pr_ctloutput(self, so: Socket, sopt: Sockopt) -> Routine[int] | None:
         """Options of the protocol's own level; ``None`` if the protocol has none."""
@@ -188,7 +192,7 @@ class Socket:
         self.so_error = 0
         self.so_pgid = 0
         self.so_uid = uid
-        self.so_pcb: object = None
+        self.so_pcb: Any = None  # Any: the protocol's own control block
         bytes_only = layer.bytes_only(proto)
         self.so_rcv = Sockbuf(f"so_rcv:{number}", layer.pool, bytes_only)
         self.so_snd = Sockbuf(f"so_snd:{number}", layer.pool, bytes_only)

@@ -184,7 +184,7 @@ def sogetopt(so: Socket, sopt: Sockopt) -> Routine[int]:
         so.set("so_error", 0)
         return sooptcopyout(sopt, _int(error))
     if name == c.SO_NREAD:
-        first = so.so_proto.pr_flags & c.PR_ATOMIC
+        first = so.so_proto.atomic
         return sooptcopyout(sopt, _int(m_length(so.so_rcv.sb_mb) if first else so.so_rcv.sb_cc))
     plain = {
         c.SO_TYPE: so.so_type,

@@ -20,9 +20,7 @@ from kextlab.abi.constants import (
     MSG_TRUNC,
     MSG_WAITALL,
     MSG_WAITSTREAM,
-    PR_ATOMIC,
     PR_CONNREQUIRED,
-    PR_WANTRCVD,
     SO_DONTTRUNC,
     SS_CANTRCVMORE,
     SS_ISCONNECTED,
@@ -36,6 +34,13 @@ from kextlab.bsd.socket import Socket
 from kextlab.sched.drive import LET_GO, Routine
 from kextlab.sched.stop import Sleep
 from kextlab.trace.codes import SLEEP
+
+MUST_WAIT = -1000
+"""An answer of the checks before a send or receive: the caller has to sleep. Not an errno."""
+
+
+WAIT_ALL = MSG_WAITALL | MSG_WAITSTREAM
+"""The flags that ask for everything asked for."""
 
 
 def sbwait(sb: Sockbuf) -> Routine[int]:
@@ -65,10 +70,10 @@ def _should_wait(so: Socket, m: Mbuf | None, resid: int, flags: int) -> bool:
         return True
     rcv = so.so_rcv
     return (
-        not flags & MSG_DONTWAIT
-        and rcv.sb_cc < resid
+        rcv.sb_cc < resid
+        and not flags & MSG_DONTWAIT
         and m.m_nextpkt is None
-        and not so.so_proto.pr_flags & PR_ATOMIC
+        and not so.so_proto.atomic
         and (rcv.sb_cc < rcv.sb_lowat or bool(flags & MSG_WAITALL and resid <= rcv.sb_hiwat))
     )
 
@@ -84,10 +89,15 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
         KernelPanic: the queue holds a record without bytes where none may be
             [empty-record-panic].
     """
+    proto = so.so_proto
     passed = flags
-    flags &= ~MSG_EOR
-    if flags & MSG_OOB:
-        return so.so_proto.pru_rcvoob(so), b"", passed
+    peek = 0
+    if flags:
+        if flags & MSG_OOB:
+            return proto.pru_rcvoob(so), b"", flags
+        flags &= ~MSG_EOR
+        peek = flags & MSG_PEEK
+    atomic = proto.atomic
     rcv = so.so_rcv
     while True:
         if rcv.sb_lock:
@@ -96,34 +106,65 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
                 return error, b"", passed
         rcv.sb_lock = True
         m = rcv.sb_mb
-        if m is None or _should_wait(so, m, length, flags):
-            answer = _without_waiting(so, length, flags)
-            if answer is not None and (m is None or answer != 0):
+        if m is None or (not atomic and _should_wait(so, m, length, flags)):
+            error = _cannot_wait(so, m, length, flags)
+            if error == MUST_WAIT:
                 rcv.sb_lock = False
-                return answer, b"", passed
-            if answer is None:
-                rcv.sb_lock = False
-                if so.so_proto.pr_flags & PR_WANTRCVD:
-                    yield from so.so_proto.pru_rcvd(so, flags)
-                if _should_wait(so, rcv.sb_mb, length, flags):
-                    error = yield from sbwait(rcv)
-                    if error:
-                        return error, b"", passed
+                error = yield from _wait(so, length, flags)
+                if error:
+                    return error, b"", passed
                 continue
-            m = rcv.sb_mb
-        assert m is not None
-        data, flags, retry = yield from _copy_out(so, m, length, flags)
+            if m is None or error:
+                rcv.sb_lock = False
+                return error, b"", passed
+        pieces: list[bytes] = []
+        resid = length
+        while m is not None and resid > 0:
+            taken = m.m_len
+            if taken <= resid:
+                pieces.append(m.m_data)
+            else:
+                taken = resid
+                pieces.append(m.m_data[:taken])
+            yield LET_GO  # unlocked for the copy to user space; m may have grown meanwhile
+            resid -= taken
+            nextrecord = m.m_nextpkt
+            if taken < m.m_len:
+                if not peek:
+                    rcv.cut(m, taken)
+            else:
+                if m.m_flags & M_EOR:
+                    flags |= MSG_EOR
+                m = m.m_next if peek else rcv.take(m, nextrecord)
+            if flags and flags & MSG_EOR:
+                break
+            if m is None and resid > 0 and not atomic and nextrecord is None and flags & WAIT_ALL:
+                m = yield from _wait_for_all(so, flags)
+                if m is None:
+                    rcv.sb_lock = False
+                    return 0, b"".join(pieces), passed
+        if m is not None and atomic:
+            if so.so_options & SO_DONTTRUNC:
+                flags |= MSG_RCVMORE
+            else:
+                flags |= MSG_TRUNC
+                if not peek:
+                    rcv.sbdroprecord()
+        if not peek:
+            if m is None and (rcv.sb_mb is None) != (rcv.sb_cc == 0):
+                rcv.check()
+            told = proto.pru_rcvd(so, flags)
+            if told is not None:
+                yield from told
         rcv.sb_lock = False
-        if not retry:
-            return 0, data, passed | flags
+        if resid < length or not length or flags & MSG_EOR or so.so_state & SS_CANTRCVMORE:
+            return 0, pieces[0] if len(pieces) == 1 else b"".join(pieces), passed | flags
 
 
-def _without_waiting(so: Socket, length: int, flags: int) -> int | None:
-    """What to answer at once although more data is wanted: an errno (0: read what is there, or
-    end of data), or ``None`` if the caller must sleep."""
-    rcv = so.so_rcv
-    rcv.check()
-    m = rcv.sb_mb
+def _cannot_wait(so: Socket, m: Mbuf | None, length: int, flags: int) -> int:
+    """More data is wanted than is there: an errno, 0 to take what is there (or to report the end
+    of data), or MUST_WAIT."""
+    so.so_rcv.check()
     if so.so_error:
         if m is not None:
             return 0
@@ -142,75 +183,33 @@ def _without_waiting(so: Socket, length: int, flags: int) -> int | None:
         return 0
     if so.so_state & SS_NBIO or flags & (MSG_DONTWAIT | MSG_NBIO):
         return EWOULDBLOCK
-    return None
+    return MUST_WAIT
 
 
-def _copy_out(
-    so: Socket, m: Mbuf | None, length: int, flags: int
-) -> Routine[tuple[bytes, int, bool]]:
-    """Copy the first record out, and unless peeking remove what was copied.
+def _wait(so: Socket, length: int, flags: int) -> Routine[int]:
+    """Tell the protocol, which may bring data at once, then sleep unless it did. EINTR."""
+    yield from _tell(so, flags)
+    if _should_wait(so, so.so_rcv.sb_mb, length, flags):
+        return (yield from sbwait(so.so_rcv))
+    return 0
 
-    Returns (data, flags with MSG_EOR and MSG_TRUNC found, whether to start again because nothing
-    at all was there to copy).
-    """
+
+def _tell(so: Socket, flags: int) -> Routine[None]:
+    told = so.so_proto.pru_rcvd(so, flags)
+    if told is not None:
+        yield from told
+
+
+def _wait_for_all(so: Socket, flags: int) -> Routine[Mbuf | None]:
+    """MSG_WAITALL on a stream whose queue has run dry: sleep, MSG_DONTWAIT or not
+    [stream-waitall], until there is more; ``None`` if there will not be."""
     rcv = so.so_rcv
-    proto = so.so_proto
-    peek = flags & MSG_PEEK
-    pieces: list[bytes] = []
-    resid = length
-    assert m is not None
-    nextrecord = m.m_nextpkt
-    while m is not None and resid > 0:
-        taken = m.m_len
-        if taken <= resid:
-            pieces.append(m.m_data)
-        else:
-            taken = resid
-            pieces.append(m.m_data[:taken])
-        yield LET_GO  # unlocked for the copy to user space; m may have grown meanwhile
-        resid -= taken
-        if taken == m.m_len:
-            if m.m_flags & M_EOR:
-                flags |= MSG_EOR
-            if peek:
-                m = m.m_next
-            else:
-                nextrecord = m.m_nextpkt
-                m = rcv.take(m, nextrecord)
-        elif not peek:
-            rcv.cut(m, taken)
-        if flags & MSG_EOR:
-            break
-        while (
-            flags & (MSG_WAITALL | MSG_WAITSTREAM)
-            and m is None
-            and resid > 0
-            and not proto.pr_flags & PR_ATOMIC
-            and nextrecord is None
-        ):
-            if so.so_error or so.so_state & SS_CANTRCVMORE:
-                return b"".join(pieces), flags & ~MSG_EOR, False
-            if proto.pr_flags & PR_WANTRCVD:
-                yield from proto.pru_rcvd(so, flags)
-            if rcv.sb_mb is None and (yield from sbwait(rcv)):
-                return b"".join(pieces), flags & ~MSG_EOR, False
-            m = rcv.sb_mb
-            if m is not None:
-                nextrecord = m.m_nextpkt
-            rcv.check()
-    if m is not None and proto.pr_flags & PR_ATOMIC:
-        if so.so_options & SO_DONTTRUNC:
-            flags |= MSG_RCVMORE
-        else:
-            flags |= MSG_TRUNC
-            if not peek:
-                rcv.sbdroprecord()
-    if not peek:
-        if m is None:
-            rcv.check()
-        if proto.pr_flags & PR_WANTRCVD:
-            yield from proto.pru_rcvd(so, flags)
-    nothing = resid == length and length > 0
-    retry = nothing and not flags & MSG_EOR and not so.so_state & SS_CANTRCVMORE
-    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    return data, flags, retry
+    while True:
+        if so.so_error or so.so_state & SS_CANTRCVMORE:
+            return None
+        yield from _tell(so, flags)
+        if rcv.sb_mb is None and (yield from sbwait(rcv)):
+            return None
+        rcv.check()
+        if rcv.sb_mb is not None:
+            return rcv.sb_mb

@@ -23,7 +23,6 @@ from kextlab.abi.constants import (
     MSG_EOR,
     MSG_NBIO,
     MSG_OOB,
-    PR_ATOMIC,
     PR_CONNREQUIRED,
     PRUS_MORETOCOME,
     PRUS_OOB,
@@ -43,8 +42,8 @@ from kextlab.abi.errno import (
     EWOULDBLOCK,
 )
 from kextlab.bsd.mbuf import KERNEL, Mbuf, MbufPool
-from kextlab.bsd.socket import Socket
-from kextlab.bsd.soreceive import sblock, sbwait
+from kextlab.bsd.socket import Protosw, Socket
+from kextlab.bsd.soreceive import MUST_WAIT, sblock, sbwait
 from kextlab.sched.drive import LET_GO, Routine
 
 SOSENDMAXCHAIN = 65536
@@ -68,103 +67,123 @@ def sosend(
     ``_sosendcheck``), EFAULT (when the data is copied in), and whatever the protocol answers.
     """
     resid = len(data)
-    stream = so.so_type == SOCK_STREAM
-    if flags & (MSG_OOB | MSG_EOR):
-        if not stream and flags & MSG_OOB:
-            return EOPNOTSUPP, resid
-        if stream and flags & MSG_EOR:
-            return EINVAL, resid
-    atomic = so.so_proto.pr_flags & PR_ATOMIC
+    proto = so.so_proto
+    if flags or not proto.has_sosend:
+        refused = _refused(so, flags)
+        if refused:
+            return refused, resid
     snd = so.so_snd
-    locked = False
+    pool = so.layer.pool
+    error = 0
     while True:
-        error, locked = yield from _sosendcheck(so, addressed, resid, clen, flags, locked)
-        if error:
-            break
-        space = snd.sbspace() - clen
-        if flags & MSG_OOB:
-            space += OOB_LEEWAY
+        if snd.sb_lock:
+            error = yield from sblock(snd, flags)
+            if error:
+                return error, resid
+        snd.sb_lock = True
+        space = _sosendcheck(so, addressed, resid, clen, flags)
+        if space < 0:
+            snd.sb_lock = False
+            if space != MUST_WAIT:
+                return -space, resid
+            error = yield from sbwait(snd)
+            if error:
+                return error, resid
+            continue
         while True:
             yield LET_GO  # unlocked for the copy from user space
             if fault:
                 error = EFAULT
                 break
-            at = len(data) - resid
-            top = _chain(so.layer.pool, data, at, min(resid, space), atomic, flags)
+            count = resid if resid < space else space
+            if 0 < count < MHLEN and count == len(data) and not flags:
+                # What _chain comes to for a datagram or chunk that fits one small mbuf.
+                offset = (MHLEN - count) & ~7 if proto.atomic else 0
+                top = Mbuf(pool, data, KERNEL, M_PKTHDR, 0, offset)
+            else:
+                top = _chain(pool, data, len(data) - resid, count, proto, flags)
             resid -= top.pkthdr_len
             space -= top.pkthdr_len
-            if flags & MSG_OOB:
+            sendflags = PRUS_MORETOCOME if resid and space > 0 else 0
+            if flags and flags & MSG_OOB:
                 sendflags = PRUS_OOB
-            else:
-                sendflags = PRUS_MORETOCOME if resid > 0 and space > 0 else 0
-            error = yield from so.so_proto.pru_send(so, sendflags, top)
+            error = yield from proto.pru_send(so, sendflags, top)
             clen = 0
             if error or not resid or space <= 0:
                 break
-        if error or not resid:
-            break
-    if locked:
         snd.sb_lock = False
-    return error, resid
+        if error or not resid:
+            return error, resid
 
 
-def _sosendcheck(
-    so: Socket, addressed: bool, resid: int, clen: int, flags: int, locked: bool
-) -> Routine[tuple[int, bool]]:
-    """Lock the send buffer and see whether ``resid`` bytes may go.
+def _refused(so: Socket, flags: int) -> int:
+    """What is refused before anything else: a protocol that cannot send, out-of-band data on a
+    datagram socket, an end of record on a stream."""
+    if not so.so_proto.has_sosend:
+        return EOPNOTSUPP
+    stream = so.so_type == SOCK_STREAM
+    if not stream and flags & MSG_OOB:
+        return EOPNOTSUPP
+    return EINVAL if stream and flags & MSG_EOR else 0
+
+
+def _sosendcheck(so: Socket, addressed: bool, resid: int, clen: int, flags: int) -> int:
+    """The space there is for ``resid`` bytes, if they may be sent now; else an errno, negated.
 
     Errors, in this order: EPIPE (sending was shut down), the socket's pending error, ENOTCONN or
     EDESTADDRREQ, EMSGSIZE (a datagram larger than the buffer), EWOULDBLOCK (no space now and the
-    caller must not wait). Returns (errno, whether the buffer is locked).
+    caller must not wait). MUST_WAIT if the caller may.
     """
-    snd = so.so_snd
-    while True:
-        if not locked:
-            if snd.sb_lock:
-                error = yield from sblock(snd, flags)
-                if error:
-                    return error, False
-            snd.sb_lock = locked = True
-        state = so.so_state
-        if state & SS_CANTSENDMORE:
-            return EPIPE, True
-        if so.so_error:
-            error = so.so_error
-            so.set("so_error", 0)
-            return error, True
-        if not state & SS_ISCONNECTED:
-            if so.so_proto.pr_flags & PR_CONNREQUIRED:
-                if resid or not clen:
-                    return ENOTCONN, True
-            elif not addressed:
-                return EDESTADDRREQ, True
-        space = snd.sbspace()
-        if flags & MSG_OOB:
-            space += OOB_LEEWAY
-        atomic = so.so_proto.pr_flags & PR_ATOMIC
-        if (atomic and resid > snd.sb_hiwat) or clen > snd.sb_hiwat:
-            return EMSGSIZE, True
-        if space >= resid + clen or not (atomic or space < snd.sb_lowat or space < clen):
-            return 0, True
-        if state & SS_NBIO or flags & (MSG_NBIO | MSG_DONTWAIT):
-            return EWOULDBLOCK, True
-        snd.sb_lock = locked = False
-        error = yield from sbwait(snd)
+    state = so.so_state
+    if state & SENDING != SS_ISCONNECTED or so.so_error:
+        error = _unsendable(so, addressed, resid, clen)
         if error:
-            return error, False
+            return -error
+    snd = so.so_snd
+    space = snd.sbspace()
+    if flags and flags & MSG_OOB:
+        space += OOB_LEEWAY
+    atomic = so.so_proto.atomic
+    if (atomic and resid > snd.sb_hiwat) or clen > snd.sb_hiwat:
+        return -EMSGSIZE
+    if space >= resid + clen or not (atomic or space < snd.sb_lowat or space < clen):
+        return space - clen
+    if state & SS_NBIO or flags & (MSG_NBIO | MSG_DONTWAIT):
+        return -EWOULDBLOCK
+    return MUST_WAIT
 
 
-def _chain(pool: MbufPool, data: bytes, at: int, count: int, atomic: int, flags: int) -> Mbuf:
+SENDING = SS_CANTSENDMORE | SS_ISCONNECTED
+"""The bits of so_state that decide about sending."""
+
+
+def _unsendable(so: Socket, addressed: bool, resid: int, clen: int) -> int:
+    """Why a socket cannot send: the first four errors of ``_sosendcheck``, or 0."""
+    if so.so_state & SS_CANTSENDMORE:
+        return EPIPE
+    if so.so_error:
+        error = so.so_error
+        so.set("so_error", 0)
+        return error
+    if so.so_proto.pr_flags & PR_CONNREQUIRED:
+        return ENOTCONN if resid or not clen else 0
+    return 0 if addressed else EDESTADDRREQ
+
+
+def _chain(pool: MbufPool, data: bytes, at: int, count: int, proto: Protosw, flags: int) -> Mbuf:
     """One chain of up to ``count`` bytes of ``data`` from ``at`` on, as sosend allocates it.
 
     More than 2 KiB goes into 4 KiB clusters, more than MINCLSIZE into 2 KiB ones, less into plain
     mbufs; a datagram's only small mbuf has its data at the end, which leaves room in front.
     """
     eor = M_EOR if flags & MSG_EOR else 0
+    atomic = proto.atomic
     if count < MHLEN:
         offset = (MHLEN - count) & ~7 if atomic and count else 0
         piece = data if count == len(data) else data[at : at + count]
-        return pool.alloc(piece, KERNEL, M_PKTHDR | eor, 0, offset)
+        if at + count < len(data):
+            eor = 0
+        return Mbuf(pool, piece, KERNEL, M_PKTHDR | eor, 0, offset)
     end = at + count
     if count > MCLBYTES:
         size = MBIGCLBYTES
@@ -193,19 +212,25 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
     (not an atomic datagram protocol), those of sosend for the total length, and whatever the
     protocol's list send answers.
     """
-    if not so.so_proto.pr_flags & PR_ATOMIC:
+    if not so.so_proto.atomic:
         return EINVAL, 0
-    resid = sum(len(data) for data in datas)
-    error, locked = yield from _sosendcheck(so, False, resid, 0, 0, False)
-    taken = 0
-    if not error:
-        yield LET_GO  # unlocked for the copy from user space
-        packets = [_chain(so.layer.pool, data, 0, len(data), PR_ATOMIC, 0) for data in datas]
-        taken = len(packets)
-        for m, following in pairwise(packets):
-            so.layer.pool.link(m, following)
-        if packets:
-            error = yield from so.so_proto.pru_send_list(so, packets[0], 0)
-    if locked:
-        so.so_snd.sb_lock = False
-    return error, taken
+    snd = so.so_snd
+    if snd.sb_lock:
+        error = yield from sblock(snd, 0)
+        if error:
+            return error, 0
+    space = _sosendcheck(so, False, sum(len(data) for data in datas), 0, 0)
+    if space == MUST_WAIT:
+        raise NotImplementedError("a list send that must wait for space is not modelled")
+    if space < 0:
+        return -space, 0
+    error = 0
+    snd.sb_lock = True
+    yield LET_GO  # unlocked for the copy from user space
+    packets = [_chain(so.layer.pool, data, 0, len(data), so.so_proto, 0) for data in datas]
+    for m, following in pairwise(packets):
+        so.layer.pool.link(m, following)
+    if packets:
+        error = yield from so.so_proto.pru_send_list(so, packets[0], 0)
+    snd.sb_lock = False
+    return error, len(packets)

@@ -32,7 +32,6 @@ from kextlab.abi.errno import (
     ENAMETOOLONG,
     ENOTCONN,
     ENOTTY,
-    EOPNOTSUPP,
     EPIPE,
     ERESTART,
     EWOULDBLOCK,
@@ -228,15 +227,18 @@ class Descriptors:
             clen = len(control)
             if clen < CMSGHDR_SIZE:
                 return EINVAL, 0
-        if not so.so_proto.has_sosend:
-            return EOPNOTSUPP, 0
         error, resid = yield from sosend(so, data, flags, address is not None, clen, fault)
-        if error:
-            if resid != len(data) and error in RETRIED:
-                error = 0
-            elif error == EPIPE:
-                self._sigpipe(so)
-        return error, len(data) - resid
+        sent = len(data) - resid
+        return self.send_failed(so, error, sent) if error else 0, sent
+
+    def send_failed(self, so: Socket, error: int, sent: int) -> int:
+        """What becomes of a send's error: nothing if it only cut the send short; EPIPE comes with
+        SIGPIPE."""
+        if sent and error in RETRIED:
+            return 0
+        if error == EPIPE:
+            self._sigpipe(so)
+        return error
 
     def _sigpipe(self, so: Socket) -> None:
         if not so.so_flags & SOF_NOSIGPIPE and self.rec is not None:
@@ -252,8 +254,6 @@ class Descriptors:
         so = self.socket_of(fd)
         if so is None:
             return EBADF, 0
-        if not so.so_proto.has_sosend:
-            return EOPNOTSUPP, 0
         sent = 0
         error = 0
         for data in datas:
@@ -275,8 +275,6 @@ class Descriptors:
         if file is None:
             return EBADF, b""
         error, data, _ = yield from soreceive(file.so, length, flags)
-        if error and data and error in RETRIED:
-            error = 0
         return error, data
 
     def recvmsg(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, Message]]:

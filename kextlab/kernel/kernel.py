@@ -188,7 +188,7 @@ class Kernel:
         """Run a kext's start or stop routine in kernel mode."""
         system = self.system
         if system.rec is not None:
-            system.rec((CALLBACK, name, routine, ()))
+            system.rec((CALLBACK, name, routine, 0))
         try:
             result = function()
             if isinstance(result, GeneratorType):

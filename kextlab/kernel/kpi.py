@@ -31,11 +31,13 @@ __all__ = ["Callback", "KernCtlReg", "KevMsg", "Kpi", "Mbuf", "Out"]
 class Kpi:
     """The kernel as one kext sees it."""
 
-    __slots__ = ("_control", "_events", "_pool", "_rec", "_system", "_text")
+    __slots__ = ("_control", "_events", "_name", "_owner", "_pool", "_rec", "_system", "_text")
 
     def __init__(self, system: System, text: Text) -> None:
         self._system = system
         self._text = text
+        self._name = text.name
+        self._owner = text.owner
         self._control = system.domain.control
         self._events = system.domain.events
         self._pool = system.domain.pool
@@ -46,7 +48,7 @@ class Kpi:
     def _enter(self, name: str, *args: object) -> None:
         self._system.check()
         if self._rec is not None:
-            self._rec((KPI, self._text.name, name, args))
+            self._rec((KPI, self._name, name, len(args), *args))
 
     def _leave(self, errno: int, value: object = None) -> int:
         if self._rec is not None:
@@ -109,7 +111,7 @@ class Kpi:
         if system.panic is not None:
             raise system.panic
         if rec is not None:
-            rec((KPI, self._text.name, "ctl_enqueuedata", (kctlref, unit, data, length, flags)))
+            rec((KPI, self._name, "ctl_enqueuedata", 5, kctlref, unit, data, length, flags))
         try:
             errno = ctl.ctl_enqueuedata(self._control, kctlref or 0, unit, data, flags)
         except SimStop as stop:
@@ -258,10 +260,10 @@ class Kpi:
     def mbuf_copydata(self, m: Mbuf, offset: int, length: int, out_data: Out) -> int:
         """``out_data`` gets ``length`` bytes of the chain from ``offset`` on. EINVAL if the chain
         is shorter."""
-        data = m_copydata(m)
+        data = m.m_data if m.m_next is None else m_copydata(m)
         if offset < 0 or length < 0 or offset + length > len(data):
             return EINVAL
-        out_data.value = data[offset : offset + length]
+        out_data.value = data if length == len(data) else data[offset : offset + length]
         return 0
 
     def mbuf_allocpacket(self, how: int, packetlen: int, maxchunks: Out | None, m: Out) -> int:
@@ -274,7 +276,7 @@ class Kpi:
         self._enter("mbuf_allocpacket", packetlen)
         if packetlen < 0:
             return self._leave(EINVAL)
-        packet = self._pool.allocpacket(bytes(packetlen), self._text.owner)
+        packet = self._pool.allocpacket(bytes(packetlen), self._owner)
         chunks = 0
         link: Mbuf | None = packet
         while link is not None:
@@ -335,7 +337,12 @@ class Kpi:
     def mbuf_freem(self, m: Mbuf | None) -> None:
         """Free a chain; nothing for ``None``. Panics as ``mbuf_free``."""
         while m is not None:
-            m = self.mbuf_free(m)
+            if m.owner != self._owner:
+                self._owned(m)
+            try:
+                m = self._pool.free(m)
+            except SimStop as stop:
+                raise self._stop(stop) from None
 
     def mbuf_freem_list(self, m: Mbuf | None) -> int:
         """Free a list of packets; returns their number. Panics as ``mbuf_free``."""
@@ -349,11 +356,9 @@ class Kpi:
 
     def _owned(self, m: Mbuf) -> None:
         """A kext that frees what the kernel has queued corrupts it; stop before that."""
-        if m.id in self._pool.live and m.owner != self._text.owner:
+        if m.id in self._pool.live and m.owner != self._owner:
             raise self._stop(
-                KernelPanic(
-                    f"{PAGE_FAULT}: {self._text.name} frees mbuf {m.id}, which {m.owner} owns"
-                )
+                KernelPanic(f"{PAGE_FAULT}: {self._name} frees mbuf {m.id}, which {m.owner} owns")
             )
 
     # -- the rest of a kext's world --------------------------------------------------------
@@ -367,6 +372,6 @@ class Kpi:
 
     def printf(self, text: str) -> None:
         """Write a line to the kernel's log (``mac.log``)."""
-        self._system.log.append(f"{self._text.name}: {text}")
+        self._system.log.append(f"{self._name}: {text}")
 
     IOLog = printf

@@ -16,8 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from kextlab.abi.errno import EBADF
+from kextlab.bsd.soreceive import soreceive
+from kextlab.bsd.sosend import sosend
 from kextlab.bsd.uipc import Descriptors
-from kextlab.kernel.system import Process, System
+from kextlab.kernel.system import System
 from kextlab.sched.drive import Routine, drive
 from kextlab.sched.stop import SimStop
 from kextlab.trace.codes import RETURN, SYSCALL
@@ -32,24 +35,24 @@ class Syscalls:
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._processes = system.processes
+        self._processes = system.running
         self._rec = system.rec
 
     def _enter(self, pid: int, name: str, *args: object) -> Descriptors:
-        if self._system.panic is not None:
-            raise self._system.panic
-        process = self._process(pid)
-        if self._rec is not None:
-            self._rec((SYSCALL, pid, name, args))
-        return process.descriptors
-
-    def _process(self, pid: int) -> Process:
         process = self._processes.get(pid)
         if process is None:
-            raise ProcessLookupError(
-                f"no process {pid} in this boot: it ended with the last one; spawn a new one"
-            )
-        return process
+            raise self._gone(pid)
+        if self._rec is not None:
+            self._rec((SYSCALL, pid, name, len(args), *args))
+        return process.descriptors
+
+    def _gone(self, pid: int) -> Exception:
+        """Why there is no process of that number: the machine panicked, or it was another boot."""
+        if self._system.panic is not None:
+            return self._system.panic
+        return ProcessLookupError(
+            f"no process {pid} in this boot: it ended with the last one; spawn a new one"
+        )
 
     def _leave(self, errno: int, value: object) -> None:
         if self._rec is not None:
@@ -59,10 +62,14 @@ class Syscalls:
         try:
             errno, value = drive(routine)
         except SimStop as stop:
-            self._leave(-1, str(stop))
-            self._system.stop(stop)
+            self._stopped(stop)
             raise
         return errno, value
+
+    def _stopped(self, stop: SimStop) -> None:
+        """The call did not return: a panic or a deadlock ended it."""
+        self._leave(-1, str(stop))
+        self._system.stop(stop)
 
     # -- sockets and descriptors -----------------------------------------------------------
 
@@ -126,22 +133,31 @@ class Syscalls:
     ) -> tuple[int, int]:
         """(errno, bytes sent). EBADF, EOPNOTSUPP, EFAULT, EINVAL, EPIPE, ENOTCONN,
         EDESTADDRREQ, EMSGSIZE, EWOULDBLOCK, ENOTSUP; what a send callback answers."""
-        system = self._system
-        rec = self._rec
+        if address is not None or data is None:
+            files = self._enter(pid, "sendto", fd, data, flags, address)
+            fault = data is None
+            errno, sent = self._run(files.sendto(fd, data or b"", flags, address, None, fault))
+            self._leave(errno, sent)
+            return errno, sent
         process = self._processes.get(pid)
-        if process is None or system.panic is not None:
-            self._enter(pid, "sendto")
-            raise AssertionError  # _enter has raised
+        if process is None:
+            raise self._gone(pid)
+        rec = self._rec
         if rec is not None:
-            rec((SYSCALL, pid, "sendto", (fd, data, flags)))
-        fault = data is None
-        routine = process.descriptors.sendto(fd, data or b"", flags, address, None, fault)
-        try:
-            errno, sent = drive(routine)
-        except SimStop as stop:
-            self._leave(-1, str(stop))
-            system.stop(stop)
-            raise
+            rec((SYSCALL, pid, "sendto", 3, fd, data, flags))
+        files = process.descriptors
+        file = files.files.get(fd)
+        if file is None:
+            errno, sent = EBADF, 0
+        else:
+            try:
+                errno, resid = drive(sosend(file.so, data, flags))
+            except SimStop as stop:
+                self._stopped(stop)
+                raise
+            sent = len(data) - resid
+            if errno:
+                errno = files.send_failed(file.so, errno, sent)
         if rec is not None:
             rec((RETURN, errno, sent))
         return errno, sent
@@ -173,20 +189,21 @@ class Syscalls:
 
     def recvfrom(self, pid: int, fd: int, length: int, flags: int = 0) -> tuple[int, bytes]:
         """(errno, data). EBADF, EOPNOTSUPP, ENOTCONN, EWOULDBLOCK, EINTR."""
-        system = self._system
-        rec = self._rec
         process = self._processes.get(pid)
-        if process is None or system.panic is not None:
-            self._enter(pid, "recvfrom")
-            raise AssertionError  # _enter has raised
+        if process is None:
+            raise self._gone(pid)
+        rec = self._rec
         if rec is not None:
-            rec((SYSCALL, pid, "recvfrom", (fd, length, flags)))
-        try:
-            errno, data = drive(process.descriptors.recvfrom(fd, length, flags))
-        except SimStop as stop:
-            self._leave(-1, str(stop))
-            system.stop(stop)
-            raise
+            rec((SYSCALL, pid, "recvfrom", 3, fd, length, flags))
+        file = process.descriptors.files.get(fd)
+        if file is None:
+            errno, data = EBADF, b""
+        else:
+            try:
+                errno, data, _ = drive(soreceive(file.so, length, flags))
+            except SimStop as stop:
+                self._stopped(stop)
+                raise
         if rec is not None:
             rec((RETURN, errno, data))
         return errno, data

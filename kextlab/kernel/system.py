@@ -41,6 +41,7 @@ class System:
         trace: everything that happened since boot.
         domain: the BSD half of the kernel.
         processes: by pid.
+        running: those that may enter the kernel; after a panic, none.
         texts: the code of every kext ever loaded in this boot, by name; ``mapped`` while loaded.
         log: the lines kexts printed (IOLog, printf).
         panic: the panic that ended it, ``None`` while it runs.
@@ -51,6 +52,7 @@ class System:
         self.trace = Trace(recording)
         self.rec = self.trace.record
         self.processes: dict[int, Process] = {}
+        self.running: dict[int, Process] = {}
         self.texts: dict[str, Text] = {}
         self.log: list[str] = []
         self.panic: KernelPanic | None = None
@@ -64,6 +66,7 @@ class System:
         """Start a process of that user."""
         pid = FIRST_PID + len(self.processes)
         process = self.processes[pid] = Process(pid, name, uid, self.domain)
+        self.running[pid] = process
         if self.rec is not None:
             self.rec((NEW, f"proc:{pid}", process.state()))
         return process
@@ -100,6 +103,7 @@ class System:
             from kextlab.kernel.panic import report
 
             stop.report = report(self, stop)
+            self.running.clear()
 
     def check(self) -> None:
         """Raises KernelPanic, the one that ended it, if the boot is over."""

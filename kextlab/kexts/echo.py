@@ -69,12 +69,13 @@ class EchoKext(Kext):
 
     def send(self, kctlref: int, unit: int, unitinfo: Client, m: Mbuf, flags: int) -> int:
         """ctl_send: copy the message out, free its mbufs, queue the copy for the sender."""
-        length = self.kpi.mbuf_pkthdr_len(m)
+        kpi = self.kpi
+        length = kpi.mbuf_pkthdr_len(m)
         data = Out()
-        error = self.kpi.mbuf_copydata(m, 0, length, data)
-        self.kpi.mbuf_freem(m)
+        error = kpi.mbuf_copydata(m, 0, length, data)
+        kpi.mbuf_freem(m)
         if error == 0:
-            error = self.kpi.ctl_enqueuedata(kctlref, unit, data.value, length, CTL_DATA_EOR)
+            error = kpi.ctl_enqueuedata(kctlref, unit, data.value, length, CTL_DATA_EOR)
         if error == 0:
             unitinfo.echoed += 1
         else:

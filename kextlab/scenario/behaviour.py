@@ -77,13 +77,12 @@ class RecordedKext(Kext):
         self.log.append(entry)
 
     def _drain(self) -> None:
-        entries = self.trace.entries
-        for code, *rest in entries[self.read :]:
+        for code, *rest in self.trace.entries(self.read):
             if code == WAKEUP:
                 self.log.append({"wakeup": rest[0], "fd": rest[1]})
             elif code == SIGNAL:
                 self.log.append({"signal": rest[1]})
-        self.read = len(entries)
+        self.read = len(self.trace)
 
     def finish(self, labels: dict[int, str]) -> list[Entry]:
         """The step's log, sockets named by ``labels``."""

@@ -18,6 +18,7 @@ from kextlab.abi.constants import flag_names
 from kextlab.abi.structs import CtlInfo, KevRequest, KevVendorCode, SockaddrCtl
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kpi import KevMsg, Out
+from kextlab.kernel.syscalls import Syscalls
 from kextlab.scenario.behaviour import RecordedKext, data_of, flags_of
 from kextlab.scenario.inspection import Inspection
 from kextlab.scenario.recording import Step
@@ -55,15 +56,27 @@ def error_name(errno: int) -> int | str:
     return 0 if errno == 0 else e.name_of(errno)
 
 
-class Machine:
-    """A booted kernel, the recorder's process and the recorder's kext."""
+def direct(mac: Kernel) -> tuple[Syscalls, RecordedKext]:
+    """The gates with nothing between: the system calls, and the recorder's kext, loaded."""
+    return mac.syscalls, mac.load(RecordedKext)
 
-    def __init__(self, release: str) -> None:
+
+class Machine:
+    """A booted kernel, the recorder's process and the recorder's kext.
+
+    Args:
+        release: XNU's tag.
+        gates: gives the system calls and loads the kext; another than ``direct`` may put a
+            process boundary between.
+    """
+
+    def __init__(
+        self, release: str, gates: Callable[[Kernel], tuple[Syscalls, RecordedKext]] = direct
+    ) -> None:
         self.mac = Kernel(release)
         self.process = self.mac.start_process("recorder", uid=0)
         self.pid = self.process.pid
-        self.gate = self.mac.syscalls
-        self.kext = self.mac.load(RecordedKext)
+        self.gate, self.kext = gates(self.mac)
         self.kpi = self.kext.kpi
         self.fds: dict[str, int] = {}
         self.inspection = Inspection(self.mac.system, self.kext, self.labels)

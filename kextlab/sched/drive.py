@@ -47,21 +47,16 @@ def drive(routine: Generator[Sleep | None, int, T]) -> T:
     """
     asleep: Sleep | None = None
     try:
-        point = next(routine)
-        while True:
-            if point is None:
-                point = next(routine)
-            elif asleep is None and point.interruptible:
-                asleep = point
-                point = routine.send(EINTR)
-            else:
-                asleep = asleep or point
-                routine.close()
-                break
+        while (point := next(routine)) is None:
+            pass
+        asleep = point
+        while point is None or (point.interruptible and point is asleep):
+            point = next(routine) if point is None else routine.send(EINTR)
     except StopIteration as stop:
         if asleep is None:
             result: T = stop.value
             return result
+    routine.close()
     raise SimDeadlock(
         f"this call sleeps in {asleep.wmesg} on {asleep.channel} and nothing else can run: "
         "nobody is left to wake it. Make the socket non-blocking, pass MSG_DONTWAIT, or let the "

@@ -1,9 +1,11 @@
-"""The kernel's trace entries: what a recorded tuple looks like.
+"""The kernel's trace entries: what is recorded of one step.
 
-The kernel records a step by appending one tuple to a list and never reads it. The first item of
-the tuple is a code from this module, the rest are plain values. Recording must cost next to
-nothing, so an entry holds new values only; old values, actor and cause follow when the log is
-read from its beginning (``kextlab.trace.fold``).
+The kernel records a step by handing one tuple to ``record`` and never reads it back. The first
+item of the tuple is a code from this module, the rest are plain values. Recording must cost next
+to nothing, so an entry holds new values only; old values, actor and cause follow when the log is
+read from its beginning (``kextlab.trace.fold``). The values end up in one flat list, where no
+tuple keeps the garbage collector busy; that is why the arguments of a call are preceded by their
+number.
 
 Objects are named by strings, ``"kind:number"`` (``"so_rcv:3"``); mbufs, which are many, by their
 number alone, 0 for no mbuf. ``LAYOUT`` says for every code which position holds which field, so
@@ -16,15 +18,16 @@ from typing import Final
 
 # Frames: what called what. Everything recorded between an entry and its RETURN was caused by it.
 SYSCALL: Final = 1
-"""(SYSCALL, pid, name, arguments): a process enters the kernel."""
+"""(SYSCALL, pid, name, n, n arguments ...): a process enters the kernel."""
 KPI: Final = 2
-"""(KPI, kext, name, arguments): a kext calls a kernel function."""
+"""(KPI, kext, name, n, n arguments ...): a kext calls a kernel function."""
 CALLBACK: Final = 3
-"""(CALLBACK, kext, name, arguments): the kernel calls a kext back."""
+"""(CALLBACK, kext, name, n, n arguments ...): the kernel calls a kext back."""
 RETURN: Final = 4
 """(RETURN, errno, value): the innermost open frame ends."""
 PASS: Final = 5
-"""(PASS, kext, name, arguments, mbuf): a CALLBACK that also hands an mbuf chain to the kext."""
+"""(PASS, kext, name, n, mbuf, n - 1 more arguments ...): a CALLBACK that also hands an mbuf chain
+to the kext."""
 
 # Notes: observable, but no change of state.
 WAKEUP: Final = 10
@@ -73,7 +76,27 @@ MBUF_FIELDS: Final = (
 )
 """The fields at positions 2 to 8 of MBUF_NEW; a new mbuf's m_nextpkt is 0."""
 
+SIZES: Final = {
+    RETURN: 3,
+    WAKEUP: 3,
+    SIGNAL: 3,
+    SLEEP: 3,
+    SET: 4,
+    NEW: 3,
+    DELETE: 2,
+    MBUF_NEW: 9,
+    MBUF_FREE: 2,
+    MBUF_SET: 4,
+    SB_APPEND: 11,
+    SB_TAKE: 8,
+    SB_SET: 7,
+    MBUF_CUT: 6,
+    MBUF_GROW: 6,
+}
+"""How many values an entry has, its code included; frames say so themselves."""
+
 FRAMES: Final = {SYSCALL: "syscall", KPI: "kpi", CALLBACK: "callback", PASS: "callback"}
 NOTES: Final = {WAKEUP: "wakeup", SIGNAL: "signal", SLEEP: "sleep"}
 
 Entry = tuple[object, ...]
+"""One entry, read back."""

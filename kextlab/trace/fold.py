@@ -55,9 +55,8 @@ class Folder:
         runs = actor if codes.FRAMES[code] == "callback" else "kernel"
         caller = "kernel" if codes.FRAMES[code] == "callback" else actor
         self._frames.append((at, runs))
-        arguments = cast("tuple[object, ...]", entry[3])
         return Event(
-            at, codes.FRAMES[code], caller, cause, str(entry[2]), arguments, changes=changes
+            at, codes.FRAMES[code], caller, cause, str(entry[2]), entry[4:], changes=changes
         )
 
     def _leave(self, at: int, entry: Entry) -> Event:

@@ -1,14 +1,15 @@
 """The log a kernel writes into.
 
-The kernel holds ``record``, the list's own ``append`` (or ``None`` when recording is off), and
+The kernel holds ``record``, the list's own ``extend`` (or ``None`` when recording is off), and
 calls it with a tuple. Everything else here is for readers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
-from kextlab.trace.codes import Entry
+from kextlab.trace.codes import FRAMES, SIZES, Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
 
@@ -19,18 +20,41 @@ class Trace:
     """Steps in the order in which they happened.
 
     Attributes:
-        entries: the raw steps (see ``kextlab.trace.codes``). Readers must not change it.
-        record: what the kernel calls with an entry; ``None`` when recording is off.
+        record: what the kernel calls with an entry (see ``kextlab.trace.codes``); ``None`` when
+            recording is off.
     """
 
-    __slots__ = ("entries", "record")
+    __slots__ = ("_flat", "_starts", "record")
 
     def __init__(self, recording: bool = True) -> None:
-        self.entries: list[Entry] = []
-        self.record: Record | None = self.entries.append if recording else None
+        self._flat: list[object] = []
+        self._starts: list[int] = []
+        self.record: Record | None = self._flat.extend if recording else None
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._index())
+
+    def _index(self) -> list[int]:
+        """Where every step starts in the flat list, brought up to date."""
+        flat, starts = self._flat, self._starts
+        at = self._end(starts[-1]) if starts else 0
+        while at < len(flat):
+            starts.append(at)
+            at = self._end(at)
+        return starts
+
+    def _end(self, at: int) -> int:
+        code = cast(int, self._flat[at])
+        if code in FRAMES:
+            return at + 4 + cast(int, self._flat[at + 3])
+        return at + SIZES[code]
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+        """The steps from ``start`` to before ``stop`` as recorded."""
+        starts = self._index()
+        for step in range(start, len(starts) if stop is None else min(stop, len(starts))):
+            at = starts[step]
+            yield tuple(self._flat[at : self._end(at)])
 
     def events(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
         """The steps from ``start`` to before ``stop`` as events.
@@ -38,9 +62,8 @@ class Trace:
         Reading begins at step 0 in any case, because old values and causes add up from there.
         """
         folder = Folder()
-        end = len(self.entries) if stop is None else min(stop, len(self.entries))
-        for at in range(end):
-            event = folder.step(self.entries[at])
+        for at, entry in enumerate(self.entries(0, stop)):
+            event = folder.step(entry)
             if at >= start:
                 yield event
 
@@ -50,10 +73,9 @@ class Trace:
         Raises:
             IndexError: there is no such step.
         """
-        end = len(self.entries) if step is None else step
-        if not 0 <= end <= len(self.entries):
-            raise IndexError(f"step {end} is outside this trace: 0 to {len(self.entries)}")
-        return Folder().fold(self.entries[:end])
+        if step is not None and not 0 <= step <= len(self):
+            raise IndexError(f"step {step} is outside this trace: 0 to {len(self)}")
+        return Folder().fold(self.entries(0, step))
 
     def rows(self) -> Iterator[tuple[int, str, int | None, str, str, object, object]]:
         """Every change as a flat row (step, actor, cause, object, field, old, new)."""
