@@ -153,8 +153,8 @@ class Kctl:
             "kctlref": self.kctlref,
             "kext": self.text.name,
             "callbacks": self.callbacks(),
-            "first": _number(self.units.first),
-            "last": _number(self.units.last),
+            "first": number(self.units.first),
+            "last": number(self.units.last),
         }
 
 
@@ -166,6 +166,7 @@ class CtlCb:
     """
 
     __slots__ = (
+        "cookie",
         "kcb_usecount",
         "kctl",
         "next",
@@ -183,6 +184,8 @@ class CtlCb:
         self.so = so
         self.kctl: Kctl | None = None
         self.unitinfo = Out()
+        self.cookie: object = None
+        """``unitinfo`` as a plain value, as of the last callback that could write it."""
         self.sac = SockaddrCtl()
         self.unit = 0
         self.usecount = 0
@@ -197,12 +200,12 @@ class CtlCb:
         return {
             "kctl": self.kctl.serial if self.kctl is not None else 0,
             "unit": self.unit,
-            "unitinfo": plain(self.unitinfo.value),
-            "next": _number(self.next),
+            "unitinfo": self.cookie,
+            "next": number(self.next),
         }
 
 
-def _number(client: CtlCb | None) -> int:
+def number(client: CtlCb | None) -> int:
     """The number of a client's socket, 0 for none."""
     return client.so.number if client is not None else 0
 

@@ -86,9 +86,9 @@ class KctlProto(Protosw):
     def sofreelastref(self, so: Socket) -> None:
         """The socket is gone; a client that was only bound leaves its control here."""
         kcb: CtlCb = so.so_pcb
-        so.so_pcb = None
         if kcb.kctl is not None:
             self.control.detach_client(kcb, failed=False)
+        so.so_pcb = None
         if self.control.rec is not None:
             self.control.rec((DELETE, f"kcb:{so.number}"))
 
@@ -174,7 +174,7 @@ class KctlProto(Protosw):
             return EPERM
         unit = nam.sc_unit
         explicit = bool(kctl.flags & CTL_FLAG_REG_ID_UNIT or unit)
-        before: object = None
+        before: CtlCb | None = None
         if kctl.setup is not None and (self.control.setup_first or not explicit):
             error, unit = yield from self._setup(kcb, kctl, kctl.setup, unit)
             if error:
@@ -188,8 +188,7 @@ class KctlProto(Protosw):
                 return EBUSY
             unit, before = found
         kcb.sac = SockaddrCtl(nam.sc_len, nam.sc_family, nam.ss_sysaddr, nam.sc_id, unit)
-        kcb.unit = unit
-        self.control.attach_client(kcb, kctl, before if isinstance(before, CtlCb) else None)
+        self.control.attach_client(kcb, kctl, unit, before)
         self.control.sockets.soreserve(kcb.so, kctl.sendbufsize, kctl.recvbufsize)
         return 0
 
@@ -205,8 +204,7 @@ class KctlProto(Protosw):
             )
         finally:
             self.control.mutex_held = False
-        if self.control.rec is not None:
-            self.control.rec((SET, f"kcb:{kcb.so.number}", "unitinfo", plain(kcb.unitinfo.value)))
+        self._remember(kcb)
         return error, int(sc_unit.value) & 0xFFFFFFFF
 
     def pru_disconnect(self, so: Socket) -> Routine[int]:
@@ -456,8 +454,7 @@ class KctlProto(Protosw):
 
     def _written(self, kcb: CtlCb) -> None:
         """Take over what a callback wrote through its pointers: the cookie, sc_unit."""
-        if self.control.rec is not None:
-            self.control.rec((SET, f"kcb:{kcb.so.number}", "unitinfo", plain(kcb.unitinfo.value)))
+        self._remember(kcb)
         unit = kcb.sac.sc_unit = int(kcb.sac.sc_unit) & 0xFFFFFFFF
         old = kcb.unit
         if unit != old and kcb.kctl is not None:
@@ -465,6 +462,12 @@ class KctlProto(Protosw):
             kcb.kctl.units.renamed(kcb, old)
             if self.control.rec is not None:
                 self.control.rec((SET, f"kcb:{kcb.so.number}", "unit", unit))
+
+    def _remember(self, kcb: CtlCb) -> None:
+        """Take note of the cookie a callback may have written."""
+        kcb.cookie = plain(kcb.unitinfo.value)
+        if self.control.rec is not None:
+            self.control.rec((SET, f"kcb:{kcb.so.number}", "unitinfo", kcb.cookie))
 
     def _disconnect(self, kcb: CtlCb) -> Routine[int]:
         """Call ``disconnect`` if there is one; its result is ignored."""

@@ -15,13 +15,13 @@ from types import GeneratorType
 from typing import Any
 
 from kextlab.abi.constants import CTL_FLAG_REG_ID_UNIT
-from kextlab.bsd.kctl import KCTLSTAT, Callback, CtlCb, Kctl, RefTable
+from kextlab.bsd.kctl import KCTLSTAT, Callback, CtlCb, Kctl, RefTable, number
 from kextlab.bsd.kern_event import KernEvent
 from kextlab.bsd.mbuf import Mbuf, m_chain, m_packets
 from kextlab.bsd.socket import Sockets
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import MUTEX_HELD, PAGE_FAULT, KernelPanic, SimDeadlock, SimStop
-from kextlab.trace.codes import CALLBACK, NEW, PASS, RETURN, SET
+from kextlab.trace.codes import CALLBACK, GROUP, NEW, PASS, RETURN, SET, Entry
 from kextlab.trace.events import Plain
 
 
@@ -74,12 +74,12 @@ class KernControl:
         if self.rec is not None:
             self.rec((SET, "kctlstat", counter, self.stat[counter]))
 
-    def note(self, *fields: str) -> None:
-        """Record fields of the subsystem that may have changed."""
+    def note(self, *fields: str, also: Entry | None = None) -> None:
+        """Record, as one step, fields of the subsystem that changed and one thing more."""
         if self.rec is not None:
             state = self.state()
-            for field in fields:
-                self.rec((SET, "kern_control", field, state[field]))
+            entries = [(SET, "kern_control", field, state[field]) for field in fields]
+            self.rec((GROUP, (also, *entries) if also is not None else tuple(entries)))
 
     def lock(self) -> None:
         """Take the subsystem's mutex for a moment.
@@ -107,17 +107,22 @@ class KernControl:
 
     # -- the client list -------------------------------------------------------------------
 
-    def attach_client(self, kcb: CtlCb, kctl: Kctl, before: CtlCb | None) -> None:
+    def attach_client(self, kcb: CtlCb, kctl: Kctl, unit: int, before: CtlCb | None) -> None:
+        """The client joins the control's list with that unit, at the tail or before another."""
         kcb.kctl = kctl
+        kcb.unit = unit
         kctl.units.insert(kcb, before)
         if self.rec is not None:
             name = f"kcb:{kcb.so.number}"
-            self.rec((SET, name, "kctl", kctl.serial))
-            self.rec((SET, name, "unit", kcb.unit))
-            self.rec((SET, name, "next", before.so.number if before is not None else 0))
-        self._relink(kctl, kcb.prev, kcb.so.number)
-        if before is None and self.rec is not None:
-            self.rec((SET, f"kctl:{kctl.serial}", "last", kcb.so.number))
+            links = [
+                (SET, name, "kctl", kctl.serial),
+                (SET, name, "unit", kcb.unit),
+                (SET, name, "next", number(before)),
+                following(kctl, kcb.prev, kcb),
+            ]
+            if before is None:
+                links.append((SET, f"kctl:{kctl.serial}", "last", kcb.so.number))
+            self.rec((GROUP, tuple(links)))
         self.count("pcbcount")
         self.count("gencnt")
         self.count("connections")
@@ -126,32 +131,21 @@ class KernControl:
         """The client leaves the control's list; its unit is 0 from now on."""
         kctl = kcb.kctl
         assert kctl is not None
-        previous, following = kcb.prev, kcb.next
+        previous, behind = kcb.prev, kcb.next
         kctl.units.remove(kcb)
         kcb.kctl = None
         kcb.unit = kcb.sac.sc_unit = 0
         if self.rec is not None:
             name = f"kcb:{kcb.so.number}"
-            for field in ("kctl", "unit", "next"):
-                self.rec((SET, name, field, 0))
-            if following is None:
-                last = previous.so.number if isinstance(previous, CtlCb) else 0
-                self.rec((SET, f"kctl:{kctl.serial}", "last", last))
-        at = following.so.number if isinstance(following, CtlCb) else 0
-        self._relink(kctl, previous, at)
+            links = [(SET, name, field, 0) for field in ("kctl", "unit", "next")]
+            links.append(following(kctl, previous, behind))
+            if behind is None:
+                links.append((SET, f"kctl:{kctl.serial}", "last", number(previous)))
+            self.rec((GROUP, tuple(links)))
         self.count("pcbcount", -1)
         self.count("gencnt")
         if failed:
             self.count("conn_fail")
-
-    def _relink(self, kctl: Kctl, previous: object, number: int) -> None:
-        """Record that ``previous`` (``None``: the head) is followed by client ``number``."""
-        if self.rec is None:
-            return
-        if isinstance(previous, CtlCb):
-            self.rec((SET, f"kcb:{previous.so.number}", "next", number))
-        else:
-            self.rec((SET, f"kctl:{kctl.serial}", "first", number))
 
     # -- calling back ----------------------------------------------------------------------
 
@@ -241,6 +235,13 @@ class KernControl:
         if self.rec is not None:
             self.rec((RETURN, errno, None))
         return errno
+
+
+def following(kctl: Kctl, previous: CtlCb | None, kcb: CtlCb | None) -> tuple[int, str, str, int]:
+    """The entry for: ``previous`` (``None``: the head of the list) is followed by ``kcb``."""
+    if previous is not None:
+        return (SET, f"kcb:{previous.so.number}", "next", number(kcb))
+    return (SET, f"kctl:{kctl.serial}", "first", number(kcb))
 
 
 def fault(name: str, exc: Exception) -> KernelPanic:

@@ -58,7 +58,9 @@ def ctl_register(control: KernControl, reg: KernCtlReg | None, text: Text) -> tu
     control.lock()
     control.serial += 1
     kctl = Kctl(control.serial, reg, text)
-    if not control.refs.make(kctl):
+    grown = control.refs.make(kctl)
+    control.note("table_size", "table_count", "generation")
+    if not grown:
         control.count("tbl_size_too_big")
     if reg.ctl_flags & CTL_FLAG_REG_ID_UNIT:
         at = _place(control, reg.ctl_id)
@@ -70,7 +72,7 @@ def ctl_register(control: KernControl, reg: KernCtlReg | None, text: Text) -> tu
         kctl.reg_unit = 0xFFFFFFFF
     if taken is not None:
         control.refs.delete(kctl)
-        control.note("table_size", "table_count", "generation")
+        control.note("table_count")
         return EEXIST, 0
     reg.ctl_id = kctl.id
     kctl.sendbufsize = reg.ctl_sendsize = reg.ctl_sendsize or CTL_SENDSIZE
@@ -81,9 +83,7 @@ def ctl_register(control: KernControl, reg: KernCtlReg | None, text: Text) -> tu
         kctl.rcvd = reg.ctl_rcvd
         kctl.send_list = reg.ctl_send_list
     control.controls.insert(at, kctl)
-    if control.rec is not None:
-        control.rec((NEW, f"kctl:{kctl.serial}", kctl.state()))
-    control.note("controls", "table_size", "table_count", "generation")
+    control.note("controls", also=(NEW, f"kctl:{kctl.serial}", kctl.state()))
     control.count("reg_count")
     control.count("gencnt")
     _post(control, KEV_CTL_REGISTERED, kctl.id)
@@ -129,9 +129,7 @@ def ctl_deregister(control: KernControl, kctlref: int) -> int:
         return EBUSY
     control.controls.remove(kctl)
     control.refs.delete(kctl)
-    if control.rec is not None:
-        control.rec((DELETE, f"kctl:{kctl.serial}"))
-    control.note("controls", "table_count")
+    control.note("controls", "table_count", also=(DELETE, f"kctl:{kctl.serial}"))
     control.count("reg_count", -1)
     control.count("gencnt")
     _post(control, KEV_CTL_DEREGISTERED, kctl.id)

@@ -35,7 +35,7 @@ from kextlab.abi.structs import KernEventMsg, KevRequest, KevVendorCode
 from kextlab.bsd.mbuf import KERNEL, Mbuf
 from kextlab.bsd.socket import Protosw, Socket, Sockets
 from kextlab.sched.drive import Routine, answered
-from kextlab.trace.codes import DELETE, NEW, SET
+from kextlab.trace.codes import DELETE, GROUP, NEW, SET, Entry
 
 NO_VENDOR = 0xFFFFFFFF
 """The vendor filter of a new event socket, which no registered vendor has."""
@@ -122,9 +122,9 @@ class KernEvent(Protosw):
         if self.rec is not None:
             self.rec((SET, "kevtstat", counter, self.stat[counter]))
 
-    def _set(self, field: str) -> None:
+    def _set(self, field: str, *also: Entry) -> None:
         if self.rec is not None:
-            self.rec((SET, "kern_event", field, self.state()[field]))
+            self.rec((GROUP, ((SET, "kern_event", field, self.state()[field]), *also)))
 
     # -- the protocol ----------------------------------------------------------------------
 
@@ -134,9 +134,7 @@ class KernEvent(Protosw):
         pcb = EventPcb(so)
         so.so_pcb = pcb
         self.pcbs.insert(0, pcb)
-        if self.rec is not None:
-            self.rec((NEW, f"ev_pcb:{so.number}", pcb.state()))
-        self._set("sockets")
+        self._set("sockets", (NEW, f"ev_pcb:{so.number}", pcb.state()))
         self._count("pcbcount")
         self._count("gencnt")
         return 0
@@ -150,9 +148,7 @@ class KernEvent(Protosw):
         """Closing ends: the socket hears no more events."""
         self.pcbs = [pcb for pcb in self.pcbs if pcb.so is not so]
         so.so_pcb = None
-        self._set("sockets")
-        if self.rec is not None:
-            self.rec((DELETE, f"ev_pcb:{so.number}"))
+        self._set("sockets", (DELETE, f"ev_pcb:{so.number}"))
         self._count("pcbcount", -1)
         self._count("gencnt")
 

@@ -45,7 +45,7 @@ from kextlab.bsd.mbuf import Mbuf, MbufPool
 from kextlab.bsd.sockbuf import SB_MAX_ADJ, Sockbuf
 from kextlab.bsd.sockbuf import state_of as buffer_state_of
 from kextlab.sched.drive import Routine, answered
-from kextlab.trace.codes import DELETE, NEW, SET, WAKEUP
+from kextlab.trace.codes import DELETE, GROUP, NEW, SET, WAKEUP
 
 
 class Proc(Protocol):
@@ -275,9 +275,8 @@ class Sockets:
         so = Socket(self, number, proto, p.uid)
         self.live[number] = so
         if self.rec is not None:
-            self.rec((NEW, f"socket:{number}", state_of(so)))
-            self.rec((NEW, so.so_rcv.name, buffer_state_of(so.so_rcv)))
-            self.rec((NEW, so.so_snd.name, buffer_state_of(so.so_snd)))
+            buffers = [(NEW, sb.name, buffer_state_of(sb)) for sb in (so.so_rcv, so.so_snd)]
+            self.rec((GROUP, ((NEW, f"socket:{number}", state_of(so)), *buffers)))
         error = proto.pru_attach(so)
         return error, so
 
@@ -301,8 +300,8 @@ class Sockets:
         so.so_snd.sbflush()
         del self.live[so.number]
         if self.rec is not None:
-            for name in (f"socket:{so.number}", so.so_rcv.name, so.so_snd.name):
-                self.rec((DELETE, name))
+            names = (f"socket:{so.number}", so.so_rcv.name, so.so_snd.name)
+            self.rec((GROUP, tuple((DELETE, name) for name in names)))
         return error or error2
 
     # -- connection state ------------------------------------------------------------------

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from kextlab.scenario.operations import Machine
-from kextlab.scenario.recording import RecordingError, Scenario, Step, expand, find, read
+from kextlab.scenario.recording import (
+    RecordingError,
+    Scenario,
+    Step,
+    abbreviate,
+    expand,
+    find,
+    read,
+)
+from kextlab.scenario.steps import check
 
 BEFORE = 6
 """Steps shown before the first difference."""
@@ -110,6 +119,7 @@ def main(paths: Iterable[Path], release: str | None = None) -> int:
         recordings = [read(path) for path in find(paths)]
         for recording in recordings:
             Machine.check(release or recording.header.release, recording.header.kind)
+            check(recording)
     except (RecordingError, ValueError, NotImplementedError) as error:
         print(f"kextlab replay: {error}")
         return 2
@@ -150,8 +160,6 @@ def call(step: Step) -> str:
 
 
 def _readable(answer: dict[str, Any]) -> str:
-    from kextlab.scenario.recording import abbreviate
-
     def plain(value: Any) -> Any:
         if isinstance(value, bytes):
             return abbreviate(value)

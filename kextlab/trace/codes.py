@@ -44,6 +44,8 @@ NEW: Final = 21
 """(NEW, object, {field: value})."""
 DELETE: Final = 22
 """(DELETE, object)."""
+GROUP: Final = 31
+"""(GROUP, entries): several changes at once, in which the kernel shows no state in between."""
 MBUF_NEW: Final = 23
 """(MBUF_NEW, mbuf, owner, flags, offset, data, ext_size, pkthdr_len, next)."""
 MBUF_FREE: Final = 24
@@ -84,6 +86,7 @@ SIZES: Final = {
     SET: 4,
     NEW: 3,
     DELETE: 2,
+    GROUP: 2,
     MBUF_NEW: 9,
     MBUF_FREE: 2,
     MBUF_SET: 4,

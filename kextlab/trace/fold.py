@@ -104,6 +104,9 @@ class Folder:
                 yield from self._new(cast(str, entry[1]), cast("dict[str, object]", entry[2]))
             case codes.DELETE:
                 yield from self._delete(cast(str, entry[1]))
+            case codes.GROUP:
+                for inner in cast("tuple[Entry, ...]", entry[1]):
+                    yield from self._changes(cast(int, inner[0]), inner)
             case codes.MBUF_NEW:
                 fields = dict(zip(codes.MBUF_FIELDS, entry[2:9], strict=True))
                 yield from self._new(f"mbuf:{entry[1]}", fields | {"m_nextpkt": 0})
