@@ -225,7 +225,7 @@ class RefTable:
     """The table behind ``kern_ctl_ref``: a reference is generation << 16 | slot + 1.
 
     A stale reference is told by its generation if its slot was taken again; if the slot is empty,
-    XNU follows a null pointer [stale-ref-panic].
+    XNU follows a null pointer [stale-ref-panic-enqueue].
     """
 
     __slots__ = ("count", "generation", "slots", "valid")

@@ -36,7 +36,7 @@ from kextlab.bsd.socket import Proc, Protosw, Socket, Sockopt
 from kextlab.bsd.sockopt import sooptcopyin, sooptcopyout
 from kextlab.sched.drive import LET_GO, Routine
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Sleep
-from kextlab.trace.codes import DELETE, NEW, SET
+from kextlab.trace.codes import DELETE, SET, new
 
 
 class KctlProto(Protosw):
@@ -80,7 +80,7 @@ class KctlProto(Protosw):
         kcb = CtlCb(so)
         so.so_pcb = kcb
         if self.control.rec is not None:
-            self.control.rec((NEW, f"kcb:{so.number}", kcb.state()))
+            self.control.rec(new(f"kcb:{so.number}", kcb.state()))
         return 0
 
     def sofreelastref(self, so: Socket) -> None:

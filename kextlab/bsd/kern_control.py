@@ -21,7 +21,7 @@ from kextlab.bsd.mbuf import Mbuf, m_chain, m_packets
 from kextlab.bsd.socket import Sockets
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import MUTEX_HELD, PAGE_FAULT, KernelPanic, SimDeadlock, SimStop
-from kextlab.trace.codes import CALLBACK, GROUP, NEW, PASS, RETURN, SET, Entry
+from kextlab.trace.codes import CALLBACK, PASS, RETURN, SET, Entry, group, new
 from kextlab.trace.events import Plain
 
 
@@ -55,8 +55,8 @@ class KernControl:
         self.mutex_held = False
         self.stopped: SimStop | None = None
         if self.rec is not None:
-            self.rec((NEW, "kern_control", self.state()))
-            self.rec((NEW, "kctlstat", dict(self.stat)))
+            self.rec(new("kern_control", self.state()))
+            self.rec(new("kctlstat", dict(self.stat)))
 
     def state(self) -> dict[str, object]:
         """The subsystem's own fields as plain values, as the trace adds them up."""
@@ -79,7 +79,7 @@ class KernControl:
         if self.rec is not None:
             state = self.state()
             entries = [(SET, "kern_control", field, state[field]) for field in fields]
-            self.rec((GROUP, (also, *entries) if also is not None else tuple(entries)))
+            self.rec(group(*([also] if also is not None else []), *entries))
 
     def lock(self) -> None:
         """Take the subsystem's mutex for a moment.
@@ -122,7 +122,7 @@ class KernControl:
             ]
             if before is None:
                 links.append((SET, f"kctl:{kctl.serial}", "last", kcb.so.number))
-            self.rec((GROUP, tuple(links)))
+            self.rec(group(*links))
         self.count("pcbcount")
         self.count("gencnt")
         self.count("connections")
@@ -141,7 +141,7 @@ class KernControl:
             links.append(following(kctl, previous, behind))
             if behind is None:
                 links.append((SET, f"kctl:{kctl.serial}", "last", number(previous)))
-            self.rec((GROUP, tuple(links)))
+            self.rec(group(*links))
         self.count("pcbcount", -1)
         self.count("gencnt")
         if failed:

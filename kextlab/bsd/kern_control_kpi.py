@@ -34,7 +34,7 @@ from kextlab.bsd.kern_control import KernControl
 from kextlab.bsd.kern_event import KevMsg
 from kextlab.bsd.mbuf import KERNEL, Mbuf, m_length, m_packets
 from kextlab.bsd.sockbuf import Sockbuf
-from kextlab.trace.codes import DELETE, MBUF_SET, NEW
+from kextlab.trace.codes import DELETE, MBUF_SET, new
 
 MBUF_LIMIT = 65536 << 3
 """Mbuf memory in all socket buffers, in units of MSIZE, above which none grows: half of 131072
@@ -83,7 +83,7 @@ def ctl_register(control: KernControl, reg: KernCtlReg | None, text: Text) -> tu
         kctl.rcvd = reg.ctl_rcvd
         kctl.send_list = reg.ctl_send_list
     control.controls.insert(at, kctl)
-    control.note("controls", also=(NEW, f"kctl:{kctl.serial}", kctl.state()))
+    control.note("controls", also=new(f"kctl:{kctl.serial}", kctl.state()))
     control.count("reg_count")
     control.count("gencnt")
     _post(control, KEV_CTL_REGISTERED, kctl.id)

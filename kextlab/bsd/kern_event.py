@@ -3,9 +3,9 @@
 Models the event protocol (SYSPROTO_EVENT), posting, vendor codes and filters. Read beside it:
 ``bsd/kern/kern_event.c`` (from "socket interface" on), ``bsd/net/net_str_id.c``.
 
-What surprises: a new socket hears nothing until it sets a filter [ev-default-filter]; an event that
-is too large is refused and uses no id [ev-max-size]; an event that does not fit a socket's buffer
-is lost for that socket and the poster sees success [ev-overflow].
+What surprises: a new socket hears nothing until it sets a filter [ev-vendor-ffffffff]; an event
+that is too large is refused and uses no id [ev-max-size]; an event that does not fit a socket's
+buffer is lost for that socket and the poster sees success [ev-overflow].
 
 Left out: ENOMEM (no recording runs out of mbufs).
 """
@@ -35,7 +35,7 @@ from kextlab.abi.structs import KernEventMsg, KevRequest, KevVendorCode
 from kextlab.bsd.mbuf import KERNEL, Mbuf
 from kextlab.bsd.socket import Protosw, Socket, Sockets
 from kextlab.sched.drive import Routine, answered
-from kextlab.trace.codes import DELETE, GROUP, NEW, SET, Entry
+from kextlab.trace.codes import DELETE, SET, Entry, group, new
 
 NO_VENDOR = 0xFFFFFFFF
 """The vendor filter of a new event socket, which no registered vendor has."""
@@ -106,8 +106,8 @@ class KernEvent(Protosw):
         self.vendors: dict[str, int] = {}
         """Vendor string to code, kept until reboot."""
         if self.rec is not None:
-            self.rec((NEW, "kern_event", self.state()))
-            self.rec((NEW, "kevtstat", dict(self.stat)))
+            self.rec(new("kern_event", self.state()))
+            self.rec(new("kevtstat", dict(self.stat)))
 
     def state(self) -> dict[str, object]:
         """The subsystem's own fields as plain values, as the trace adds them up."""
@@ -124,7 +124,7 @@ class KernEvent(Protosw):
 
     def _set(self, field: str, *also: Entry) -> None:
         if self.rec is not None:
-            self.rec((GROUP, ((SET, "kern_event", field, self.state()[field]), *also)))
+            self.rec(group((SET, "kern_event", field, self.state()[field]), *also))
 
     # -- the protocol ----------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class KernEvent(Protosw):
         pcb = EventPcb(so)
         so.so_pcb = pcb
         self.pcbs.insert(0, pcb)
-        self._set("sockets", (NEW, f"ev_pcb:{so.number}", pcb.state()))
+        self._set("sockets", new(f"ev_pcb:{so.number}", pcb.state()))
         self._count("pcbcount")
         self._count("gencnt")
         return 0

@@ -45,7 +45,7 @@ from kextlab.bsd.mbuf import Mbuf, MbufPool
 from kextlab.bsd.sockbuf import SB_MAX_ADJ, Sockbuf
 from kextlab.bsd.sockbuf import state_of as buffer_state_of
 from kextlab.sched.drive import Routine, answered
-from kextlab.trace.codes import DELETE, GROUP, NEW, SET, WAKEUP
+from kextlab.trace.codes import DELETE, SET, WAKEUP, group, new
 
 
 class Proc(Protocol):
@@ -275,8 +275,8 @@ class Sockets:
         so = Socket(self, number, proto, p.uid)
         self.live[number] = so
         if self.rec is not None:
-            buffers = [(NEW, sb.name, buffer_state_of(sb)) for sb in (so.so_rcv, so.so_snd)]
-            self.rec((GROUP, ((NEW, f"socket:{number}", state_of(so)), *buffers)))
+            buffers = [new(sb.name, buffer_state_of(sb)) for sb in (so.so_rcv, so.so_snd)]
+            self.rec(group(new(f"socket:{number}", state_of(so)), *buffers))
         error = proto.pru_attach(so)
         return error, so
 
@@ -301,7 +301,7 @@ class Sockets:
         del self.live[so.number]
         if self.rec is not None:
             names = (f"socket:{so.number}", so.so_rcv.name, so.so_snd.name)
-            self.rec((GROUP, tuple((DELETE, name) for name in names)))
+            self.rec(group(*((DELETE, name) for name in names)))
         return error or error2
 
     # -- connection state ------------------------------------------------------------------
@@ -337,7 +337,7 @@ class Sockets:
 
         Errors: EINVAL (``how`` is none of the three), ENOTCONN (not connected, or that side is
         shut already), else the protocol's answer to shutting writing down. Reading is shut even
-        when writing is then refused [flow-shutdown-rdwr].
+        when writing is then refused [opt-after-shutdown].
         """
         if how not in (SHUT_RD, SHUT_WR, SHUT_RDWR):
             return EINVAL

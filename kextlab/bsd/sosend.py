@@ -4,7 +4,8 @@ Models ``sosend`` with its checks (``sosendcheck``) and the way it cuts data int
 ``sosend_list``. Read beside it: ``bsd/kern/uipc_socket.c``. A kernel control never queues in the
 send buffer: the buffer's size only bounds one datagram, and one chunk of a stream.
 
-Left out: filters, headroom, out-of-band data beyond its flag, MSG_DONTROUTE.
+Left out: filters, headroom, out-of-band data beyond its flag, MSG_DONTROUTE, protocols that send
+without a connection.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from kextlab.abi.constants import (
     MSG_EOR,
     MSG_NBIO,
     MSG_OOB,
-    PR_CONNREQUIRED,
     PRUS_MORETOCOME,
     PRUS_OOB,
     SOCK_STREAM,
@@ -32,7 +32,6 @@ from kextlab.abi.constants import (
     SS_NBIO,
 )
 from kextlab.abi.errno import (
-    EDESTADDRREQ,
     EFAULT,
     EINVAL,
     EMSGSIZE,
@@ -56,15 +55,14 @@ def sosend(
     so: Socket,
     data: bytes,
     flags: int = 0,
-    addressed: bool = False,
     clen: int = 0,
     fault: bool = False,
 ) -> Routine[tuple[int, int]]:
     """Send ``data``; ``clen`` bytes of control data came with it, ``fault`` is a bad pointer.
 
     Returns (errno, bytes not taken). Errors: EOPNOTSUPP (out-of-band data on a datagram socket),
-    EINVAL (MSG_EOR on a stream), EPIPE, ENOTCONN, EDESTADDRREQ, EMSGSIZE, EWOULDBLOCK (see
-    ``_sosendcheck``), EFAULT (when the data is copied in), and whatever the protocol answers.
+    EINVAL (MSG_EOR on a stream), EPIPE, ENOTCONN, EMSGSIZE, EWOULDBLOCK (see ``_sosendcheck``),
+    EFAULT (when the data is copied in), and whatever the protocol answers.
     """
     resid = len(data)
     proto = so.so_proto
@@ -81,7 +79,7 @@ def sosend(
             if error:
                 return error, resid
         snd.sb_lock = True
-        space = _sosendcheck(so, addressed, resid, clen, flags)
+        space = _sosendcheck(so, resid, clen, flags)
         if space < 0:
             snd.sb_lock = False
             if space != MUST_WAIT:
@@ -127,16 +125,16 @@ def _refused(so: Socket, flags: int) -> int:
     return EINVAL if stream and flags & MSG_EOR else 0
 
 
-def _sosendcheck(so: Socket, addressed: bool, resid: int, clen: int, flags: int) -> int:
+def _sosendcheck(so: Socket, resid: int, clen: int, flags: int) -> int:
     """The space there is for ``resid`` bytes, if they may be sent now; else an errno, negated.
 
-    Errors, in this order: EPIPE (sending was shut down), the socket's pending error, ENOTCONN or
-    EDESTADDRREQ, EMSGSIZE (a datagram larger than the buffer), EWOULDBLOCK (no space now and the
-    caller must not wait). MUST_WAIT if the caller may.
+    Errors, in this order: EPIPE (sending was shut down), the socket's pending error, ENOTCONN,
+    EMSGSIZE (a datagram larger than the buffer), EWOULDBLOCK (no space now and the caller must
+    not wait). MUST_WAIT if the caller may.
     """
     state = so.so_state
     if state & SENDING != SS_ISCONNECTED or so.so_error:
-        error = _unsendable(so, addressed, resid, clen)
+        error = _unsendable(so, resid, clen)
         if error:
             return -error
     snd = so.so_snd
@@ -157,17 +155,15 @@ SENDING = SS_CANTSENDMORE | SS_ISCONNECTED
 """The bits of so_state that decide about sending."""
 
 
-def _unsendable(so: Socket, addressed: bool, resid: int, clen: int) -> int:
-    """Why a socket cannot send: the first four errors of ``_sosendcheck``, or 0."""
+def _unsendable(so: Socket, resid: int, clen: int) -> int:
+    """Why a socket cannot send: the first three errors of ``_sosendcheck``, or 0."""
     if so.so_state & SS_CANTSENDMORE:
         return EPIPE
     if so.so_error:
         error = so.so_error
         so.set("so_error", 0)
         return error
-    if so.so_proto.pr_flags & PR_CONNREQUIRED:
-        return ENOTCONN if resid or not clen else 0
-    return 0 if addressed else EDESTADDRREQ
+    return ENOTCONN if resid or not clen else 0  # control data alone may go, says XNU
 
 
 def _chain(pool: MbufPool, data: bytes, at: int, count: int, proto: Protosw, flags: int) -> Mbuf:
@@ -219,7 +215,7 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
         error = yield from sblock(snd, 0)
         if error:
             return error, 0
-    space = _sosendcheck(so, False, sum(len(data) for data in datas), 0, 0)
+    space = _sosendcheck(so, sum(len(data) for data in datas), 0, 0)
     if space == MUST_WAIT:
         raise NotImplementedError("a list send that must wait for space is not modelled")
     if space < 0:

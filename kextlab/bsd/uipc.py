@@ -31,7 +31,6 @@ from kextlab.abi.errno import (
     EINVAL,
     ENAMETOOLONG,
     ENOTCONN,
-    ENOTTY,
     EPIPE,
     ERESTART,
     EWOULDBLOCK,
@@ -43,10 +42,9 @@ from kextlab.bsd.sockopt import SOF_NOSIGPIPE, sogetopt, soo_ioctl, sosetopt
 from kextlab.bsd.soreceive import soreceive
 from kextlab.bsd.sosend import sosend
 from kextlab.sched.drive import Routine
-from kextlab.trace.codes import DELETE, NEW, SIGNAL
+from kextlab.trace.codes import DELETE, SIGNAL, new
 
 AF_INET = 2
-IOCPARM_MAX = 0x1FFF
 CMSGHDR_SIZE = 12
 """Bytes of ``struct cmsghdr``, the least control data there can be."""
 RETRIED = (ERESTART, EINTR, EWOULDBLOCK)
@@ -77,7 +75,7 @@ class Descriptors:
     Descriptors 0, 1 and 2 are taken, as in a process started from a shell.
     """
 
-    __slots__ = ("cloexec", "files", "proc", "rec", "sockets")
+    __slots__ = ("_lowest", "cloexec", "files", "proc", "rec", "sockets")
 
     def __init__(self, sockets: Sockets, proc: Proc) -> None:
         self.sockets = sockets
@@ -85,6 +83,8 @@ class Descriptors:
         self.rec = sockets.rec
         self.files: dict[int, File] = {}
         self.cloexec: set[int] = set()
+        self._lowest = 3
+        """No descriptor below this one is free."""
 
     # -- descriptors -----------------------------------------------------------------------
 
@@ -94,12 +94,15 @@ class Descriptors:
         return file.so if file is not None else None
 
     def _install(self, file: File, least: int = 3) -> int:
-        fd = least
+        """Give the file the lowest free descriptor that is not below ``least``."""
+        fd = max(least, self._lowest)
         while fd in self.files:
             fd += 1
+        if least <= self._lowest:
+            self._lowest = fd + 1
         self.files[fd] = file
         if self.rec is not None:
-            self.rec((NEW, f"fd:{self.proc.pid}:{fd}", {"socket": file.so.number}))
+            self.rec(new(f"fd:{self.proc.pid}:{fd}", {"socket": file.so.number}))
         return fd
 
     def socket(self, domain: int, type_: int, protocol: int) -> tuple[int, int]:
@@ -123,6 +126,7 @@ class Descriptors:
         if file is None:
             return EBADF, None
         self.cloexec.discard(fd)
+        self._lowest = min(self._lowest, fd)
         if self.rec is not None:
             self.rec((DELETE, f"fd:{self.proc.pid}:{fd}"))
         file.count -= 1
@@ -227,7 +231,7 @@ class Descriptors:
             clen = len(control)
             if clen < CMSGHDR_SIZE:
                 return EINVAL, 0
-        error, resid = yield from sosend(so, data, flags, address is not None, clen, fault)
+        error, resid = yield from sosend(so, data, flags, clen, fault)
         sent = len(data) - resid
         return self.send_failed(so, error, sent) if error else 0, sent
 
@@ -348,14 +352,12 @@ class Descriptors:
         return error, (sopt.valsize, sopt.out)
 
     def ioctl(self, fd: int, cmd: int, data: bytes | None) -> tuple[int, bytes]:
-        """(errno, the argument afterwards). Errors: EBADF, ENOTTY (a size beyond what fits),
-        EFAULT (a bad pointer where the request reads or writes), the socket's or protocol's."""
+        """(errno, the argument afterwards). Errors: EBADF, EFAULT (a bad pointer where the request
+        reads or writes), the socket's or protocol's."""
         so = self.socket_of(fd)
         if so is None:
             return EBADF, b""
         request = decode(cmd)
-        if request.size > IOCPARM_MAX:
-            return ENOTTY, b""
         argument = b"\0" * request.size
         if request.direction in ("in", "inout"):
             if data is None:

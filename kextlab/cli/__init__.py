@@ -125,6 +125,6 @@ def _demo() -> None:
 
     A kext is loaded, a client connects and sends, the kext is broken, and the Mac rebooted.
     """
-    from kextlab.scenario.demo import main as tell
+    from kextlab.views.demo import main as tell
 
     raise typer.Exit(tell())

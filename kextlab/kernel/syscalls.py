@@ -132,7 +132,7 @@ class Syscalls:
         self, pid: int, fd: int, data: bytes | None, flags: int = 0, address: bytes | None = None
     ) -> tuple[int, int]:
         """(errno, bytes sent). EBADF, EOPNOTSUPP, EFAULT, EINVAL, EPIPE, ENOTCONN,
-        EDESTADDRREQ, EMSGSIZE, EWOULDBLOCK, ENOTSUP; what a send callback answers."""
+        EMSGSIZE, EWOULDBLOCK, ENOTSUP; what a send callback answers."""
         if address is not None or data is None:
             files = self._enter(pid, "sendto", fd, data, flags, address)
             fault = data is None
@@ -262,7 +262,7 @@ class Syscalls:
         return errno, answer
 
     def ioctl(self, pid: int, fd: int, cmd: int, data: bytes | None) -> tuple[int, bytes]:
-        """(errno, the argument afterwards). EBADF, ENOTTY, EFAULT, ENOTSUP, EINVAL, ENOENT."""
+        """(errno, the argument afterwards). EBADF, EFAULT, ENOTSUP, EINVAL, ENOENT."""
         errno, answer = self._enter(pid, "ioctl", fd, cmd, data).ioctl(fd, cmd, data)
         self._leave(errno, answer)
         return errno, answer

@@ -11,7 +11,7 @@ from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
 from kextlab.sched.stop import KernelPanic, SimStop
-from kextlab.trace.codes import DELETE, NEW, SET
+from kextlab.trace.codes import DELETE, SET, new
 from kextlab.trace.log import Trace
 
 FIRST_PID = 100
@@ -57,7 +57,7 @@ class System:
         self.log: list[str] = []
         self.panic: KernelPanic | None = None
         if self.rec is not None:
-            self.rec((NEW, "kernel", {"release": release.name, "panic": None}))
+            self.rec(new("kernel", {"release": release.name, "panic": None}))
         self.domain = SystemDomain(release, self.rec)
 
     # -- processes -------------------------------------------------------------------------
@@ -68,7 +68,7 @@ class System:
         process = self.processes[pid] = Process(pid, name, uid, self.domain)
         self.running[pid] = process
         if self.rec is not None:
-            self.rec((NEW, f"proc:{pid}", process.state()))
+            self.rec(new(f"proc:{pid}", process.state()))
         return process
 
     def set_uid(self, process: Process, uid: int) -> None:
@@ -83,7 +83,7 @@ class System:
         """A kext's code comes into memory."""
         text = self.texts[name] = Text(name)
         if self.rec is not None:
-            self.rec((NEW, text.owner, {"mapped": True}))
+            self.rec(new(text.owner, {"mapped": True}))
         return text
 
     def unmap_text(self, text: Text) -> None:

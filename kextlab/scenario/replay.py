@@ -123,19 +123,33 @@ def main(paths: Iterable[Path], release: str | None = None) -> int:
     except (RecordingError, ValueError, NotImplementedError) as error:
         print(f"kextlab replay: {error}")
         return 2
-    matched = steps = scenarios = 0
+    work = [
+        (scenario, release or recording.header.release)
+        for recording in recordings
+        for scenario in recording.scenarios
+    ]
+    matched = steps = 0
     first: Difference | None = None
-    for recording in recordings:
-        for scenario in recording.scenarios:
-            outcome = replay(scenario, release or recording.header.release)
-            matched += outcome.matched
-            steps += len(scenario.steps)
-            scenarios += 1
-            first = first or outcome.difference
+    for scenario, chosen in _with_progress(work):
+        outcome = replay(scenario, chosen)
+        matched += outcome.matched
+        steps += len(scenario.steps)
+        first = first or outcome.difference
     if first is not None:
         print("\n".join(shown(first)))
-    print(f"matched {matched} of {steps} steps in {scenarios} scenarios")
+    print(f"matched {matched} of {steps} steps in {len(work)} scenarios")
     return 0 if first is None else 1
+
+
+def _with_progress(work: list[tuple[Scenario, str]]) -> Iterator[tuple[Scenario, str]]:
+    """The work, with a bar on a terminal; nothing is drawn elsewhere."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(
+        work, "replaying", console=console, transient=True, disable=not console.is_terminal
+    )
 
 
 def shown(difference: Difference) -> Iterator[str]:

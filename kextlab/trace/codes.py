@@ -14,7 +14,9 @@ that the kernel and the reader cannot drift apart: both follow this one table.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Final, cast
 
 # Frames: what called what. Everything recorded between an entry and its RETURN was caused by it.
 SYSCALL: Final = 1
@@ -41,11 +43,12 @@ SLEEP: Final = 12
 SET: Final = 20
 """(SET, object, field, new)."""
 NEW: Final = 21
-"""(NEW, object, {field: value})."""
+"""(NEW, object, n, n times field and value ...), made by ``new``."""
 DELETE: Final = 22
 """(DELETE, object)."""
 GROUP: Final = 31
-"""(GROUP, entries): several changes at once, in which the kernel shows no state in between."""
+"""(GROUP, n, entries of n values in all ...), made by ``group``: several changes at once, between
+which the kernel shows no state."""
 MBUF_NEW: Final = 23
 """(MBUF_NEW, mbuf, owner, flags, offset, data, ext_size, pkthdr_len, next)."""
 MBUF_FREE: Final = 24
@@ -84,9 +87,7 @@ SIZES: Final = {
     SIGNAL: 3,
     SLEEP: 3,
     SET: 4,
-    NEW: 3,
     DELETE: 2,
-    GROUP: 2,
     MBUF_NEW: 9,
     MBUF_FREE: 2,
     MBUF_SET: 4,
@@ -96,10 +97,41 @@ SIZES: Final = {
     MBUF_CUT: 6,
     MBUF_GROW: 6,
 }
-"""How many values an entry has, its code included; frames say so themselves."""
+"""How many values an entry has, its code included; the others say so themselves (``size``)."""
 
 FRAMES: Final = {SYSCALL: "syscall", KPI: "kpi", CALLBACK: "callback", PASS: "callback"}
 NOTES: Final = {WAKEUP: "wakeup", SIGNAL: "signal", SLEEP: "sleep"}
 
 Entry = tuple[object, ...]
-"""One entry, read back."""
+"""One entry, as it is handed to ``record`` and as it is read back."""
+
+
+def new(name: str, fields: Mapping[str, object]) -> Entry:
+    """The entry for a new object."""
+    return (NEW, name, len(fields), *chain.from_iterable(fields.items()))
+
+
+def group(*entries: Entry) -> Entry:
+    """The entry for several changes at once."""
+    values = tuple(chain.from_iterable(entries))
+    return (GROUP, len(values), *values)
+
+
+def size(values: Sequence[object], at: int) -> int:
+    """How many values the entry has that starts at ``at``.
+
+    Raises:
+        ValueError: no entry starts so.
+    """
+    code = cast(int, values[at])
+    if code in FRAMES:
+        return 4 + cast(int, values[at + 3])
+    if code == GROUP:
+        return 2 + cast(int, values[at + 1])
+    if code == NEW:
+        return 3 + 2 * cast(int, values[at + 2])
+    if code not in SIZES:
+        raise ValueError(
+            f"unknown trace entry code {code!r}: recorded by another version of kextlab"
+        )
+    return SIZES[code]

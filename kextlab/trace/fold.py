@@ -101,12 +101,16 @@ class Folder:
             case codes.SET:
                 yield self._set(cast(str, entry[1]), cast(str, entry[2]), entry[3])
             case codes.NEW:
-                yield from self._new(cast(str, entry[1]), cast("dict[str, object]", entry[2]))
+                fields = dict(zip(cast("tuple[str, ...]", entry[3::2]), entry[4::2], strict=True))
+                yield from self._new(cast(str, entry[1]), fields)
             case codes.DELETE:
                 yield from self._delete(cast(str, entry[1]))
             case codes.GROUP:
-                for inner in cast("tuple[Entry, ...]", entry[1]):
-                    yield from self._changes(cast(int, inner[0]), inner)
+                at = 2
+                while at < len(entry):
+                    end = at + codes.size(entry, at)
+                    yield from self._changes(cast(int, entry[at]), entry[at:end])
+                    at = end
             case codes.MBUF_NEW:
                 fields = dict(zip(codes.MBUF_FIELDS, entry[2:9], strict=True))
                 yield from self._new(f"mbuf:{entry[1]}", fields | {"m_nextpkt": 0})
@@ -130,10 +134,7 @@ class Folder:
                 yield self._set(cast(str, entry[3]), "sb_cc", entry[4])
                 yield from self._delete(f"mbuf:{entry[5]}")
             case _:
-                raise ValueError(
-                    f"trace step {self.steps - 1}: unknown entry code {code!r}; "
-                    "this trace was recorded by another version of kextlab"
-                )
+                codes.size(entry, 0)  # raises: there is no such code
 
     def _append(self, entry: Entry) -> Iterator[Change]:
         _, sockbuf, _, _, _, _, _, mbuf, flags, previous, link = entry

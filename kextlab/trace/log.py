@@ -7,9 +7,8 @@ calls it with a tuple. Everything else here is for readers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import cast
 
-from kextlab.trace.codes import FRAMES, SIZES, Entry
+from kextlab.trace.codes import Entry, size
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
 
@@ -37,24 +36,18 @@ class Trace:
     def _index(self) -> list[int]:
         """Where every step starts in the flat list, brought up to date."""
         flat, starts = self._flat, self._starts
-        at = self._end(starts[-1]) if starts else 0
+        at = starts[-1] + size(flat, starts[-1]) if starts else 0
         while at < len(flat):
             starts.append(at)
-            at = self._end(at)
+            at += size(flat, at)
         return starts
-
-    def _end(self, at: int) -> int:
-        code = cast(int, self._flat[at])
-        if code in FRAMES:
-            return at + 4 + cast(int, self._flat[at + 3])
-        return at + SIZES[code]
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
         """The steps from ``start`` to before ``stop`` as recorded."""
         starts = self._index()
         for step in range(start, len(starts) if stop is None else min(stop, len(starts))):
             at = starts[step]
-            yield tuple(self._flat[at : self._end(at)])
+            yield tuple(self._flat[at : at + size(self._flat, at)])
 
     def events(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
         """The steps from ``start`` to before ``stop`` as events.
