@@ -29,11 +29,11 @@ from kextlab.abi.errno import EBUSY, EINVAL, ENOENT, ENOTSUP, EPERM, EPROTOTYPE
 from kextlab.abi.ioctl import CTLIOCGCOUNT, CTLIOCGINFO
 from kextlab.abi.structs import CtlInfo, SockaddrCtl
 from kextlab.bsd.kctl import Callback, CtlCb, Kctl, Out, plain
+from kextlab.bsd.kctl_options import getopt, setopt
 from kextlab.bsd.kern_control import KernControl
 from kextlab.bsd.mbuf import Mbuf, m_packets
 from kextlab.bsd.sockbuf import Sockbuf
 from kextlab.bsd.socket import Proc, Protosw, Socket, Sockopt
-from kextlab.bsd.sockopt import sooptcopyin, sooptcopyout
 from kextlab.sched.drive import LET_GO, Routine
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Sleep
 from kextlab.trace.codes import DELETE, SET, new
@@ -328,14 +328,9 @@ class KctlProto(Protosw):
         return error
 
     def pr_ctloutput(self, so: Socket, sopt: Sockopt) -> Routine[int]:
-        """Options at level SYSPROTO_CONTROL, which are the kext's own.
+        """Options at level SYSPROTO_CONTROL, which are the kext's own (``kctl_options``).
 
-        Errors: EINVAL (another level, or a socket without a control), ENOTSUP (no such callback),
-        EFAULT (a length, but a null pointer), the callback's.
-
-        Raises:
-            KernelPanic: getopt claimed more bytes than the buffer it was given has, whatever
-                errno it returned [opt-get-panic].
+        Errors: EINVAL (another level, or a socket without a control), then those of the callbacks.
         """
         kcb: CtlCb = so.so_pcb
         kctl = kcb.kctl
@@ -343,68 +338,11 @@ class KctlProto(Protosw):
             return EINVAL
         yield from self._enter(kcb)
         if sopt.setting:
-            error = yield from self._setopt(kctl, kcb, sopt)
+            error = yield from setopt(self.control, kctl, kcb, sopt)
         else:
-            error = yield from self._getopt(kctl, kcb, sopt)
+            error = yield from getopt(self.control, kctl, kcb, sopt)
         kcb.kcb_usecount -= 1
         return error
-
-    def _setopt(self, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routine[int]:
-        if kctl.setopt is None:
-            return ENOTSUP
-        data = None
-        if sopt.valsize:
-            error = sooptcopyin(sopt, sopt.valsize)
-            if error:
-                return error
-            data = sopt.val
-        yield LET_GO  # unlocked
-        unit, size = kcb.sac.sc_unit, sopt.valsize
-        error = yield from self.control.call(
-            kctl,
-            "setopt",
-            kctl.setopt,
-            (kctl.kctlref, unit, kcb.unitinfo.value, sopt.name, data, size),
-            kctl.kctlref,
-            unit,
-            sopt.name,
-            data,
-            size,
-        )
-        yield LET_GO  # locked again
-        return error
-
-    def _getopt(self, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routine[int]:
-        if kctl.getopt is None:
-            return ENOTSUP
-        data = None
-        if sopt.valsize and sopt.val is not None:
-            data = bytearray(sopt.val[: sopt.valsize])
-        yield LET_GO  # unlocked
-        unit, size = kcb.sac.sc_unit, sopt.valsize
-        length = Out(size)
-        error = yield from self.control.call(
-            kctl,
-            "getopt",
-            kctl.getopt,
-            (kctl.kctlref, unit, kcb.unitinfo.value, sopt.name, data, length),
-            kctl.kctlref,
-            unit,
-            sopt.name,
-            size,
-        )
-        claimed = int(length.value)
-        if data is not None and claimed > size:
-            raise KernelPanic(
-                f"ctl_ctloutput: ctl {kctl.name} returned len ({claimed}) > sopt_valsize ({size})"
-            )
-        yield LET_GO  # locked again
-        if error:
-            return error
-        if data is None:
-            sopt.valsize = claimed
-            return 0
-        return sooptcopyout(sopt, bytes(data[:claimed]))
 
     def pru_control(self, so: Socket, cmd: int, data: bytes) -> tuple[int, bytes]:
         """The two ioctls of a control socket, connected or not.

@@ -130,11 +130,15 @@ class Kernel:
 
     def start_process(self, name: str, uid: int = 501) -> Process:
         """A new process, to the syscall gate a pid."""
-        self.system.check()
+        self.system.check("new process")
         return self.system.spawn(name, uid)
 
     def reboot(self) -> None:
-        """Start again: new kernel, no kexts, no processes, an empty trace."""
+        """Start again: new kernel, no kexts, no processes, an empty trace.
+
+        Processes and kexts of the last boot are gone: whatever they call is ProcessLookupError.
+        """
+        self.system.end()
         self._boot()
 
     # -- kexts -----------------------------------------------------------------------------
@@ -150,7 +154,7 @@ class Kernel:
             KextError: one of that identifier is loaded, or its start routine refused.
             KernelPanic: its start routine took the machine down.
         """
-        self.system.check()
+        self.system.check("new kext")
         kext = factory()
         name = name_of_kext(kext)
         if name in self._kexts:
@@ -171,7 +175,7 @@ class Kernel:
             KextError: it is not loaded, or its stop routine refused; then it stays loaded.
             KernelPanic: its stop routine took the machine down.
         """
-        self.system.check()
+        self.system.check("kext")
         name = name_of_kext(kext)
         if self._kexts.get(name, (None,))[0] is not kext:
             raise KextError(f"{name} is not loaded in this boot")

@@ -46,7 +46,7 @@ class Kpi:
     # -- the frame around every call --------------------------------------------------------
 
     def _enter(self, name: str, *args: object) -> None:
-        self._system.check()
+        self._system.check(f"kext {self._name}")
         if self._rec is not None:
             self._rec((KPI, self._name, name, len(args), *args))
 
@@ -108,8 +108,8 @@ class Kpi:
             data = self._cut(data, length)
         system = self._system
         rec = self._rec
-        if system.panic is not None:
-            raise system.panic
+        if system.panic is not None or system.over:
+            system.check(f"kext {self._name}")
         if rec is not None:
             rec((KPI, self._name, "ctl_enqueuedata", 5, kctlref, unit, data, length, flags))
         try:

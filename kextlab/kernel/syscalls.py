@@ -41,18 +41,10 @@ class Syscalls:
     def _enter(self, pid: int, name: str, *args: object) -> Descriptors:
         process = self._processes.get(pid)
         if process is None:
-            raise self._gone(pid)
+            raise self._system.gone(f"process {pid}")
         if self._rec is not None:
             self._rec((SYSCALL, pid, name, len(args), *args))
         return process.descriptors
-
-    def _gone(self, pid: int) -> Exception:
-        """Why there is no process of that number: the machine panicked, or it was another boot."""
-        if self._system.panic is not None:
-            return self._system.panic
-        return ProcessLookupError(
-            f"no process {pid} in this boot: it ended with the last one; spawn a new one"
-        )
 
     def _leave(self, errno: int, value: object) -> None:
         if self._rec is not None:
@@ -63,6 +55,9 @@ class Syscalls:
             errno, value = drive(routine)
         except SimStop as stop:
             self._stopped(stop)
+            raise
+        except NotImplementedError as error:
+            self._leave(-1, str(error))
             raise
         return errno, value
 
@@ -141,7 +136,7 @@ class Syscalls:
             return errno, sent
         process = self._processes.get(pid)
         if process is None:
-            raise self._gone(pid)
+            raise self._system.gone(f"process {pid}")
         rec = self._rec
         if rec is not None:
             rec((SYSCALL, pid, "sendto", 3, fd, data, flags))
@@ -191,7 +186,7 @@ class Syscalls:
         """(errno, data). EBADF, EOPNOTSUPP, ENOTCONN, EWOULDBLOCK, EINTR."""
         process = self._processes.get(pid)
         if process is None:
-            raise self._gone(pid)
+            raise self._system.gone(f"process {pid}")
         rec = self._rec
         if rec is not None:
             rec((SYSCALL, pid, "recvfrom", 3, fd, length, flags))

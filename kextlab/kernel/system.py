@@ -45,6 +45,7 @@ class System:
         texts: the code of every kext ever loaded in this boot, by name; ``mapped`` while loaded.
         log: the lines kexts printed (IOLog, printf).
         panic: the panic that ended it, ``None`` while it runs.
+        over: whether another boot has taken its place.
     """
 
     def __init__(self, release: Release, recording: bool) -> None:
@@ -56,6 +57,7 @@ class System:
         self.texts: dict[str, Text] = {}
         self.log: list[str] = []
         self.panic: KernelPanic | None = None
+        self.over = False
         if self.rec is not None:
             self.rec(new("kernel", {"release": release.name, "panic": None}))
         self.domain = SystemDomain(release, self.rec)
@@ -105,7 +107,18 @@ class System:
             stop.report = report(self, stop)
             self.running.clear()
 
-    def check(self) -> None:
-        """Raises KernelPanic, the one that ended it, if the boot is over."""
-        if self.panic is not None:
-            raise self.panic
+    def end(self) -> None:
+        """The machine starts again: nobody enters this boot any more."""
+        self.over = True
+        self.running.clear()
+
+    def gone(self, who: str) -> Exception:
+        """Why nobody can enter: this boot is over, or it panicked."""
+        if self.panic is not None and not self.over:
+            return self.panic
+        return ProcessLookupError(f"no {who} in this boot: it ended with the last one")
+
+    def check(self, who: str) -> None:
+        """Raise what ``gone`` says if this boot is over or panicked."""
+        if self.over or self.panic is not None:
+            raise self.gone(who)
