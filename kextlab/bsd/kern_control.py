@@ -166,10 +166,10 @@ class KernControl:
                 exception (a fault in kernel mode), or it returned something else than an errno.
         """
         text = kctl.text
-        if not text.mapped:
-            raise KernelPanic(PAGE_FAULT)
         if self.rec is not None:
             self.rec((CALLBACK, text.name, name, len(shown), *shown))
+        if not text.mapped:
+            raise KernelPanic(PAGE_FAULT)
         try:
             result = callback(*args)
         except SimStop:
@@ -189,8 +189,6 @@ class KernControl:
         ``finish``. Panics as ``call``.
         """
         text = kctl.text
-        if not text.mapped:
-            raise KernelPanic(PAGE_FAULT)
         m.owner = text.owner
         if m.m_next is not None or m.m_nextpkt is not None:
             for packet in m_packets(m):
@@ -199,6 +197,8 @@ class KernControl:
         unit = kcb.unit
         if self.rec is not None:
             self.rec((PASS, text.name, name, 4, m.id, kctl.kctlref, unit, flags))
+        if not text.mapped:
+            raise KernelPanic(PAGE_FAULT)
         try:
             return callback(kctl.kctlref, unit, kcb.unitinfo.value, m, flags)
         except SimStop:

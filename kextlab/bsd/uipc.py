@@ -14,23 +14,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kextlab.abi.constants import (
+    IOV_MAX,
+    MSG_DONTWAIT,
     MSG_NBIO,
+    MSG_NEEDSA,
+    MSG_PEEK,
     MSG_RCVMORE,
     MSG_TRUNC,
-    SOCK_DGRAM,
+    MSG_WAITALL,
     SOCK_MAXADDRLEN,
     SS_CANTRCVMORE,
     SS_CANTSENDMORE,
     SS_ISCONNECTED,
+    SS_ISCONNECTING,
+    SS_NBIO,
 )
 from kextlab.abi.errno import (
+    EALREADY,
     EBADF,
     EDESTADDRREQ,
     EFAULT,
     EINTR,
     EINVAL,
+    EMSGSIZE,
     ENAMETOOLONG,
+    ENOBUFS,
     ENOTCONN,
+    EOPNOTSUPP,
     EPIPE,
     ERESTART,
     EWOULDBLOCK,
@@ -44,7 +54,6 @@ from kextlab.bsd.sosend import sosend
 from kextlab.sched.drive import Routine
 from kextlab.trace.codes import DELETE, SIGNAL, new
 
-AF_INET = 2
 CMSGHDR_SIZE = 12
 """Bytes of ``struct cmsghdr``, the least control data there can be."""
 RETRIED = (ERESTART, EINTR, EWOULDBLOCK)
@@ -138,16 +147,14 @@ class Descriptors:
     # -- addresses -------------------------------------------------------------------------
 
     @staticmethod
-    def _sockaddr(address: bytes, unspec_is_inet: bool) -> tuple[int, SockaddrCtl]:
+    def _sockaddr(address: bytes | None) -> tuple[int, SockaddrCtl]:
         """getsockaddr: the kernel's copy of a caller's address; its length is the caller's."""
+        if address is None or len(address) < 2:
+            return EINVAL, SockaddrCtl()
         if len(address) > SOCK_MAXADDRLEN:
             return ENAMETOOLONG, SockaddrCtl()
-        if len(address) < 2:
-            return EINVAL, SockaddrCtl()
         nam = SockaddrCtl.unpack(address.ljust(SockaddrCtl.SIZE, b"\0"))
         nam.sc_len = len(address)
-        if unspec_is_inet and not nam.sc_family:
-            nam.sc_family = AF_INET
         return 0, nam
 
     def bind(self, fd: int, address: bytes | None) -> Routine[tuple[int, None]]:
@@ -158,23 +165,24 @@ class Descriptors:
             return EBADF, None
         if address is None:
             return EDESTADDRREQ, None
-        error, nam = self._sockaddr(address, True)
+        error, nam = self._sockaddr(address)
         if not error:
             error = yield from so.so_proto.pru_bind(so, nam, self.proc)
         return error, None
 
     def connect(self, fd: int, address: bytes | None) -> Routine[tuple[int, None]]:
-        """Errors: EBADF, EFAULT (null), ENAMETOOLONG (over 255 bytes), EINVAL (under 2), EISCONN,
-        then the protocol's."""
+        """Errors: EBADF, ENAMETOOLONG (over 255 bytes), EINVAL (null, or under 2), EALREADY
+        (non-blocking, and another thread is connecting it), EISCONN, then the protocol's."""
         so = self.socket_of(fd)
         if so is None:
             return EBADF, None
-        if address is None:
-            return EFAULT, None
-        error, nam = self._sockaddr(address, so.so_type != SOCK_DGRAM)
-        if not error:
-            error = yield from self.sockets.soconnect(so, nam, self.proc)
-        return error, None
+        error, nam = self._sockaddr(address)
+        if error:
+            return error, None
+        if so.so_state & SS_NBIO and so.so_state & SS_ISCONNECTING:
+            return EALREADY, None
+        error = yield from self.sockets.soconnect(so, nam, self.proc)
+        return EINTR if error == ERESTART else error, None
 
     def listen(self, fd: int, backlog: int) -> tuple[int, None]:
         """Errors: EBADF, EOPNOTSUPP, EINVAL (a connected socket)."""
@@ -224,7 +232,7 @@ class Descriptors:
             return EBADF, 0
         clen = 0
         if address is not None:
-            error, _ = self._sockaddr(address, True)
+            error, _ = self._sockaddr(address)
             if error:
                 return error, 0
         if control is not None:
@@ -253,25 +261,27 @@ class Descriptors:
     ) -> Routine[tuple[int, int]]:
         """Send several messages one by one: (errno, messages sent). Errors as ``sendto``'s.
 
-        EPIPE raises SIGPIPE twice: for the message and for the call [r00270 and others].
+        EINVAL: no messages, or more than 1024. EPIPE raises SIGPIPE twice, for the message and for
+        the call [r00270]. ENOBUFS counts as a short send once any bytes were taken.
         """
         so = self.socket_of(fd)
         if so is None:
             return EBADF, 0
-        sent = 0
+        if not 0 < len(datas) <= IOV_MAX:
+            return EINVAL, 0
+        taken = messages = 0
         error = 0
         for data in datas:
-            error, _ = yield from sosend(so, data, flags)
-            if error == EPIPE:
-                self._sigpipe(so)
+            error, sent = yield from self.sendto(fd, data, flags)
+            taken += sent
             if error:
                 break
-            sent += 1
+            messages += 1
         if error == EPIPE:
             self._sigpipe(so)
-        if error and sent and error in RETRIED:
+        if taken and error in (*RETRIED, ENOBUFS):
             error = 0
-        return error, sent
+        return error, messages
 
     def recvfrom(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, bytes]]:
         """recvfrom: (errno, data). No address ever comes with it. EBADF, ``soreceive``'s."""
@@ -280,6 +290,19 @@ class Descriptors:
             return EBADF, b""
         error, data, _ = yield from soreceive(file.so, length, flags)
         return error, data
+
+    def sendmsg(
+        self,
+        fd: int,
+        datas: Sequence[bytes],
+        flags: int,
+        address: bytes | None,
+        control: bytes | None,
+    ) -> Routine[tuple[int, int]]:
+        """sendto of several buffers. EMSGSIZE: no buffer, or more than 1024."""
+        if not 0 < len(datas) <= IOV_MAX:
+            return EMSGSIZE, 0
+        return (yield from self.sendto(fd, b"".join(datas), flags, address, control))
 
     def recvmsg(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, Message]]:
         """(errno, message); its flags are those passed and those found. EBADF, ``soreceive``'s."""
@@ -294,21 +317,27 @@ class Descriptors:
     ) -> Routine[tuple[int, list[Message]]]:
         """Up to ``count`` messages of up to ``length`` bytes, as long as they come whole.
 
-        Only the first may wait. EBADF, ``soreceive``'s for the first message.
+        Only the first may wait. Errors: EBADF, EOPNOTSUPP (a flag other than MSG_PEEK,
+        MSG_WAITALL, MSG_DONTWAIT), EINVAL (no messages, or more than 1024), ``soreceive``'s for
+        the first message.
         """
         so = self.socket_of(fd)
         if so is None:
             return EBADF, []
+        if flags & ~(MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT | MSG_NEEDSA | MSG_NBIO):
+            return EOPNOTSUPP, []
+        if not 0 < count <= IOV_MAX:
+            return EINVAL, []
+        asked = flags & MSG_DONTWAIT
         messages: list[Message] = []
         error = 0
         for _ in range(count):
-            waits = flags if not messages else flags | MSG_NBIO
-            error, data, found = yield from soreceive(so, length, waits)
+            error, data, flags = yield from soreceive(so, length, flags)
             if error:
                 break
             # One word of flags serves all messages: what one has found, the next shows too.
-            flags = found & ~MSG_NBIO
-            messages.append(Message(data, flags))
+            messages.append(Message(data, flags & ~MSG_DONTWAIT | asked))
+            flags |= MSG_DONTWAIT
             if flags & (MSG_RCVMORE | MSG_TRUNC):
                 break
         if error and any(m.data for m in messages) and error in RETRIED:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from textwrap import wrap
 
 from kextlab.abi.errno import (
     EJUSTRETURN,
@@ -26,6 +27,7 @@ from kextlab.abi.errno import (
     name_of,
     number_of,
 )
+from kextlab.kernel.kext import KextError
 from kextlab.sched.stop import KernelPanic, SimDeadlock
 
 FAMILIES: Mapping[str, str] = {
@@ -50,6 +52,8 @@ FAMILIES: Mapping[str, str] = {
 
 ANY = "*"
 """The errno of the causes that go with every errno: what callbacks return."""
+WIDTH = 88
+"""Characters of a line of an explanation as text."""
 WHOLE, LINES = 3, 9
 """Causes of several calls: up to 3 are told with remedy and source, up to 9 in a line each."""
 
@@ -98,7 +102,7 @@ class Explanation:
             if whole:
                 lines.append(f"    What to do: {causes[0].remedy}")
                 lines.append(f"    Source: {_sources(causes)}")
-        return "\n".join(lines + self._hints(groups, whole))
+        return "\n".join(map(_wrapped, lines + self._hints(groups, whole)))
 
     def _repr_markdown_(self) -> str:
         lines = [f"**{self._title()}**: `{_code(self.message)}`", ""]
@@ -224,7 +228,7 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
 
     Args:
         error: an OSError a simulated process's call raised; an errno of Darwin's by number or
-            name; a KernelPanic; a SimDeadlock.
+            name; a KextError that carries one; a KernelPanic; a SimDeadlock.
         call: the call that answered it, to leave out what only others answer: a system call as
             Python or C names it, or a KPI function. An OSError may carry it as ``error.call``.
 
@@ -242,6 +246,8 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
             sleep = error.sleep
             seen = f"sleeps in {sleep.wmesg} on {sleep.channel}" if sleep else str(error)
             return _told("deadlock", str(error), "deadlock", seen, call)
+        case KextError() if error.errno is not None:
+            return _refusal(error.errno, call)
         case OSError():
             if isinstance(error.errno, int):
                 noted = getattr(error, "call", None)
@@ -261,9 +267,15 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
             return _refusal(number_of(error), call)
         case _:
             raise TypeError(
-                "explain takes an OSError, an errno's number or name, a KernelPanic or a "
-                f"SimDeadlock, not {type(error).__name__}"
+                "explain takes an OSError, a KextError with an errno, an errno's number or name, a "
+                f"KernelPanic or a SimDeadlock, not {type(error).__name__}"
             )
+
+
+def _wrapped(line: str) -> str:
+    """A line broken where it gets too wide for a terminal, what follows indented deeper."""
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return "\n".join(wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False)) or line
 
 
 def _refusal(number: int, call: str | None) -> Explanation:

@@ -54,7 +54,15 @@ SOCK_STREAM, kernel events SOCK_RAW.
 """
 
 CONNECT = f"""
-connect: EFAULT | getsockaddr | {DOCUMENTED}
+connect: EALREADY | connectit | {DOCUMENTED}
+The socket is non-blocking, and another thread of the process is connecting it this moment.
+-> Wait for that connect.
+
+connect: EINTR | connect_nocancel | {DOCUMENTED}
+The kext's connect callback answered ERESTART, which connect reports as EINTR.
+-> Let the callback return an errno above 0.
+
+connect: EINVAL | getsockaddr_s | {DOCUMENTED}
 The address is a null pointer.
 -> Pass a struct sockaddr_ctl, or in Python the tuple (id, unit).
 

@@ -177,7 +177,7 @@ A signal ended the wait.
 """
 
 INTERNAL = f"""
-connect bind send setsockopt getsockopt: ERESTART | unix_syscall | {DOCUMENTED}
+bind send setsockopt getsockopt: ERESTART | unix_syscall | {DOCUMENTED}
 Kernel-internal: it tells the system-call layer to run the call again. Only a callback can bring
 it in here. A Mac would repeat the call for ever; the lab says that it does not model that.
 -> Let the callback return an errno above 0.

@@ -200,11 +200,13 @@ class Kernel:
             errno = system.domain.control.returned(routine, result)
         except SimStop as stop:
             system.stop(stop)
+            system.record_stop(stop)
             raise
         except Exception as exc:
             panic = fault(routine, exc)
             panic.__cause__ = exc
             system.stop(panic)
+            system.record_stop(panic)
             raise panic from exc
         return errno
 

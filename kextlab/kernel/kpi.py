@@ -253,6 +253,10 @@ class Kpi:
         """The next packet of the list."""
         return m.m_nextpkt
 
+    def mbuf_flags(self, m: Mbuf) -> int:
+        """The M_* flags of this one mbuf (``kextlab.abi.constants``)."""
+        return m.m_flags
+
     def mbuf_pkthdr_len(self, m: Mbuf) -> int:
         """Bytes of the whole packet, as its header says."""
         return m.pkthdr_len

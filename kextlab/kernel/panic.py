@@ -7,7 +7,7 @@ traceback), what was loaded, what led there.
 from __future__ import annotations
 
 import traceback
-from itertools import islice
+from collections import deque
 from typing import TYPE_CHECKING
 
 from kextlab.sched.stop import KernelPanic
@@ -16,29 +16,21 @@ from kextlab.trace.events import Event
 if TYPE_CHECKING:
     from kextlab.kernel.system import System
 
-LAST_EVENTS = 12
+LAST_CALLS = 12
+"""Calls and returns shown at the end of a report."""
+
+
+CALLS = ("syscall", "kpi", "callback", "return")
 
 
 def sentence(event: Event) -> str:
-    """One trace event as a line of a report."""
+    """A call or return of the trace as a line of a report."""
     where = f"{event.step:>6}  {event.actor}: "
-    match event.kind:
-        case "syscall" | "kpi" | "callback":
-            shown = ", ".join(_short(argument) for argument in event.arguments)
-            return f"{where}{event.kind} {event.name}({shown})"
-        case "return":
-            answer = f" = {_short(event.value)}" if event.value is not None else ""
-            return f"{where}return, errno {event.errno}{answer}"
-        case "change":
-            shown = ", ".join(
-                f"{c.object}.{c.field} {_short(c.old)} -> {_short(c.new)}"
-                for c in event.changes[:3]
-            )
-            more = f" and {len(event.changes) - 3} more" if len(event.changes) > 3 else ""
-            return f"{where}{shown}{more}"
-        case _:
-            shown = " ".join(str(argument) for argument in event.arguments)
-            return f"{where}{event.kind} {event.name} {shown}"
+    if event.kind == "return":
+        answer = f" = {_short(event.value)}" if event.value is not None else ""
+        return f"{where}return, errno {event.errno}{answer}"
+    shown = ", ".join(_short(argument) for argument in event.arguments)
+    return f"{where}{event.kind} {event.name}({shown})"
 
 
 def _short(value: object) -> str:
@@ -68,7 +60,7 @@ def report(system: System, panic: KernelPanic) -> str:
         lines.append("Unloaded since boot: " + ", ".join(gone))
     steps = len(system.trace)
     if steps:
-        lines += ["", f"The last of {steps} steps:"]
-        events = system.trace.events(start=max(0, steps - LAST_EVENTS))
-        lines += [sentence(event) for event in islice(events, LAST_EVENTS)]
+        calls = (e for e in system.trace.events() if e.kind in CALLS)
+        lines += ["", f"The last calls before it, of {steps} steps:"]
+        lines += [sentence(event) for event in deque(calls, maxlen=LAST_CALLS)]
     return "\n".join(lines)

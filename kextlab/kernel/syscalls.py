@@ -57,14 +57,14 @@ class Syscalls:
             self._stopped(stop)
             raise
         except NotImplementedError as error:
-            self._leave(-1, str(error))
+            self._system.record_stop(error)
             raise
         return errno, value
 
     def _stopped(self, stop: SimStop) -> None:
         """The call did not return: a panic or a deadlock ended it."""
-        self._leave(-1, str(stop))
         self._system.stop(stop)
+        self._system.record_stop(stop)
 
     # -- sockets and descriptors -----------------------------------------------------------
 
@@ -167,9 +167,8 @@ class Syscalls:
         control: bytes | None = None,
     ) -> tuple[int, int]:
         """(errno, bytes sent). As sendto, of several buffers; EINVAL for short control data."""
-        data = b"".join(datas)
         files = self._enter(pid, "sendmsg", fd, tuple(datas), flags)
-        errno, sent = self._run(files.sendto(fd, data, flags, address, control))
+        errno, sent = self._run(files.sendmsg(fd, datas, flags, address, control))
         self._leave(errno, sent)
         return errno, sent
 

@@ -10,8 +10,8 @@ from kextlab.bsd.kctl import Text
 from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
-from kextlab.sched.stop import KernelPanic, SimStop
-from kextlab.trace.codes import DELETE, SET, new
+from kextlab.sched.stop import KernelPanic, SimDeadlock, SimStop
+from kextlab.trace.codes import DELETE, SET, STOP, new
 from kextlab.trace.log import Trace
 
 FIRST_PID = 100
@@ -106,6 +106,12 @@ class System:
 
             stop.report = report(self, stop)
             self.running.clear()
+
+    def record_stop(self, end: SimStop | NotImplementedError) -> None:
+        """No open call returns any more."""
+        if self.rec is not None:
+            kinds = {KernelPanic: "panic", SimDeadlock: "deadlock"}
+            self.rec((STOP, kinds.get(type(end), "not modelled"), str(end)))
 
     def end(self) -> None:
         """The machine starts again: nobody enters this boot any more."""

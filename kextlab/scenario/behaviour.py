@@ -237,7 +237,7 @@ class RecordedKext(Kext):
             unitinfo,
             data=data,
             pkthdr_len=self.kpi.mbuf_pkthdr_len(m),
-            eor=any(link.m_flags & M_EOR for link in self._chain(m)),
+            eor=any(self.kpi.mbuf_flags(link) & M_EOR for link in self._chain(m)),
             flags=flag_names(flags, "PRUS"),
         )
         self.kpi.mbuf_freem(m)

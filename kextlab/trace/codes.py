@@ -31,6 +31,10 @@ PASS: Final = 5
 """(PASS, kext, name, n, mbuf, n - 1 more arguments ...): a CALLBACK that also hands an mbuf chain
 to the kext."""
 
+STOP: Final = 6
+"""(STOP, kind, why): no open frame returns any more. ``kind`` is "panic", "deadlock" or
+"not modelled"."""
+
 # Notes: observable, but no change of state.
 WAKEUP: Final = 10
 """(WAKEUP, side, number): sorwakeup ("rcv") or sowwakeup ("snd") of socket ``number``."""
@@ -83,6 +87,7 @@ MBUF_FIELDS: Final = (
 
 SIZES: Final = {
     RETURN: 3,
+    STOP: 3,
     WAKEUP: 3,
     SIGNAL: 3,
     SLEEP: 3,

@@ -29,10 +29,11 @@ class Event:
     Attributes:
         step: position in the trace, from 0.
         kind: ``syscall``, ``kpi``, ``callback`` (a frame opens), ``return`` (the innermost frame
-            closes), ``wakeup``, ``signal``, ``sleep`` (notes) or ``change``.
+            closes), ``stop`` (all close, none returned), ``wakeup``, ``signal``, ``sleep`` (notes)
+            or ``change``.
         actor: who acted: ``proc:PID``, ``kext:NAME`` or ``kernel``.
         cause: the step of the frame this happened in, ``None`` outside any.
-        name: the call's name, the side woken, the signal; empty for a change.
+        name: the call's name, the side woken, the signal, what stopped all; empty for a change.
         arguments: the call's arguments, or what the note is about, as plain values.
         errno: a return's errno (0 is success), otherwise ``None``.
         value: a return's value.

@@ -39,6 +39,9 @@ class Folder:
             return self._enter(at, code, entry, cause)
         if code == codes.RETURN:
             return self._leave(at, entry)
+        if code == codes.STOP:
+            self._frames.clear()
+            return Event(at, "stop", actor, cause, name=str(entry[1]), arguments=entry[2:])
         if code in codes.NOTES:
             return Event(
                 at, codes.NOTES[code], actor, cause, name=str(entry[1]), arguments=entry[2:]

@@ -479,12 +479,13 @@ def test_a_message_cannot_break_out_of_its_markdown() -> None:
 
 def test_many_causes_are_told_in_a_line_each_or_by_call_only() -> None:
     lines = str(explain("EBUSY")).splitlines()
-    assert 5 <= len(lines) <= 11
+    assert 5 <= len(lines) <= 16
     assert lines[-1].startswith("Name the call to read more")
-    assert len(lines) - 2 == explain("EBUSY")._repr_markdown_().count("- **")
-    lines = str(explain("EINVAL")).splitlines()
-    assert len(lines) == 3
-    assert lines[1].startswith("Answered by ")
+    starts = [line for line in lines if line.startswith("  ") and line[2] != " "]
+    assert len(starts) == explain("EBUSY")._repr_markdown_().count("- **")
+    told = str(explain("EINVAL"))
+    assert "\nAnswered by " in told
+    assert "What to do" not in told
     assert "Answered by " in explain("EINVAL")._repr_markdown_()
 
 

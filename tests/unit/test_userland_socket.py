@@ -614,13 +614,16 @@ def test_a_privileged_control_refuses_uid_501_and_takes_root(mac: Kernel) -> Non
 
 
 @pytest.mark.parametrize("method", ["connect", "connect_ex"])
-def test_ejustreturn_seems_to_succeed_and_erestart_is_not_modelled(
-    s: Any, kext: Answering, method: str
-) -> None:
-    kext.answers = {"connect": [e.EJUSTRETURN, e.ERESTART]}
+def test_ejustreturn_seems_to_succeed(s: Any, kext: Answering, method: str) -> None:
+    kext.answers = {"connect": e.EJUSTRETURN}
     assert not getattr(s, method)(kext.name)
-    with pytest.raises(NotImplementedError, match="ERESTART"):
-        getattr(s, method)(kext.name)
+
+
+def test_erestart_from_connect_is_an_interrupted_call(s: Any, kext: Answering) -> None:
+    kext.answers = {"connect": e.ERESTART}
+    s.setblocking(False)
+    with pytest.raises(InterruptedError):
+        s.connect(kext.name)
 
 
 def test_an_interrupted_connect_waits_until_writable_which_a_refused_socket_is(
