@@ -1,0 +1,206 @@
+"""Queue occupancy over time: a figure drawn by matplotlib, which is imported only here and late.
+
+The figure is a ``Picture`` like every other: static SVG with its alternative text, light colours
+as literals and the dark ones in a ``@media`` block, the same bytes for the same trace.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from kextlab.trace.log import Trace
+from kextlab.views.picture import Picture, name_for
+from kextlab.views.queues import Point, Queue, queues
+from kextlab.views.svg import count
+from kextlab.views.tokens import TOKENS
+from kextlab.views.words import some
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LIGHT = {name: light for name, (light, _) in TOKENS.items()}
+
+
+def queue_figure(trace: Trace, socket: int = 0, *, unit: int = 0) -> Picture:
+    """Bytes and datagrams in a socket's receive buffer, step by step.
+
+    Args:
+        trace: the trace of the machine.
+        socket: the kernel's number of the socket (``socket:NUMBER`` in ``mac.snapshot()``).
+        unit: instead of ``socket``, the unit it has or last had.
+
+    Raises:
+        ValueError: the trace has no such socket, or several had that unit.
+    """
+    found = queues(trace)
+    wanted = [q for q in found.values() if (q.unit == unit if unit else q.socket == socket)]
+    if len(wanted) != 1:
+        which = f"unit {unit}" if unit else f"socket {socket}"
+        there = "; ".join(f"socket {q.socket}, unit {q.unit}" for q in found.values()) or "none"
+        many = "more than one socket had" if wanted else "no socket in this trace is"
+        raise ValueError(f"{many} {which}; there are: {there}")
+    queue = wanted[0]
+    end = len(trace)
+    words = describe(queue, end)
+    title = f"The receive queue of unit {queue.unit}" if queue.unit else "A receive queue"
+    return Picture(title, words, _draw(queue, end, title, words))
+
+
+def describe(queue: Queue, end: int) -> str:
+    """The figure in sentences."""
+    most = max(queue.points, key=lambda point: (point.bytes, -point.step))
+    last = queue.points[-1]
+    lines = [
+        f"Bytes and datagrams in the receive buffer of unit {queue.unit} over {count(end)} steps "
+        "of the trace.",
+        f"It holds {some(most.bytes, 'byte')} in {some(most.records, 'datagram')} at its fullest, "
+        f"at step {most.step}, of the {count(most.hiwat)} bytes that fit, and "
+        f"{some(last.bytes, 'byte')} in {some(last.records, 'datagram')} at the end.",
+    ]
+    lines += [
+        f"At step {refusal.step} the kernel refused {some(refusal.bytes, 'byte')} ({refusal.name})."
+        for refusal in queue.refusals
+    ]
+    return "\n".join(lines)
+
+
+def _stairs(points: list[Point], end: int, field: str) -> tuple[list[int], list[int]]:
+    """The values as a staircase: from each point's step to the next one's."""
+    steps: list[int] = []
+    values: list[int] = []
+    for at, point in enumerate(points):
+        following = points[at + 1].step if at + 1 < len(points) else end
+        steps += [point.step, following]
+        values += [getattr(point, field)] * 2
+    return steps, values
+
+
+def _draw(queue: Queue, end: int, title: str, words: str) -> str:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    settings: Any = {  # matplotlib types the keys one by one, differently in every version
+        "svg.hashsalt": "kextlab",
+        "svg.fonttype": "none",
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 11,
+        "axes.unicode_minus": False,
+    }
+    points = [point for point in queue.points if point.hiwat]
+    with rc_context(settings):
+        figure = Figure(figsize=(8.9, 4.1), dpi=72, facecolor=LIGHT["paper"], layout="constrained")
+        FigureCanvasSVG(figure)
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        _bytes(upper, queue, points, end)
+        _records(lower, points, end)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return _finish(file.getvalue(), title, words)
+
+
+def _plain(axes: Axes, label: str) -> None:
+    axes.set_facecolor(LIGHT["paper"])
+    axes.set_ylabel(label, color=LIGHT["ink2"])
+    axes.grid(axis="y", color=LIGHT["hair"], linewidth=1)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=LIGHT["rule"], labelcolor=LIGHT["ink2"], length=4)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(LIGHT["rule"])
+
+
+def _bytes(axes: Axes, queue: Queue, points: list[Point], end: int) -> None:
+    _plain(axes, "bytes queued")
+    steps, values = _stairs(points, end, "bytes")
+    axes.fill_between(steps, values, color=LIGHT["data-bg"], linewidth=0)
+    axes.plot(steps, values, color=LIGHT["data"], linewidth=1.75)
+    steps, limits = _stairs(points, end, "hiwat")
+    hiwat = max(limits, default=1)
+    axes.plot(steps, limits, color=LIGHT["ink2"], linewidth=2)
+    if points:
+        axes.annotate(
+            f"sb_hiwat: {count(hiwat)} bytes fit",
+            (points[0].step, hiwat),
+            (0, 6),
+            textcoords="offset points",
+            color=LIGHT["ink2"],
+        )
+    for refusal in queue.refusals:
+        axes.text(
+            refusal.step, hiwat, "✕", color=LIGHT["loss"], size=15, weight="bold",
+            ha="center", va="center_baseline",
+        )  # fmt: skip
+    if queue.refusals:
+        last = queue.refusals[-1]
+        times = f", {len(queue.refusals)} times" if len(queue.refusals) > 1 else ""
+        axes.annotate(
+            f"{some(last.bytes, 'byte')} refused{times} ({last.name})",
+            (last.step, hiwat),
+            (6, 22),
+            textcoords="offset points",
+            ha="right" if last.step > end / 2 else "left",
+            color=LIGHT["loss"],
+            weight="bold",
+        )
+    axes.set_ylim(0, hiwat * (1.32 if queue.refusals else 1.18))
+    axes.set_yticks([hiwat * part // 4 for part in range(5)])
+    axes.yaxis.set_major_formatter(lambda value, _: count(int(value)))
+
+
+def _records(axes: Axes, points: list[Point], end: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    _plain(axes, "datagrams")
+    steps, values = _stairs(points, end, "records")
+    axes.fill_between(steps, values, color=LIGHT["data-bg"], linewidth=0)
+    axes.plot(steps, values, color=LIGHT["data"], linewidth=1.75)
+    most = max(values, default=0)
+    axes.set_ylim(0, max(2, most + 0.5))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_xlabel("step of the trace", color=LIGHT["ink2"])
+    axes.set_xlim(0, max(1, end))
+
+
+def _finish(svg: str, title: str, words: str) -> str:
+    """Add title, alternative text and the dark theme to what matplotlib wrote."""
+    import html
+    import re
+
+    name = name_for(words)
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<svg ([^>]*)width="[^"]*"', r"<svg \1", svg, count=1)
+    svg = re.sub(r'height="[^"]*"', "", svg, count=1)
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = svg.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    rules = "".join(
+        f'#{name} [style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
+        for token, (light, dark) in TOKENS.items()
+        if token not in ("raise", "pipe")
+        for kind in ("fill", "stroke")
+    )
+    media = (
+        "<style>@media (prefers-color-scheme:dark){"
+        + rules.replace(
+            f"#{name} ",
+            f":root:not([data-theme=light]):not(:has([data-jp-theme-light=true])) #{name} ",
+        )
+        + "}"
+        + rules.replace(f"#{name} ", f"[data-theme=dark] #{name} ")
+        + rules.replace(f"#{name} ", f"[data-jp-theme-light=false] #{name} ")
+        + "</style>"
+    )
+    head = (
+        f'<svg id="{name}" role="img" aria-labelledby="{name}-title {name}-desc" '
+        f'style="width:100%;max-width:820px;height:auto" '
+    )
+    labels = (
+        f'<title id="{name}-title">{html.escape(title, quote=False)}</title>'
+        f'<desc id="{name}-desc">{html.escape(words, quote=False)}</desc>{media}'
+    )
+    svg = svg.replace("<svg ", head, 1)
+    at = svg.index(">") + 1
+    return svg[:at] + labels + svg[at:]

@@ -1,0 +1,226 @@
+"""Who is connected to what: the kernel's plain state, read as processes, lanes and controls.
+
+Reads a ``State`` (``mac.snapshot()`` or ``trace.state(step)``) and nothing else. A *lane* is one
+socket with the descriptors that refer to it; whoever draws gives each lane a column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from kextlab.abi.constants import (
+    CTL_FLAG_PRIVILEGED,
+    CTL_FLAG_REG_ID_UNIT,
+    CTL_FLAG_REG_SOCK_STREAM,
+    SOCK_DGRAM,
+    SOCK_STREAM,
+    SS_ISCONNECTED,
+    SS_ISCONNECTING,
+    SYSPROTO_EVENT,
+    flag_names,
+)
+from kextlab.trace.fold import State
+
+TYPES = {SOCK_DGRAM: "SOCK_DGRAM", SOCK_STREAM: "SOCK_STREAM"}
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A socket buffer: bytes in each record, oldest first, bytes in all, and the limit."""
+
+    records: tuple[int, ...]
+    cc: int
+    hiwat: int
+
+    @property
+    def free(self) -> int:
+        """Bytes that still fit."""
+        return max(0, self.hiwat - self.cc)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One open socket.
+
+    Attributes:
+        socket: the kernel's number of the socket.
+        pid: the process whose descriptors ``fds`` refer to it.
+        kind: ``SOCK_DGRAM``, ``SOCK_STREAM`` or ``events``.
+        control: the serial of the control it belongs to, 0 if none.
+        unit: its unit, 0 if none.
+        state: ``connected``, ``connecting``, ``bound`` or ``new``.
+    """
+
+    socket: int
+    pid: int
+    fds: tuple[int, ...]
+    kind: str
+    control: int
+    unit: int
+    state: str
+    rcv: Buffer
+    snd: Buffer
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a pipe."""
+        return self.state == "connected"
+
+    @property
+    def fd(self) -> str:
+        """The descriptors as a reader sees them: ``fd 3`` or ``fd 3, 4``."""
+        return "fd " + ", ".join(str(fd) for fd in self.fds)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process."""
+
+    pid: int
+    name: str
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A registered kernel control; ``loaded`` says whether its kext's code is still in memory."""
+
+    serial: int
+    name: str
+    id: int
+    flags: int
+    recvsize: int
+    sendsize: int
+    kext: str
+    callbacks: tuple[str, ...]
+    loaded: bool
+
+    @property
+    def kind(self) -> str:
+        """What its flags make it, in words."""
+        words = [
+            "static id" if self.flags & CTL_FLAG_REG_ID_UNIT else "dynamic id",
+            "stream" if self.flags & CTL_FLAG_REG_SOCK_STREAM else "datagram",
+        ]
+        if self.flags & CTL_FLAG_PRIVILEGED:
+            words.append("root only")
+        return " · ".join(words)
+
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        """Its flags by name."""
+        return tuple(str(name) for name in flag_names(self.flags, "CTL_FLAG"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything a picture of the machine shows."""
+
+    release: str
+    panic: str | None
+    processes: tuple[Process, ...]
+    lanes: tuple[Lane, ...]
+    controls: tuple[Control, ...]
+
+    def process(self, pid: int) -> Process:
+        """The process of that number."""
+        return next(process for process in self.processes if process.pid == pid)
+
+    def control(self, serial: int) -> Control | None:
+        """The control of that serial."""
+        return next((control for control in self.controls if control.serial == serial), None)
+
+    def clients(self, serial: int) -> tuple[Lane, ...]:
+        """The sockets that belong to a control, by unit."""
+        return tuple(
+            sorted((lane for lane in self.lanes if lane.control == serial), key=lambda a: a.unit)
+        )
+
+
+def _int(fields: dict[str, object], name: str) -> int:
+    return cast(int, fields[name])
+
+
+def buffer_of(state: State, name: str) -> Buffer:
+    """A socket buffer, its records measured along the mbuf chains."""
+    fields = state[name]
+    sizes: list[int] = []
+    packet = _int(fields, "sb_mb")
+    while packet:
+        size, link = 0, packet
+        while link:
+            mbuf = state[f"mbuf:{link}"]
+            size += len(cast(bytes, mbuf["m_data"]))
+            link = _int(mbuf, "m_next")
+        sizes.append(size)
+        packet = _int(state[f"mbuf:{packet}"], "m_nextpkt")
+    return Buffer(tuple(sizes), _int(fields, "sb_cc"), _int(fields, "sb_hiwat"))
+
+
+def _lane(state: State, number: int, pid: int, fds: tuple[int, ...]) -> Lane:
+    so = state[f"socket:{number}"]
+    kcb = state.get(f"kcb:{number}")
+    events = so["so_protocol"] == SYSPROTO_EVENT
+    control = _int(kcb, "kctl") if kcb is not None else 0
+    words = _int(so, "so_state")
+    if words & SS_ISCONNECTED:
+        is_ = "connected"
+    elif words & SS_ISCONNECTING:
+        is_ = "connecting"
+    else:
+        is_ = "bound" if control else "new"
+    return Lane(
+        number,
+        pid,
+        fds,
+        "events" if events else TYPES.get(_int(so, "so_type"), "SOCK_RAW"),
+        control,
+        _int(kcb, "unit") if kcb is not None else 0,
+        is_,
+        buffer_of(state, f"so_rcv:{number}"),
+        buffer_of(state, f"so_snd:{number}"),
+    )
+
+
+def _control(state: State, serial: int) -> Control:
+    fields = state[f"kctl:{serial}"]
+    kext = cast(str, fields["kext"])
+    return Control(
+        serial,
+        cast(str, fields["name"]),
+        _int(fields, "id"),
+        _int(fields, "flags"),
+        _int(fields, "recvbufsize"),
+        _int(fields, "sendbufsize"),
+        kext,
+        cast("tuple[str, ...]", fields["callbacks"]),
+        f"kext:{kext}" in state,
+    )
+
+
+def scene(state: State) -> Scene:
+    """Read a state."""
+    processes = []
+    holders: dict[int, list[tuple[int, int]]] = {}
+    for name, fields in state.items():
+        kind, _, rest = name.partition(":")
+        if kind == "proc":
+            processes.append(Process(int(rest), cast(str, fields["name"]), _int(fields, "uid")))
+        elif kind == "fd":
+            owner, _, fd = rest.partition(":")
+            holders.setdefault(_int(fields, "socket"), []).append((int(owner), int(fd)))
+    lanes = []
+    for number, held in holders.items():
+        pid = min(held)[0]
+        fds = tuple(sorted(fd for holder, fd in held if holder == pid))
+        lanes.append(_lane(state, number, pid, fds))
+    lanes.sort(key=lambda lane: (lane.pid, lane.fds))
+    serials = cast("tuple[int, ...]", state["kern_control"]["controls"])
+    return Scene(
+        cast(str, state["kernel"]["release"]),
+        cast("str | None", state["kernel"]["panic"]),
+        tuple(sorted(processes, key=lambda process: process.pid)),
+        tuple(lanes),
+        tuple(_control(state, serial) for serial in serials),
+    )

@@ -1,0 +1,261 @@
+"""The log: subject first, verb in the present, numbers with their units."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kextlab import Kernel
+from kextlab.abi import CTLIOCGCOUNT, CTLIOCGINFO, CtlInfo
+from kextlab.kernel.kext import KextError
+from kextlab.kexts import EchoKext
+from kextlab.sched.stop import KernelPanic, SimDeadlock
+from kextlab.views import log
+from tests.unit.views_machines import Forgetful, Stream, Thorough, client, echoing, panicked
+
+
+def refused(call: Callable[[], object], errno: int) -> None:
+    """The call raises OSError with that errno of Darwin's."""
+    with pytest.raises(OSError, match=rf"\[Errno {errno}\]"):
+        call()
+
+
+def said(mac: Kernel) -> list[str]:
+    return [line.text for line in log(mac.trace)]
+
+
+def test_a_message_and_its_echo() -> None:
+    mac, s = echoing()
+    before = len(mac.trace)
+    s.send(bytes(128))
+    s.recv(4096)
+    assert [(line.depth, line.text) for line in log(mac.trace, before)] == [
+        (0, "client calls send(fd 3) with 128 bytes."),
+        (1, "kern_control runs echo's send callback for unit 1."),
+        (2, "echo queues 128 bytes for unit 1; 128 of 8,192 bytes are now in use."),
+        (0, "send returns 128 to client."),
+        (0, "client calls recv(fd 3) with room for 4,096 bytes."),
+        (0, "recv returns 128 bytes to client."),
+    ]
+
+
+def test_a_full_buffer_and_the_refusal_after_it() -> None:
+    mac, _ = echoing(*[2048] * 4, 2048)
+    lines = said(mac)
+    assert "echo queues 2,048 bytes for unit 1; the buffer is now exactly full." in lines
+    assert lines[-3:] == [
+        "The kernel refused 2,048 bytes: only 0 of 8,192 bytes are free in unit 1's receive buffer "
+        "(ENOBUFS). Nothing was queued; the kext must keep or drop it.",
+        "echo's send callback answers ENOBUFS.",
+        "send(fd 3) returns ENOBUFS to client.",
+    ]
+
+
+def test_looking_up_and_connecting() -> None:
+    mac = Kernel()
+    mac.load(EchoKext)
+    s = client(mac)
+    assert said(mac) == [
+        "The kernel runs echo's start routine.",
+        "echo registers org.kextlab.echo; the kernel gives it control id 1.",
+        "client calls socket for a datagram socket to a kernel control.",
+        "socket returns descriptor 3 to client.",
+        "client calls ioctl(fd 3, CTLIOCGINFO) to look up org.kextlab.echo.",
+        "ioctl returns to client: org.kextlab.echo is control id 1.",
+        "client calls connect(fd 3) to connect to control id 1, any free unit.",
+        "kern_control runs echo's connect callback for unit 1.",
+        "connect returns to client, which is unit 1 of org.kextlab.echo now.",
+    ]
+    s.close()
+    assert said(mac)[-1] == "close returns to client; fd 3 is free again."
+
+
+@pytest.mark.parametrize(
+    ("address", "errno", "sentence"),
+    [
+        ((9, 0), 2, "The kernel refused connect(fd 3): there is no control id 9 (ENOENT)."),
+        (
+            (1, 1),
+            16,
+            "The kernel refused connect(fd 3): unit 1 of org.kextlab.echo is taken (EBUSY).",
+        ),
+    ],
+)
+def test_a_connect_is_refused_with_the_reason(
+    address: tuple[int, int], errno: int, sentence: str
+) -> None:
+    mac, first = echoing()
+    s = client(mac, control=None)
+    refused(lambda: s.connect(address), errno)
+    assert said(mac)[-1] == sentence
+    assert first.fileno() == 3
+
+
+def test_a_second_connect_is_refused_with_the_reason() -> None:
+    mac, s = echoing()
+    refused(lambda: s.connect((1, 0)), 56)
+    assert said(mac)[-1] == (
+        "The kernel refused connect(fd 3): the socket is connected already (EISCONN)."
+    )
+
+
+def test_a_privileged_control_is_for_root() -> None:
+    mac = Kernel()
+    mac.load(lambda: Stream("org.kextlab.root", 1))
+    with pytest.raises(PermissionError):
+        client(mac, control="org.kextlab.root")
+    assert (
+        "The kernel refused connect(fd 3): org.kextlab.root is privileged and the process runs as "
+        "uid 501 (EPERM)."
+    ) in said(mac)
+
+
+def test_the_other_socket_type_is_refused() -> None:
+    mac = Kernel()
+    mac.load(Stream)
+    s = client(mac, control=None)
+    refused(lambda: s.connect((1, 0)), 41)
+    assert "takes the other socket type, stream or datagram (EPROTOTYPE)" in said(mac)[-1]
+
+
+def test_a_name_that_is_not_there() -> None:
+    mac, s = echoing()
+    with pytest.raises(FileNotFoundError):
+        mac.processes[0].fcntl.ioctl(s, CTLIOCGINFO, CtlInfo.named("org.kextlab.eco").pack())
+    assert said(mac)[-1] == (
+        "The kernel refused ioctl(fd 3): no control is called org.kextlab.eco (ENOENT)."
+    )
+    mac.processes[0].fcntl.ioctl(s, CTLIOCGCOUNT, bytes(4))
+    assert said(mac)[-2] == "client calls ioctl(fd 3, CTLIOCGCOUNT) to count the controls."
+
+
+@pytest.mark.parametrize(
+    ("call", "errno", "why"),
+    [
+        (lambda s: s.send(bytes(2049)), 40, "2,049 bytes are more than the send buffer takes"),
+        (lambda s: s.recv(1, 0x80), 35, "nothing is queued and the call must not wait (EAGAIN)"),
+        (lambda s: s.shutdown(1), 102, "operation not supported on socket (EOPNOTSUPP)"),
+    ],
+)
+def test_other_refusals_have_a_reason(
+    call: Callable[[object], object], errno: int, why: str
+) -> None:
+    mac, s = echoing()
+    refused(lambda: call(s), errno)
+    assert why in said(mac)[-1]
+
+
+def test_unloading_with_a_client_is_refused() -> None:
+    mac, s = echoing()
+    with pytest.raises(KextError):
+        mac.unload(mac.kexts()[0])
+    assert said(mac)[-3:] == [
+        "The kernel runs echo's stop routine.",
+        "The kernel refused ctl_deregister: org.kextlab.echo still has 1 client (EBUSY).",
+        "echo's stop routine answers EBUSY, so the kext stays loaded.",
+    ]
+    assert s.fileno() == 3
+
+
+def test_a_name_can_be_registered_once() -> None:
+    mac = Kernel()
+    mac.load(EchoKext)
+
+    class Same(EchoKext):
+        bundle_id = "org.kextlab.same"
+
+    with pytest.raises(KextError):
+        mac.load(Same)
+    assert said(mac)[-2:] == [
+        "The kernel refused ctl_register: a control called org.kextlab.echo is registered already "
+        "(EEXIST).",
+        "same's start routine answers EEXIST, so the kext is not loaded.",
+    ]
+
+
+def test_a_connect_callback_that_refuses() -> None:
+    class Closed(EchoKext):
+        def connect(self, kctlref: object, sac: object, unitinfo: object) -> int:
+            return 16
+
+    mac = Kernel()
+    mac.load(Closed)
+    refused(lambda: client(mac), 16)
+    lines = said(mac)
+    assert "echo's connect callback answers EBUSY, so the kernel calls disconnect for unit 1." in (
+        lines
+    )
+    assert "connect(fd 3) returns EBUSY to client." in lines
+
+
+def test_an_enqueue_to_nobody() -> None:
+    mac, s = echoing()
+    echo = mac.kexts()[0]
+    assert isinstance(echo, EchoKext)
+    echo.kpi.ctl_enqueuedata(echo.ctlref.value, 7, b"x", 1, 0)
+    assert said(mac)[-1] == "The kernel refused ctl_enqueuedata: no client has unit 7 (EINVAL)."
+    assert s.fileno() == 3
+
+
+def test_a_panic_because_the_code_is_gone() -> None:
+    assert said(panicked())[-1] == (
+        "Panic, kernel page fault: echo was unloaded without ctl_deregister, and org.kextlab.echo "
+        "points into its code. The Mac stops here; mac.reboot() starts again."
+    )
+
+
+def test_a_panic_because_of_a_stale_reference() -> None:
+    mac = Kernel()
+    kext = mac.load(Thorough)
+    with pytest.raises(KernelPanic):
+        mac.unload(kext)
+    assert "echo calls ctl_deregister with a reference whose slot is empty" in said(mac)[-1]
+
+
+def test_a_call_that_sleeps_for_ever() -> None:
+    mac, s = echoing()
+    with pytest.raises(SimDeadlock):
+        s.recv(100)
+    assert said(mac)[-1] == "client sleeps in recv(fd 3) and nothing can wake it."
+
+
+def test_a_signal() -> None:
+    mac = Kernel()
+
+    class Closed(EchoKext):
+        def connect(self, kctlref: object, sac: object, unitinfo: object) -> int:
+            return 16
+
+    mac.load(Closed)
+    s = client(mac, control=None)
+    refused(lambda: s.connect((1, 0)), 16)
+    refused(lambda: s.send(b"x"), 32)
+    assert "The kernel sends client a SIGPIPE." in said(mac)
+
+
+def test_a_log_can_be_read_sliced_and_shown() -> None:
+    mac, s = echoing(5)
+    whole = log(mac.trace)
+    assert len(whole) == len(list(whole))
+    assert str(whole[-1]) == repr(whole[-1:])
+    assert repr(log(mac.trace, len(mac.trace))) == "nothing happened"
+    assert s.fileno() == 3
+
+
+def test_a_refusal_is_marked_in_html_not_only_by_its_words() -> None:
+    mac, _ = echoing(*[2048] * 5)
+    html = log(mac.trace)._repr_html_()
+    assert "✕ <strong>The kernel refused 2,048 bytes" in html
+    assert html.count("<tr>") == len(log(mac.trace)) + 1
+
+
+@pytest.mark.parametrize("machine", [lambda: echoing(*[2048] * 5)[0], panicked])
+def test_every_line_is_a_sentence(machine: Callable[[], Kernel]) -> None:
+    for line in said(machine()):
+        assert line.endswith(".")
+        assert "successfully" not in line
+
+
+def test_forgetting_to_deregister_looks_harmless() -> None:
+    mac = Kernel()
+    mac.unload(mac.load(Forgetful))
+    assert said(mac)[-1] == "The kernel runs echo's stop routine."
