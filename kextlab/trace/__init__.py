@@ -1,4 +1,4 @@
-"""What the kernel did, step by step: recorded as plain tuples, read back as typed events."""
+"""What the kernel did, step by step: recorded as plain values, read back as typed events."""
 
 from kextlab.trace.events import Change, Event
 from kextlab.trace.fold import Folder, State
