@@ -31,7 +31,7 @@ bench: $(READY) ## run every benchmark and rewrite benchmarks/README.md's table
 
 mutation: $(READY) ## mutate the kernel control, kernel event and socket buffer code (hours)
 	$(BIN)/pip install --quiet --editable ".[mutation]"
-	$(BIN)/mutmut run
+	HYPOTHESIS_PROFILE=mutation $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
 clean: ## remove .venv and everything tools left behind

@@ -7,7 +7,7 @@ Read beside it: ``bsd/sys/socket.h``, ``bsd/sys/socketvar.h`` (SS_*, SB_*), ``bs
 (PR_*, PRUS_*), ``bsd/sys/mbuf.h``, ``bsd/sys/kern_control.h``, ``bsd/sys/kern_event.h``,
 ``bsd/sys/sys_domain.h``.
 
-Leaves out: options of other protocol families, SOF_* flags, most private socket options.
+Leaves out: options of other protocol families, SOF_* flags.
 
 In doubt: ``MHLEN`` depends on the packet header of the release; it is a named constant so that
 one line changes. SB_* values are those of macOS 11 and later (older releases number them
@@ -45,7 +45,7 @@ SHUT_RDWR: Final = 2
 # --- Socket options at SOL_SOCKET: bsd/sys/socket.h -------------------------------------------
 SOL_SOCKET: Final = 0xFFFF
 
-# Below 0x1000: bits of so_options.
+# Bits of so_options.
 SO_DEBUG: Final = 0x0001
 SO_ACCEPTCONN: Final = 0x0002
 SO_REUSEADDR: Final = 0x0004
@@ -61,8 +61,11 @@ SO_TIMESTAMP_MONOTONIC: Final = 0x0800
 SO_DONTTRUNC: Final = 0x2000
 SO_WANTMORE: Final = 0x4000
 SO_WANTOOBFLAG: Final = 0x8000
+SO_NOWAKEFROMSLEEP: Final = 0x10000  # private to Apple, as are the next two
+SO_NOAPNFALLBK: Final = 0x20000
+SO_TIMESTAMP_CONTINUOUS: Final = 0x40000
 
-# From 0x1000: numbers, not bits.
+# Numbers, not bits.
 SO_SNDBUF: Final = 0x1001
 SO_RCVBUF: Final = 0x1002
 SO_SNDLOWAT: Final = 0x1003
@@ -87,6 +90,36 @@ SO_NP_EXTENSIONS: Final = 0x1083
 SO_NUMRCVPKT: Final = 0x1112
 SO_NET_SERVICE_TYPE: Final = 0x1116
 SO_NETSVC_MARKING_LEVEL: Final = 0x1119
+
+# Private to Apple, most of them of no use to a system-domain socket.
+SO_RESTRICTIONS: Final = 0x1081
+SO_EXECPATH: Final = 0x1085
+SO_TRAFFIC_CLASS: Final = 0x1086
+SO_RECV_TRAFFIC_CLASS: Final = 0x1087
+SO_TRAFFIC_CLASS_DBG: Final = 0x1088
+SO_TRAFFIC_CLASS_STATS: Final = 0x1089
+SO_PRIVILEGED_TRAFFIC_CLASS: Final = 0x1090
+SO_DEFUNCTIT: Final = 0x1091
+SO_DEFUNCTOK: Final = 0x1100
+SO_ISDEFUNCT: Final = 0x1101
+SO_OPPORTUNISTIC: Final = 0x1102
+SO_FLUSH: Final = 0x1103
+SO_RECV_ANYIF: Final = 0x1104
+SO_TRAFFIC_MGT_BACKGROUND: Final = 0x1105
+SO_FLOW_DIVERT_TOKEN: Final = 0x1106
+SO_DELEGATED: Final = 0x1107
+SO_DELEGATED_UUID: Final = 0x1108
+SO_NECP_ATTRIBUTES: Final = 0x1109
+SO_CFIL_SOCK_ID: Final = 0x1110
+SO_NECP_CLIENTUUID: Final = 0x1111
+SO_AWDL_UNRESTRICTED: Final = 0x1113
+SO_EXTENDED_BK_IDLE: Final = 0x1114
+SO_MARK_CELLFALLBACK: Final = 0x1115
+SO_QOSMARKING_POLICY_OVERRIDE: Final = 0x1117
+SO_INTCOPROC_ALLOW: Final = 0x1118
+SO_NECP_LISTENUUID: Final = 0x1120
+SO_MPKL_SEND_INFO: Final = 0x1122
+SO_STATISTICS_EVENT: Final = 0x1123
 
 # --- Message flags of send and receive: bsd/sys/socket.h --------------------------------------
 MSG_OOB: Final = 0x1

@@ -169,9 +169,11 @@ class Units(Generic[C]):
         return None
 
     def _forget_stale(self) -> None:
-        """Drop what heaps remember of clients that left or no longer stop the walk."""
+        """Drop what heaps remember of clients that left or no longer stop the walk, and all but one
+        entry of each that does."""
         for heap, still in ((self._gaps, self._is_gap), (self._ends, self._is_end)):
-            heap[:] = sorted(e for e in heap if e[0] == e[2].position and still(e[2]))
+            stops = {e[0]: e for e in heap if e[0] == e[2].position and still(e[2])}
+            heap[:] = sorted(stops.values())
 
     # -- positions --------------------------------------------------------------------------
 

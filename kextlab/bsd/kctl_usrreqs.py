@@ -377,15 +377,19 @@ class KctlProto(Protosw):
         kctl = kcb.kctl
         assert kctl is not None
         yield LET_GO  # unlocked
-        error = yield from self.control.call(
-            kctl,
-            name,
-            callback,
-            (kctl.kctlref, kcb.sac, kcb.unitinfo),
-            kctl.kctlref,
-            kcb.sac.sc_id,
-            kcb.sac.sc_unit,
-        )
+        self.control.lent.append(kcb)
+        try:
+            error = yield from self.control.call(
+                kctl,
+                name,
+                callback,
+                (kctl.kctlref, kcb.sac, kcb.unitinfo),
+                kctl.kctlref,
+                kcb.sac.sc_id,
+                kcb.sac.sc_unit,
+            )
+        finally:
+            self.control.lent.remove(kcb)
         self._written(kcb)
         yield LET_GO  # locked again
         return error
@@ -393,13 +397,7 @@ class KctlProto(Protosw):
     def _written(self, kcb: CtlCb) -> None:
         """Take over what a callback wrote through its pointers: the cookie, sc_unit."""
         self._remember(kcb)
-        unit = kcb.sac.sc_unit = int(kcb.sac.sc_unit) & 0xFFFFFFFF
-        old = kcb.unit
-        if unit != old and kcb.kctl is not None:
-            kcb.unit = unit
-            kcb.kctl.units.renamed(kcb, old)
-            if self.control.rec is not None:
-                self.control.rec((SET, f"kcb:{kcb.so.number}", "unit", unit))
+        self.control.take_unit(kcb)
 
     def _remember(self, kcb: CtlCb) -> None:
         """Take note of the cookie a callback may have written."""

@@ -53,6 +53,8 @@ class KernControl:
         self.autorcvbuf_high = 0
         self.serial = 0
         self.mutex_held = False
+        self.lent: list[CtlCb] = []
+        """Clients whose address a callback is writing to: what it wrote counts at once."""
         self.stopped: SimStop | None = None
         if self.rec is not None:
             self.rec(new("kern_control", self.state()))
@@ -89,6 +91,16 @@ class KernControl:
         """
         if self.mutex_held:
             raise SimDeadlock(MUTEX_HELD)
+
+    def take_unit(self, kcb: CtlCb) -> None:
+        """Take over a unit that a callback wrote into its client's address."""
+        unit = kcb.sac.sc_unit = int(kcb.sac.sc_unit) & 0xFFFFFFFF
+        old = kcb.unit
+        if unit != old and kcb.kctl is not None:
+            kcb.unit = unit
+            kcb.kctl.units.renamed(kcb, old)
+            if self.rec is not None:
+                self.rec((SET, f"kcb:{kcb.so.number}", "unit", unit))
 
     # -- looking things up -----------------------------------------------------------------
 

@@ -180,6 +180,8 @@ def _find_client(control: KernControl, kctlref: int, unit: int) -> CtlCb | None:
     if kctl is None:
         _from_ref(control, kctlref)
         return None
+    for kcb in control.lent:
+        control.take_unit(kcb)
     same = kctl.units.by_unit.get(unit)
     return same[0] if same else None
 
@@ -265,16 +267,16 @@ def ctl_enqueuembuf(control: KernControl, kctlref: int, unit: int, m: Mbuf, flag
 
 
 def ctl_enqueuembuf_list(
-    control: KernControl, kctlref: int, unit: int, m_list: Mbuf, flags: int, keep_rest: bool
+    control: KernControl, kctlref: int, unit: int, m_list: Mbuf | None, flags: int, keep_rest: bool
 ) -> tuple[int, Mbuf | None]:
-    """Queue a list of packets, each a record, as far as there is space.
+    """Queue a list of packets, each a record, as far as there is space; NULL is an empty list.
 
     Returns (errno, the packets not queued). With ``keep_rest`` the caller gets those back, else
     they are freed. Errors: EINVAL (as above, or CTL_DATA_EOR), EOPNOTSUPP (a stream control),
     ENOBUFS (some or all did not fit).
     """
     kcb = _find_client(control, kctlref, unit)
-    m: Mbuf | None = m_list
+    m = m_list
     if kcb is None:
         error = EINVAL
     elif kcb.kctl is not None and kcb.kctl.flags & CTL_FLAG_REG_SOCK_STREAM:
@@ -292,9 +294,9 @@ def ctl_enqueuembuf_list(
 
 
 def _append_list(
-    control: KernControl, kcb: CtlCb, m_list: Mbuf, flags: int
+    control: KernControl, kcb: CtlCb, m_list: Mbuf | None, flags: int
 ) -> tuple[int, Mbuf | None]:
-    m: Mbuf | None = m_list
+    m = m_list
     so = kcb.so
     queued = False
     error = 0

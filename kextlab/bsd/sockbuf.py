@@ -28,7 +28,6 @@ from kextlab.trace.codes import (
     MBUF_GROW,
     MBUF_SET,
     SB_APPEND,
-    SB_SET,
     SB_TAKE,
     SET,
 )
@@ -118,10 +117,6 @@ class Sockbuf:
         if (self.sb_mb is None) != (self.sb_cc == 0):
             where = "0xADDR" if self.sb_mb is not None else "0x0"
             raise KernelPanic(f"corrupt so_rcv: sb_mb {where} sb_cc {self.sb_cc}")
-
-    def _record(self) -> None:
-        if self.rec is not None:
-            self.rec((SB_SET, self.name, *self._pointers()))
 
     def _pointers(self) -> tuple[int, int, int, int, int]:
         head, tail, last = self.sb_mb, self.sb_mbtail, self.sb_lastrecord

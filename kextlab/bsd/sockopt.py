@@ -63,6 +63,15 @@ _UNMODELLED = frozenset(
 )
 
 
+_POLICIES = range(0x1081, 0x1130)
+"""Options of traffic classes, delegation, policies: XNU knows most of these numbers."""
+
+
+def _unmodelled(name: int) -> bool:
+    """Whether XNU has this option and the simulator has not."""
+    return name in _UNMODELLED or (name in _POLICIES and name != c.SO_NUMRCVPKT)
+
+
 def _int(value: int) -> bytes:
     return (value & 0xFFFFFFFF).to_bytes(4, "little")
 
@@ -110,7 +119,7 @@ def sosetopt(so: Socket, sopt: Sockopt) -> Routine[int]:
         c.SO_RCVLOWAT,
         c.SO_NOSIGPIPE,
     }:
-        if name in _UNMODELLED:
+        if _unmodelled(name):
             raise NotImplementedError(f"setsockopt(SOL_SOCKET, {name:#x}) is not modelled")
         return ENOPROTOOPT
     error = sooptcopyin(sopt, 4)
@@ -175,14 +184,16 @@ def sogetopt(so: Socket, sopt: Sockopt) -> Routine[int]:
         return (yield from routine)
     name = sopt.name
     if name in (c.SO_LINGER, c.SO_LINGER_SEC):
-        ticks = so.so_linger if name == c.SO_LINGER else so.so_linger // 100
-        return sooptcopyout(sopt, _int(so.so_options & c.SO_LINGER) + _int(ticks))
+        ticks = so.so_linger if name == c.SO_LINGER else int(so.so_linger / 100)  # C truncates
+        return sooptcopyout(sopt, _int(bool(so.so_options & c.SO_LINGER)) + _int(ticks))
     if name in _FLAG_OPTIONS:
         return sooptcopyout(sopt, _int(so.so_options & name))
     if name == c.SO_ERROR:
         error = so.so_error
         so.set("so_error", 0)
         return sooptcopyout(sopt, _int(error))
+    if name == c.SO_NUMRCVPKT and so.so_proto.atomic:
+        return sooptcopyout(sopt, _int(len(so.so_rcv.records())))
     if name == c.SO_NREAD:
         first = so.so_proto.atomic
         return sooptcopyout(sopt, _int(m_length(so.so_rcv.sb_mb) if first else so.so_rcv.sb_cc))
@@ -197,7 +208,7 @@ def sogetopt(so: Socket, sopt: Sockopt) -> Routine[int]:
     }
     if name in plain:
         return sooptcopyout(sopt, _int(plain[name]))
-    if name in _UNMODELLED:
+    if _unmodelled(name):
         raise NotImplementedError(f"getsockopt(SOL_SOCKET, {name:#x}) is not modelled")
     return ENOPROTOOPT
 

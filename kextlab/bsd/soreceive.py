@@ -4,7 +4,7 @@ Models ``soreceive`` for sockets without address or control records. Read beside
 ``bsd/kern/uipc_socket.c`` (``soreceive``, ``so_should_wait``) and ``uipc_socket2.c`` (``sbwait``,
 ``sblock``).
 
-Left out: receiving into mbufs, out-of-band data, the confirm state, SO_WANTMORE's flag.
+Left out: receiving into mbufs, out-of-band data, the confirm state.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from kextlab.abi.constants import (
     M_EOR,
     MSG_DONTWAIT,
     MSG_EOR,
+    MSG_HAVEMORE,
     MSG_NBIO,
     MSG_OOB,
     MSG_PEEK,
@@ -22,6 +23,7 @@ from kextlab.abi.constants import (
     MSG_WAITSTREAM,
     PR_CONNREQUIRED,
     SO_DONTTRUNC,
+    SO_WANTMORE,
     SS_CANTRCVMORE,
     SS_ISCONNECTED,
     SS_ISCONNECTING,
@@ -81,7 +83,8 @@ def _should_wait(so: Socket, m: Mbuf | None, resid: int, flags: int) -> bool:
 def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, bytes, int]]:
     """Receive up to ``length`` bytes of the first record.
 
-    Returns (errno, data, flags); flags are those passed in and those found: MSG_EOR, MSG_TRUNC.
+    Returns (errno, data, flags); flags are those passed in and those found: MSG_EOR, MSG_TRUNC,
+    MSG_RCVMORE (SO_DONTTRUNC), MSG_HAVEMORE (SO_WANTMORE: there is more in the buffer).
     Errors: EOPNOTSUPP (MSG_OOB), the socket's pending error, ENOTCONN (nothing queued and not
     connected), EWOULDBLOCK (nothing queued and the caller must not wait), EINTR.
 
@@ -150,6 +153,8 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
                 flags |= MSG_TRUNC
                 if not peek:
                     rcv.sbdroprecord()
+        if so.so_options & SO_WANTMORE and rcv.sb_cc > 0:
+            flags |= MSG_HAVEMORE
         if not peek:
             if m is None and (rcv.sb_mb is None) != (rcv.sb_cc == 0):
                 rcv.check()

@@ -20,12 +20,12 @@ from kextlab.abi.constants import (
     MHLEN,
     MINCLSIZE,
     MLEN,
-    MSG_DONTWAIT,
     MSG_EOR,
     MSG_NBIO,
     MSG_OOB,
     PRUS_MORETOCOME,
     PRUS_OOB,
+    SOCK_DGRAM,
     SOCK_STREAM,
     SS_CANTSENDMORE,
     SS_ISCONNECTED,
@@ -46,7 +46,7 @@ from kextlab.bsd.soreceive import MUST_WAIT, sblock, sbwait
 from kextlab.sched.drive import LET_GO, Routine
 
 SOSENDMAXCHAIN = 65536
-"""Bytes after which a stream's chunk is handed on although there is more."""
+"""Bytes after which a stream's chunk, or a list of packets, is handed on although there is more."""
 OOB_LEEWAY = 1024
 """Bytes of space granted beyond the buffer to out-of-band data."""
 
@@ -129,8 +129,8 @@ def _sosendcheck(so: Socket, resid: int, clen: int, flags: int) -> int:
     """The space there is for ``resid`` bytes, if they may be sent now; else an errno, negated.
 
     Errors, in this order: EPIPE (sending was shut down), the socket's pending error, ENOTCONN,
-    EMSGSIZE (a datagram larger than the buffer), EWOULDBLOCK (no space now and the caller must
-    not wait). MUST_WAIT if the caller may.
+    EMSGSIZE (a datagram larger than the buffer), EWOULDBLOCK (no space now, on a non-blocking
+    socket or with MSG_NBIO). MUST_WAIT otherwise, MSG_DONTWAIT or not.
     """
     state = so.so_state
     if state & SENDING != SS_ISCONNECTED or so.so_error:
@@ -146,9 +146,7 @@ def _sosendcheck(so: Socket, resid: int, clen: int, flags: int) -> int:
         return -EMSGSIZE
     if space >= resid + clen or not (atomic or space < snd.sb_lowat or space < clen):
         return space - clen
-    if state & SS_NBIO or flags & (MSG_NBIO | MSG_DONTWAIT):
-        return -EWOULDBLOCK
-    return MUST_WAIT
+    return -EWOULDBLOCK if state & SS_NBIO or flags & MSG_NBIO else MUST_WAIT
 
 
 SENDING = SS_CANTSENDMORE | SS_ISCONNECTED
@@ -205,10 +203,10 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
     """Send several packets at once: the list send of connected datagram sockets.
 
     No system call reaches it. Returns (errno, packets whose bytes were taken). Errors: EINVAL
-    (not an atomic datagram protocol), those of sosend for the total length, and whatever the
-    protocol's list send answers.
+    (not a datagram socket), those of sosend for the total length, and whatever the protocol's
+    list send answers.
     """
-    if not so.so_proto.atomic:
+    if so.so_type != SOCK_DGRAM:
         return EINVAL, 0
     snd = so.so_snd
     if snd.sb_lock:
@@ -223,10 +221,34 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
     error = 0
     snd.sb_lock = True
     yield LET_GO  # unlocked for the copy from user space
-    packets = [_chain(so.layer.pool, data, 0, len(data), so.so_proto, 0) for data in datas]
-    for m, following in pairwise(packets):
-        so.layer.pool.link(m, following)
-    if packets:
+    first = last = 0
+    while not error:
+        wanted = _needed(datas, first)
+        if not wanted:
+            break
+        last += wanted
+        packets = [
+            _chain(so.layer.pool, data, 0, len(data), so.so_proto, 0) for data in datas[first:last]
+        ]
+        for m, following in pairwise(packets):
+            so.layer.pool.link(m, following)
         error = yield from so.so_proto.pru_send_list(so, packets[0], 0)
+        first = last
     snd.sb_lock = False
-    return error, len(packets)
+    return error, len(datas) - sum(1 for data in datas[last:] if data)
+
+
+def _needed(datas: list[bytes], first: int) -> int:
+    """How many packets go into the next list: as many as there are with bytes from ``first`` on, up
+    to a chain's worth.
+
+    XNU takes that many from ``first`` on, empty ones among them.
+    """
+    needed = chainlength = 0
+    for data in datas[first:]:
+        if data:
+            needed += 1
+            chainlength += len(data)
+            if chainlength > SOSENDMAXCHAIN:
+                break
+    return needed

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from kextlab.abi.constants import (
     IOV_MAX,
+    MCLBYTES,
     MSG_DONTWAIT,
     MSG_NBIO,
     MSG_NEEDSA,
@@ -36,6 +37,7 @@ from kextlab.abi.errno import (
     EFAULT,
     EINTR,
     EINVAL,
+    EJUSTRETURN,
     EMSGSIZE,
     ENAMETOOLONG,
     ENOBUFS,
@@ -76,6 +78,11 @@ class Message:
 
     data: bytes
     flags: int
+
+
+def _messages_moved(datas: Sequence[bytes], moved: list[int]) -> int:
+    """How many messages, from the first on, had their bytes taken; an empty one has none."""
+    return next((at for at, data in enumerate(datas) if data and not moved[at]), len(datas))
 
 
 class Descriptors:
@@ -168,7 +175,7 @@ class Descriptors:
         error, nam = self._sockaddr(address)
         if not error:
             error = yield from so.so_proto.pru_bind(so, nam, self.proc)
-        return error, None
+        return 0 if error == EJUSTRETURN else error, None
 
     def connect(self, fd: int, address: bytes | None) -> Routine[tuple[int, None]]:
         """Errors: EBADF, ENAMETOOLONG (over 255 bytes), EINVAL (null, or under 2), EALREADY
@@ -223,7 +230,8 @@ class Descriptors:
     ) -> Routine[tuple[int, int]]:
         """sendto and sendmsg: (errno, bytes sent). ``fault`` is a bad pointer for the data.
 
-        Errors: EBADF, those of the address, EINVAL (control data shorter than its header),
+        Errors: EBADF, those of the address, EINVAL (control data shorter than its header, or
+        that would not fit a cluster with its descriptors grown to pointers),
         EOPNOTSUPP (a protocol that cannot send), EFAULT, then ``sosend``'s. EPIPE comes with
         SIGPIPE.
         """
@@ -237,7 +245,7 @@ class Descriptors:
                 return error, 0
         if control is not None:
             clen = len(control)
-            if clen < CMSGHDR_SIZE:
+            if clen < CMSGHDR_SIZE or 2 * clen - CMSGHDR_SIZE > MCLBYTES:
                 return EINVAL, 0
         error, resid = yield from sosend(so, data, flags, clen, fault)
         sent = len(data) - resid
@@ -259,8 +267,9 @@ class Descriptors:
     def sendmsg_x(
         self, fd: int, datas: Sequence[bytes], flags: int = 0
     ) -> Routine[tuple[int, int]]:
-        """Send several messages one by one: (errno, messages sent). Errors as ``sendto``'s.
+        """Send several messages one by one: (errno, messages whose bytes were taken).
 
+        Errors as ``sendto``'s; the message that failed counts if its bytes were taken.
         EINVAL: no messages, or more than 1024. EPIPE raises SIGPIPE twice, for the message and for
         the call [r00270]. ENOBUFS counts as a short send once any bytes were taken.
         """
@@ -269,19 +278,17 @@ class Descriptors:
             return EBADF, 0
         if not 0 < len(datas) <= IOV_MAX:
             return EINVAL, 0
-        taken = messages = 0
+        moved = [0] * len(datas)
         error = 0
-        for data in datas:
-            error, sent = yield from self.sendto(fd, data, flags)
-            taken += sent
+        for at, data in enumerate(datas):
+            error, moved[at] = yield from self.sendto(fd, data, flags)
             if error:
                 break
-            messages += 1
         if error == EPIPE:
             self._sigpipe(so)
-        if taken and error in (*RETRIED, ENOBUFS):
+        if any(moved) and error in (*RETRIED, ENOBUFS):
             error = 0
-        return error, messages
+        return error, _messages_moved(datas, moved)
 
     def recvfrom(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, bytes]]:
         """recvfrom: (errno, data). No address ever comes with it. EBADF, ``soreceive``'s."""
@@ -381,17 +388,17 @@ class Descriptors:
         return error, (sopt.valsize, sopt.out)
 
     def ioctl(self, fd: int, cmd: int, data: bytes | None) -> tuple[int, bytes]:
-        """(errno, the argument afterwards). Errors: EBADF, EFAULT (a bad pointer where the request
-        reads or writes), the socket's or protocol's."""
-        so = self.socket_of(fd)
-        if so is None:
-            return EBADF, b""
+        """(errno, the argument afterwards). Errors: EFAULT (a bad pointer where the request reads),
+        EBADF, the socket's or protocol's, EFAULT (a bad pointer where it writes)."""
         request = decode(cmd)
         argument = b"\0" * request.size
-        if request.direction in ("in", "inout"):
+        if request.size and request.direction in ("in", "inout"):
             if data is None:
                 return EFAULT, b""
             argument = data[: request.size].ljust(request.size, b"\0")
+        so = self.socket_of(fd)
+        if so is None:
+            return EBADF, b""
         if cmd in (FIOCLEX, FIONCLEX):
             (self.cloexec.add if cmd == FIOCLEX else self.cloexec.discard)(fd)
             return 0, b""

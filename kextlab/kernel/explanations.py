@@ -195,7 +195,7 @@ An address was given that is longer than 255 bytes (ENAMETOOLONG) or shorter tha
 -> Send without an address: the socket is connected.
 
 send: EINVAL | sockargs | {DOCUMENTED}
-Control data was given to sendmsg, shorter than its own header of 12 bytes.
+Control data was given to sendmsg, shorter than its own header of 12 bytes or longer than 1030.
 -> Send no control data; kernel control never looks at it.
 
 send: EINVAL | sosend | r00344
@@ -239,8 +239,8 @@ One message of more than 1,024 buffers.
 -> Join some of them.
 
 send: EAGAIN | sosendcheck | {DOCUMENTED}
-Data and control data together do not fit the send buffer, and the call must not wait. Data alone
-never waits here: a control takes it at once.
+Data and control data together do not fit the send buffer, and the socket is non-blocking or
+MSG_NBIO was passed (not MSG_DONTWAIT). Data alone never waits here: a control takes it at once.
 -> Send no control data.
 
 send recv: EAGAIN | sblock | {DOCUMENTED}
@@ -264,7 +264,7 @@ All packets of the list together are larger than the send buffer. No system call
 -> Send less.
 
 sosend_list: EINVAL | sosend_list | {DOCUMENTED}
-A list was sent on a stream. No system call gets here.
+A list was sent on a socket that is no datagram socket. No system call gets here.
 -> Use a datagram socket.
 
 sosend_list: ENOTSUP | ctl_send_list | sosendlist-missing

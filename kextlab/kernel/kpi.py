@@ -136,14 +136,15 @@ class Kpi:
             raise self._stop(stop) from None
 
     def ctl_enqueuembuf_list(
-        self, kctlref: int | None, unit: int, m_list: Mbuf, flags: int, m_remain: Out | None
+        self, kctlref: int | None, unit: int, m_list: Mbuf | None, flags: int, m_remain: Out | None
     ) -> int:
-        """Queue a list of packets, each a record, as far as they fit.
+        """Queue a list of packets, each a record, as far as they fit; None is an empty list.
 
         ``m_remain`` gets what did not fit; with ``None`` that is freed. Errors: EINVAL (as above,
         or CTL_DATA_EOR), EOPNOTSUPP (a stream control), ENOBUFS (not all fitted).
         """
-        self._enter("ctl_enqueuembuf_list", kctlref, unit, m_list.id, flags)
+        first = m_list.id if m_list is not None else None
+        self._enter("ctl_enqueuembuf_list", kctlref, unit, first, flags)
         try:
             errno, rest = ctl.ctl_enqueuembuf_list(
                 self._control, kctlref or 0, unit, m_list, flags, m_remain is not None

@@ -151,7 +151,12 @@ class RemoteKpi:
         return errno
 
     def ctl_enqueuembuf_list(
-        self, kctlref: int | None, unit: int, m_list: RemoteMbuf, flags: int, m_remain: Out | None
+        self,
+        kctlref: int | None,
+        unit: int,
+        m_list: RemoteMbuf | None,
+        flags: int,
+        m_remain: Out | None,
     ) -> int:
         """Queue a list of packets."""
         errno: int = self._call("ctl_enqueuembuf_list", kctlref, unit, m_list, flags, m_remain)

@@ -41,7 +41,7 @@ KPI: Final = {
     "ctl_deregister": "r",
     "ctl_enqueuedata": "ribii",
     "ctl_enqueuembuf": "rimi",
-    "ctl_enqueuembuf_list": "rimiq",
+    "ctl_enqueuembuf_list": "ripiq",
     "ctl_getenqueuespace": "rio",
     "ctl_getenqueuepacketcount": "rio",
     "ctl_getenqueuereadable": "rio",

@@ -64,15 +64,13 @@ SB_APPEND: Final = 26
 ``mbuf`` joins the buffer; ``previous`` (0: none) now points to it through field ``link``."""
 SB_TAKE: Final = 27
 """(SB_TAKE, sockbuf, cc, mbcnt, mb, mbtail, lastrecord, mbuf): the reader consumed ``mbuf``."""
-SB_SET: Final = 28
-"""(SB_SET, sockbuf, cc, mbcnt, mb, mbtail, lastrecord): the counters and the three pointers."""
 MBUF_CUT: Final = 29
 """(MBUF_CUT, mbuf, offset, data, sockbuf, cc): bytes left the front of ``mbuf``."""
 MBUF_GROW: Final = 30
 """(MBUF_GROW, mbuf, data, sockbuf, cc, merged): ``merged``'s bytes moved into ``mbuf``."""
 
 SB_FIELDS: Final = ("sb_cc", "sb_mbcnt", "sb_mb", "sb_mbtail", "sb_lastrecord")
-"""The fields at positions 2 to 6 of SB_APPEND, SB_TAKE and SB_SET."""
+"""The fields at positions 2 to 6 of SB_APPEND and SB_TAKE."""
 
 MBUF_FIELDS: Final = (
     "owner",
@@ -98,7 +96,6 @@ SIZES: Final = {
     MBUF_SET: 4,
     SB_APPEND: 11,
     SB_TAKE: 8,
-    SB_SET: 7,
     MBUF_CUT: 6,
     MBUF_GROW: 6,
 }

@@ -33,7 +33,8 @@ class Event:
             or ``change``.
         actor: who acted: ``proc:PID``, ``kext:NAME`` or ``kernel``.
         cause: the step of the frame this happened in, ``None`` outside any.
-        name: the call's name, the side woken, the signal, what stopped all; empty for a change.
+        name: the call's name, the side woken, who gets the signal, the buffer
+            slept on, what stopped all; empty for a change.
         arguments: the call's arguments, or what the note is about, as plain values.
         errno: a return's errno (0 is success), otherwise ``None``.
         value: a return's value.

@@ -126,8 +126,6 @@ class Folder:
             case codes.SB_TAKE:
                 yield from self._sockbuf(entry)
                 yield from self._delete(f"mbuf:{entry[7]}")
-            case codes.SB_SET:
-                yield from self._sockbuf(entry)
             case codes.MBUF_CUT:
                 yield self._set(f"mbuf:{entry[1]}", "m_off", entry[2])
                 yield self._set(f"mbuf:{entry[1]}", "m_data", entry[3])

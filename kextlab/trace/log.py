@@ -30,6 +30,10 @@ class Trace:
         self._starts: list[int] = []
         self.record: Record | None = self._flat.extend if recording else None
 
+    def __repr__(self) -> str:
+        steps = len(self)
+        return f"<Trace, {steps} step{'s' * (steps != 1)}>"
+
     def __len__(self) -> int:
         return len(self._index())
 
