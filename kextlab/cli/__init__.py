@@ -5,6 +5,9 @@ it needs when it runs. Exit codes: 0 it went well, 1 the answer is no (a check f
 differs), 2 the command could not be run as asked.
 """
 
+import io
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +23,25 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command named in `sys.argv`."""
-    app(prog_name="kextlab")
+    """Run the command named in `sys.argv`.
+
+    A character the output's encoding lacks is written as "?". Output that cannot be written, as on
+    a full disk, is one line and exit code 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        try:
+            app(prog_name="kextlab")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # the reader left: not a word
+            print(f"kextlab: cannot write the output: {error.strerror or error}", file=sys.stderr)
+        # Python writes what is left once more at its end; let that succeed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _print_version(wanted: bool) -> None:
@@ -111,8 +131,8 @@ def _replay(
 ) -> None:
     """Replay recordings of the real XNU code and compare every answer.
 
-    The last line counts the steps that matched. Exits 1 on the first difference, which is shown
-    with the steps before it; exits 2 on a file that is no recording.
+    The last line counts the steps that matched. Exits 1 if a step differs: the first
+    difference is shown with the steps before it. Exits 2 on a file that is no recording.
     """
     from kextlab.scenario.replay import main as replay_all
 

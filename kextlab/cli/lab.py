@@ -89,6 +89,7 @@ def arguments(place: Place, *, port: int, browser: bool, root: bool) -> list[str
         f"--ServerApp.root_dir={place.root}",
         f"--ServerApp.port={port}",
         f"--ServerApp.open_browser={browser}",
+        "--LabApp.news_url=None",  # no question about news on top of the first cell
         "--ServerApp.kernel_websocket_connection_class=kextlab.cli.nodelay.PromptConnection",
         *(["--ServerApp.allow_root=True"] if root else []),
     ]

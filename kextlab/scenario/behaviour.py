@@ -15,7 +15,7 @@ from kextlab.trace.codes import SIGNAL, WAKEUP
 from kextlab.trace.log import Trace
 
 Entry = dict[str, Any]
-Behaviour = dict[str, Any]  # one callback's keys, as FORMAT.md lists them
+Behaviour = dict[str, Any]  # one callback's keys, as docs/recording-format.md lists them
 
 CALLBACKS = (
     "connect",
@@ -44,6 +44,15 @@ def flags_of(step: dict[str, Any], key: str, family: str) -> int:
     """Recorded flags as a number: a list of names, or the number itself."""
     flags = step.get(key, 0)
     return flags if isinstance(flags, int) else flag_value(flags, family)
+
+
+def merge(keys: Behaviour, changes: Behaviour) -> None:
+    """Change a behaviour key by key; null takes a key away."""
+    for key, value in changes.items():
+        if value is None:
+            keys.pop(key, None)
+        else:
+            keys[key] = value
 
 
 def cookie(value: object) -> object:
@@ -106,7 +115,9 @@ class RecordedKext(Kext):
             ctl_sendsize=step.get("sendsize", 0),
             ctl_recvsize=step.get("recvsize", 0),
         )
-        behaviours = {name: dict(callbacks[name]) for name in CALLBACKS if name in callbacks}
+        behaviours: dict[str, Behaviour] = {name: {} for name in CALLBACKS if name in callbacks}
+        for name, keys in behaviours.items():
+            merge(keys, callbacks[name])
         for name in behaviours:
             setattr(reg, f"ctl_{name}", self._callback(label, name, behaviours[name]))
         self._pending = (label, behaviours)
@@ -121,7 +132,7 @@ class RecordedKext(Kext):
         """Change what callbacks do; an absent callback stays absent."""
         for name, keys in changes.items():
             if name in self.behaviours.get(label, {}):
-                self.behaviours[label][name].update(keys)
+                merge(self.behaviours[label][name], keys)
 
     def packet(self, data: bytes) -> Mbuf:
         """A packet of the kext's own holding ``data``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from kextlab.abi.constants import SS_NBIO, flag_names
 from kextlab.abi.errno import EBADF, name_of
@@ -15,7 +15,7 @@ from kextlab.kernel.system import Process, System
 from kextlab.scenario.behaviour import RecordedKext
 from kextlab.scenario.recording import Step
 from kextlab.sched.drive import Routine, drive
-from kextlab.sched.stop import SimStop
+from kextlab.sched.stop import PAGE_FAULT, KernelPanic, SimStop
 
 Answer = dict[str, Any]
 
@@ -29,6 +29,12 @@ class Inspection:
         self.system = system
         self.kext = kext
         self.labels = labels
+
+    def fault(self) -> NoReturn:
+        """A call that dereferences a null pointer."""
+        stop = KernelPanic(PAGE_FAULT)
+        self.system.stop(stop)
+        raise stop
 
     def set_nonblocking(self, process: Process, fd: int) -> None:
         """What the recorder did to every new socket."""
@@ -145,11 +151,11 @@ class Inspection:
                 "size": len(domain.control.refs.slots),
                 "count": domain.control.refs.count,
             },
-            "sockets": [self._socket(so, labels[so.number]) for so in sockets],
+            "sockets": [self._socket(so, labels.get(so.number)) for so in sockets],
         }
 
     @staticmethod
-    def _socket(so: Socket, label: str) -> Answer:
+    def _socket(so: Socket, label: str | None) -> Answer:
         rcv, snd = so.so_rcv, so.so_snd
         return {
             "fd": label,

@@ -13,7 +13,6 @@ from typing import Any
 
 from kextlab.abi import constants as c
 from kextlab.abi import errno as e
-from kextlab.abi import ioctl
 from kextlab.abi.constants import flag_names
 from kextlab.abi.structs import CtlInfo, KevRequest, KevVendorCode, SockaddrCtl
 from kextlab.kernel.kernel import Kernel
@@ -21,34 +20,13 @@ from kextlab.kernel.kpi import KevMsg, Out
 from kextlab.kernel.syscalls import Syscalls
 from kextlab.scenario.behaviour import RecordedKext, data_of, flags_of
 from kextlab.scenario.inspection import Inspection
+from kextlab.scenario.names import command, constant
 from kextlab.scenario.recording import Step
 from kextlab.sched.stop import KernelPanic, SimDeadlock
 
 Answer = dict[str, Any]
 
-IOCTLS = {
-    name: getattr(ioctl, name)
-    for name in (
-        "CTLIOCGCOUNT",
-        "CTLIOCGINFO",
-        "SIOCGKEVID",
-        "SIOCSKEVFILT",
-        "SIOCGKEVFILT",
-        "SIOCGKEVVENDOR",
-        "FIONREAD",
-        "FIONBIO",
-        "FIOASYNC",
-        "SIOCATMARK",
-        "SIOCSPGRP",
-        "SIOCGPGRP",
-    )
-}
 INT_ANSWERS = {"CTLIOCGCOUNT", "SIOCGKEVID", "FIONREAD", "SIOCATMARK", "SIOCGPGRP"}
-
-
-def constant(value: str | int) -> int:
-    """A number given by its name."""
-    return value if isinstance(value, int) else int(getattr(c, value))
 
 
 def error_name(errno: int) -> int | str:
@@ -83,7 +61,7 @@ class Machine:
         self.read = len(self.mac.trace)
 
     @staticmethod
-    def check(release: str, kind: str) -> None:
+    def check(release: str, kind: str = "pf_system") -> None:
         """Raises ValueError or NotImplementedError if such a recording cannot be replayed."""
         if kind != "pf_system":
             raise NotImplementedError(f"recordings of kind {kind} cannot be replayed: not yet")
@@ -175,7 +153,11 @@ class Machine:
             self.kpi.mbuf_setnextpkt(m, following)
         remain = Out() if step.get("remain") else None
         errno = self.kpi.ctl_enqueuembuf_list(
-            self.ref(step), step["unit"], packets[0], self._data_flags(step), remain
+            self.ref(step),
+            step["unit"],
+            packets[0] if packets else None,
+            self._data_flags(step),
+            remain,
         )
         answer: Answer = {"errno": error_name(errno)}
         if remain is not None:
@@ -222,7 +204,8 @@ class Machine:
 
     def op_kev_post_msg(self, step: Step) -> Answer:
         message = self._message(step)
-        assert message is not None, "kev_post_msg takes no null pointer"
+        if message is None:
+            self.inspection.fault()
         return {"errno": error_name(self.mac.system.domain.events.kev_post_msg(message))}
 
     @staticmethod
@@ -270,7 +253,7 @@ class Machine:
     def op_socket(self, step: Step) -> Answer:
         errno, fd = self.gate.socket(
             self.pid,
-            step.get("domain", c.PF_SYSTEM),
+            constant(step.get("domain", c.PF_SYSTEM)),
             constant(step["type"]),
             constant(step["proto"]),
         )
@@ -285,13 +268,13 @@ class Machine:
         if step.get("null"):
             return None
         address = SockaddrCtl(
-            step.get("sc_len", 32),
-            step.get("sc_family", c.AF_SYSTEM),
-            step.get("ss_sysaddr", c.AF_SYS_CONTROL),
+            step.get("sc_len", 32) & 0xFF,  # the fields of C are this narrow
+            step.get("sc_family", c.AF_SYSTEM) & 0xFF,
+            step.get("ss_sysaddr", c.AF_SYS_CONTROL) & 0xFFFF,
             step.get(prefix + "id", 0),
             step.get(prefix + "unit", 0),
         ).pack()
-        size = int(step.get("namelen", len(address)))
+        size = min(step.get("namelen", len(address)), c.SOCK_MAXADDRLEN + 1)  # that is too long
         return address[:size].ljust(size, b"\0")
 
     def op_connect(self, step: Step) -> Answer:
@@ -334,7 +317,7 @@ class Machine:
 
     def op_ioctl(self, step: Step) -> Answer:
         name = step["cmd"]
-        cmd = IOCTLS[name] if name in IOCTLS else int(name, 0)
+        cmd = command(name)
         argument = None if step.get("null") else self._argument(step)
         errno, answer = self.gate.ioctl(self.pid, self.fd(step), cmd, argument)
         if errno:
@@ -361,8 +344,8 @@ class Machine:
                 return KevVendorCode(0, name[:200]).pack()
             return CtlInfo(0, name[:96]).pack()
         if "vendor" in step:
-            return KevRequest(step["vendor"], step["class"], step["subclass"]).pack()
-        return int(step.get("value", 0)).to_bytes(4, "little", signed=step.get("value", 0) < 0)
+            return KevRequest(step["vendor"], step.get("class", 0), step.get("subclass", 0)).pack()
+        return (int(step.get("value", 0)) & 0xFFFFFFFF).to_bytes(4, "little")
 
     def op_setsockopt(self, step: Step) -> Answer:
         if "value" in step:

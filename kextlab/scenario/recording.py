@@ -8,7 +8,7 @@ A recording is JSON Lines in UTF-8, plain or xz. Line 1 is a header, each other 
 
 `read` checks the whole file before it returns, so that nothing is half-run. It checks the frame
 (header, scenarios, steps), which both kinds share. What an operation takes and answers is the
-replayer's knowledge; keys which the frame does not know are left alone.
+replayer's knowledge; keys which the frame does not know are left alone. Steps count from 0.
 
 `expand` and `abbreviate` are the notation of bytes inside a step.
 """
@@ -98,11 +98,16 @@ class _Line:
     text: str = ""
 
     def error(self, seen: str) -> RecordingError:
-        name = str(self.path) if str(self.path).isprintable() else ascii(str(self.path))
         if self.number == 0:
-            return RecordingError(f"{name}: {seen}; {_FILE_FORM}")
+            return refuse(self.path, 0, f"{seen}; {_FILE_FORM}")
         form = _HEADER_FORM if self.number == 1 else _SCENARIO_FORM
-        return RecordingError(f"{name}, line {self.number}: {seen}; {form}")
+        return refuse(self.path, self.number, f"{seen}; {form}")
+
+
+def refuse(path: Path, line: int, why: str) -> RecordingError:
+    """The error for a line (from 1; 0: the whole file) of the file at `path`."""
+    name = str(path) if str(path).isprintable() else ascii(str(path))
+    return RecordingError(f"{name}, line {line}: {why}" if line else f"{name}: {why}")
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
@@ -130,8 +135,8 @@ def read(path: str | Path) -> Recording:
 
     RecordingError: not a readable file; truncated or damaged xz; not UTF-8; not JSON; a truncated
     last line; an empty file; a first line that is no header; another format; an unknown kind; a
-    scenario without name or steps; a step without op or expect; a field of the wrong type; header
-    counts that differ from the content.
+    scenario without name or steps, or named as an earlier one; a step without op or expect; a
+    field of the wrong type; header counts that differ from the content; no scenario at all.
     """
     path = Path(path)
     lines = _lines(path)
@@ -139,13 +144,15 @@ def read(path: str | Path) -> Recording:
     if first is None:
         raise _Line(path, 1).error("the file is empty")
     header = _header(first)
-    scenarios = tuple(map(_scenario, lines))
+    scenarios = tuple(_scenario(line) for line in lines)
     steps = sum(len(scenario.steps) for scenario in scenarios)
     if (header.scenarios, header.steps) != (len(scenarios), steps):
         raise first.error(
             f"the header counts {header.scenarios} scenarios and {header.steps} steps, "
             f"the file holds {len(scenarios)} and {steps}: it is truncated or was edited"
         )
+    if not scenarios:
+        raise first.error("the file holds no scenario")
     return Recording(path, header, scenarios)
 
 
@@ -183,7 +190,7 @@ def _object(line: _Line) -> dict[str, Any]:
     except (ValueError, RecursionError) as why:
         raise line.error(f"not JSON ({why})") from None
     if not isinstance(value, dict):
-        raise line.error(f"{_shown(value)} is not an object")
+        raise line.error(f"{in_json(value)} is not an object")
     return value
 
 
@@ -197,7 +204,7 @@ def _header(line: _Line) -> Header:
         raise line.error('not a header, it has no "format"')
     for key, known in (("format", (FORMAT,)), ("kind", KINDS)):
         if _field(line, "the header", fields, key, str) not in known:
-            raise line.error(f"the {key} {_shown(fields[key])} is not known")
+            raise line.error(f"the {key} {in_json(fields[key])} is not known")
     release = _field(line, "the header", fields, "release", str)
     scenarios = _field(line, "the header", fields, "scenarios", int)
     steps = _field(line, "the header", fields, "steps", int)
@@ -207,12 +214,12 @@ def _header(line: _Line) -> Header:
 def _scenario(line: _Line) -> Scenario:
     fields = _object(line)
     name = _field(line, "the scenario", fields, "name", str)
-    owner = f"scenario {_shown(name)}"
+    owner = f"scenario {in_json(name)}"
     steps = _field(line, owner, fields, "steps", list)
-    for number, step in enumerate(steps, 1):
+    for number, step in enumerate(steps):
         which = f"{owner}, step {number}"
         if not isinstance(step, dict):
-            raise line.error(f"{which} is {_shown(step)}, not an object")
+            raise line.error(f"{which} is {in_json(step)}, not an object")
         _field(line, which, step, "op", str)
         _field(line, which, step, "expect", dict)
     optional = {"title": str, "topic": str, "seed": int, "profile": str}
@@ -228,11 +235,11 @@ def _field(line: _Line, owner: str, fields: dict[str, Any], key: str, kind: type
         raise line.error(f'{owner} has no "{key}"')
     value = fields[key]
     if isinstance(value, bool) or not isinstance(value, kind):  # to Python, a bool is an int
-        raise line.error(f'{owner} has "{key}": {_shown(value)}, not {_TYPE_NAMES[kind]}')
+        raise line.error(f'{owner} has "{key}": {in_json(value)}, not {_TYPE_NAMES[kind]}')
     return value
 
 
-def _shown(value: object) -> str:
+def in_json(value: object) -> str:
     """Write `value` as JSON, on one line, in ASCII, cut to what a message can hold."""
     text = json.dumps(value)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
@@ -265,7 +272,7 @@ def expand(value: Data) -> bytes:
     except ValueError:
         pass  # hex that is not hex, or a wrong part: named below, as a whole
     if data is None or len(data) != length:
-        raise ValueError(f"{_shown(value)} is not data; {_DATA_FORM}")
+        raise ValueError(f"{in_json(value)} is not data; {_DATA_FORM}")
     return data
 
 

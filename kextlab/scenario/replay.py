@@ -21,7 +21,9 @@ from kextlab.scenario.recording import (
     abbreviate,
     expand,
     find,
+    in_json,
     read,
+    refuse,
 )
 from kextlab.scenario.steps import check
 
@@ -32,7 +34,11 @@ UNCOMPARED_WAKEUPS = ("connect", "close")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first step of a scenario that does not match."""
+    """The first step of a scenario that does not match.
+
+    ``got`` is the simulator's answer, or one entry that says why there is none: ``not modelled``
+    or ``simulator error``.
+    """
 
     scenario: Scenario
     index: int
@@ -54,23 +60,36 @@ class Outcome:
 
 
 def replay(scenario: Scenario, release: str) -> Outcome:
-    """Replay one scenario, up to its first difference.
+    """Replay one scenario, up to its first difference. A step which the simulator cannot do is
+    one, whatever it raises.
 
     Raises:
         ValueError: the release is not modelled.
-        NotImplementedError: the scenario needs what the simulator does not model.
     """
     machine = Machine(release)
     for index, step in enumerate(scenario.steps):
-        got = machine.run(step)
+        try:
+            got = machine.run(step)
+        except Exception as error:  # whatever it is, the other scenarios are to be replayed
+            missing = isinstance(error, NotImplementedError)
+            text = f"{type(error).__name__}: {error}"
+            got = {"not modelled" if missing else "simulator error": text}
         if not same(step["op"], step["expect"], got):
             return Outcome(scenario, index, Difference(scenario, index, got))
     return Outcome(scenario, len(scenario.steps), None)
 
 
 def same(op: str, expect: dict[str, Any], got: dict[str, Any]) -> bool:
-    """Whether an answer equals the recorded one."""
-    return _canonical(op, expect) == _canonical(op, got)
+    """Whether an answer equals the recorded one. What is recorded in no known form equals none."""
+    return _canonical(op, got) == _known(op, expect)
+
+
+def _known(op: str, expect: dict[str, Any]) -> dict[str, Any]:
+    """What was recorded, in the form compared; as it stands if it has none."""
+    try:
+        return _canonical(op, expect)
+    except (ValueError, TypeError, AttributeError):
+        return expect
 
 
 def _canonical(op: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -116,11 +135,16 @@ def main(paths: Iterable[Path], release: str | None = None) -> int:
     replayed, in which case nothing was run.
     """
     try:
+        if release is not None:
+            Machine.check(release)
         recordings = [read(path) for path in find(paths)]
         for recording in recordings:
-            Machine.check(release or recording.header.release, recording.header.kind)
+            try:
+                Machine.check(release or recording.header.release, recording.header.kind)
+            except (ValueError, NotImplementedError) as error:
+                raise refuse(recording.path, 1, str(error)) from None
             check(recording)
-    except (RecordingError, ValueError, NotImplementedError) as error:
+    except (RecordingError, ValueError) as error:
         print(f"kextlab replay: {error}")
         return 2
     work = [
@@ -156,12 +180,12 @@ def shown(difference: Difference) -> Iterator[str]:
     """The first difference for a reader: the steps before it, then expected and got."""
     scenario = difference.scenario
     title = f": {scenario.title}" if scenario.title else ""
-    yield f"scenario {scenario.name}{title}"
+    yield f"scenario {in_json(scenario.name)}{title}"
     start = max(0, difference.index - BEFORE)
     for index in range(start, difference.index):
         yield f"  step {index}: {call(scenario.steps[index])}"
     yield f"first difference, step {difference.index}: {call(difference.step)}"
-    yield f"  expected {_readable(_canonical(difference.step['op'], difference.step['expect']))}"
+    yield f"  expected {_readable(_known(difference.step['op'], difference.step['expect']))}"
     yield f"  got      {_readable(_canonical(difference.step['op'], difference.got))}"
 
 

@@ -16,6 +16,8 @@ class Kernel(kernel.Kernel):
     """A simulated Mac with user processes; arguments and the rest as ``kextlab.kernel.Kernel``."""
 
     def _boot(self) -> None:
+        for app in getattr(self, "_apps", ()):
+            app.ended_with = self.boots
         super()._boot()
         self._apps: list[App] = []
 

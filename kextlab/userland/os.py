@@ -99,10 +99,12 @@ def module(app: App) -> ModuleType:
 
     def getpid() -> int:
         """The process's number."""
+        app.check()
         return pid
 
     def getuid() -> int:
         """The process's user."""
+        app.check()
         return app.uid
 
     def strerror(code: int, /) -> str:

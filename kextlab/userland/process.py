@@ -44,10 +44,12 @@ class App:
         self.gate = gate
         self.files = Files(process.pid, gate)
         self.exited = False
+        self.ended_with = 0  # the boot it ended with, once the machine has started again
 
     def __repr__(self) -> str:
-        exited = ", exited" if self.exited else ""
-        return f"<App {self.name!r}, pid {self.pid}, uid {self.uid}{exited}>"
+        end = f", ended with boot {self.ended_with}" if self.ended_with else ""
+        end = ", exited" if self.exited else end
+        return f"<App {self.name!r}, pid {self.pid}, uid {self.uid}{end}>"
 
     @property
     def name(self) -> str:
@@ -104,7 +106,11 @@ class App:
         ]
 
     def check(self) -> None:
-        """ProcessLookupError once it has exited."""
+        """ProcessLookupError once it has exited or its boot is over."""
+        if self.ended_with:
+            raise ProcessLookupError(
+                f"no process {self.pid} in this boot: it ended with the last one"
+            )
         if self.exited:
             raise ProcessLookupError(
                 f"process {self.pid} ({self.name}) has exited; spawn a new one"

@@ -94,6 +94,7 @@ def module(app: App) -> ModuleType:
                 raise TypeError("timeout must be a float or None")
             if timeout < 0:
                 raise ValueError("timeout must be non-negative")
+        app.check()
         readers, writers, others = (descriptors(files) for files in (rlist, wlist, xlist))
         readable = [file for file, fd in readers if ready(fd)[0]]
         writable = [file for file, fd in writers if ready(fd)[1]]
@@ -134,6 +135,7 @@ def module(app: App) -> ModuleType:
             Raises:
                 SimDeadlock: no time-out (``None`` or negative), and nothing is ready.
             """
+            app.check()
             found = []
             for fd, mask in self._events.items():
                 modelled(fd)

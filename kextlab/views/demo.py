@@ -25,6 +25,9 @@ MARKS = {"user": " ", "kern": " ", "loss": "✕"}
 class Forgetful(EchoKext):
     """An echo kext whose stop routine forgets ctl_deregister."""
 
+    bundle_id = "org.kextlab.forgetful"
+    control_name = "org.kextlab.forgetful"
+
     def stop(self) -> int:
         """Say that all is well."""
         return 0
@@ -96,7 +99,7 @@ def main(console: Console | None = None) -> int:
     mac.unload(mac.load(Forgetful))
     s = socket.socket(socket.PF_SYSTEM, socket.SOCK_DGRAM, socket.SYSPROTO_CONTROL)
     try:
-        s.connect("org.kextlab.echo")
+        s.connect("org.kextlab.forgetful")
     except KernelPanic:
         story.tell()
 

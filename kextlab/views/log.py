@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import cast, overload
 
 from kextlab.abi.errno import name_of
+from kextlab.kernel.kernel import Kernel
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
 from kextlab.trace.log import Trace
 from kextlab.views.queues import ENQUEUES, offered, socket_of
 from kextlab.views.reasons import reason
 from kextlab.views.sentences import called, kext_name, kpi_done, returned
+from kextlab.views.source import trace_of
 from kextlab.views.words import some
 
 
@@ -83,8 +85,18 @@ def _cell(line: Line) -> str:
     return f"✕ <strong>{words}</strong>" if line.world == "loss" else words
 
 
-def log(trace: Trace, start: int = 0, stop: int | None = None) -> Log:
-    """What happened from step ``start`` to before step ``stop``, in sentences."""
+def log(trace: Trace | Kernel, start: int = 0, stop: int | None = None) -> Log:
+    """What happened from step ``start`` to before step ``stop``, in sentences.
+
+    Args:
+        trace: ``mac.trace``; with the machine itself its trace is taken.
+        start: the first step to tell of.
+        stop: the first step not to tell of.
+
+    Raises:
+        TypeError: ``trace`` is neither.
+    """
+    trace = trace_of(trace, "log()")
     teller = _Teller()
     lines: list[Line] = []
     for entry in trace.entries(0, stop):

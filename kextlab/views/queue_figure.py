@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from kextlab.kernel.kernel import Kernel
 from kextlab.trace.log import Trace
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.queues import Point, Queue, queues
+from kextlab.views.source import trace_of
 from kextlab.views.svg import count
 from kextlab.views.tokens import TOKENS
 from kextlab.views.words import some
@@ -22,17 +24,19 @@ if TYPE_CHECKING:
 LIGHT = {name: light for name, (light, _) in TOKENS.items()}
 
 
-def queue_figure(trace: Trace, socket: int = 0, *, unit: int = 0) -> Picture:
+def queue_figure(trace: Trace | Kernel, socket: int = 0, *, unit: int = 0) -> Picture:
     """Bytes and datagrams in a socket's receive buffer, step by step.
 
     Args:
-        trace: the trace of the machine.
+        trace: ``mac.trace``; with the machine itself its trace is taken.
         socket: the kernel's number of the socket (``socket:NUMBER`` in ``mac.snapshot()``).
         unit: instead of ``socket``, the unit it has or last had.
 
     Raises:
+        TypeError: it is neither.
         ValueError: the trace has no such socket, or several had that unit.
     """
+    trace = trace_of(trace, "queue_figure()")
     found = queues(trace)
     wanted = [q for q in found.values() if (q.unit == unit if unit else q.socket == socket)]
     if len(wanted) != 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
+from kextlab.kernel.kernel import Kernel
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
 from kextlab.views.lane import (
@@ -25,6 +26,7 @@ from kextlab.views.lane import (
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.queues import Queue, queues
 from kextlab.views.scene import Control, Lane, Process, Scene, scene
+from kextlab.views.source import trace_of
 from kextlab.views.svg import (
     circle,
     count,
@@ -73,23 +75,27 @@ class Column:
 
 
 def units_picture(
-    source: Trace | State, step: int | None = None, *, notes: bool = False
+    source: Trace | Kernel | State, step: int | None = None, *, notes: bool = False
 ) -> Picture:
     """Who is connected to which unit, as a static SVG with alternative text.
 
     Args:
-        source: a trace, or a state (``mac.snapshot()``), which knows nothing of refusals.
+        source: a trace, a machine, or a state (``mac.snapshot()``), which knows nothing of
+            refusals.
         step: draw the machine as it was after this many steps (default: as it is).
         notes: explain the parts in the free room on the right.
 
     Raises:
         IndexError: the trace has no such step.
+        TypeError: the source is nothing of these.
     """
-    if isinstance(source, Trace):
-        seen = scene(source.state(step))
-        history = queues(source, step)
-    else:
+    if isinstance(source, Kernel) and source.trace.record is None:
+        source = source.snapshot()  # a machine that records nothing can be drawn as it is
+    if isinstance(source, dict):
         seen, history = scene(source), {}
+    else:
+        trace = trace_of(source, "units_picture()")
+        seen, history = scene(trace.state(step)), queues(trace, step)
     return _Drawing(seen, history, notes).picture()
 
 

@@ -107,7 +107,7 @@ def test_the_command_shows_the_first_difference_with_the_steps_before_it(
     assert main([tmp_path]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "scenario bad: A title",
+        'scenario "bad": A title',
         "  step 0: connect(fd='s', id=1, unit=0)",
         "first difference, step 1: connect(fd='s', id=1, unit=0)",
         "  expected {'errno': 0}",
@@ -150,24 +150,156 @@ def test_a_broken_file_is_one_line_and_nothing_is_run(
     assert f"{tmp_path / 'b.jsonl'}, line 1" in said
 
 
+def replayed(path: Path, *steps: dict[str, Any], **header: Any) -> Path:
+    """A recording of one scenario with these steps; without ``expect`` a step expects errno 0."""
+    full = [{"expect": {"errno": 0}} | step for step in steps]
+    return write(path / "a.jsonl", {"name": "odd", "steps": full}, **header)
+
+
+REGISTER = {"op": "ctl_register", "ref": "c", "name": "n", "flags": []}
+
+
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ({"op": "sendfile", "fd": "s"}, "operation 'sendfile' is not modelled"),
-        ({"op": "connect"}, "needs 'fd'"),
-        ({"op": "send", "fd": "s", "data": "0g"}, "0g"),
-        ({"op": "socket", "fd": "s", "type": "SOCK_NONE", "proto": 2}, "SOCK_NONE"),
-        ({"op": "recv", "fd": "s", "len": 1, "flags": ["MSG_NONE"]}, "MSG_NONE"),
+        ({"op": "sendfile", "fd": "s"}, 'operation "sendfile" is not modelled'),
+        ({"op": "connect"}, 'connect needs "fd"'),
+        ({"op": "connect", "fd": None}, '"fd": null is neither a name nor a whole number'),
+        ({"op": "connect", "fd": "s", "id": -1}, '"id": -1 is not in 0 to 4294967295'),
+        ({"op": "connect", "fd": "s", "id": 2**70}, '"id": 1180591620717411303424 is not in 0'),
+        ({"op": "connect", "fd": "s", "unit": True}, '"unit": true is not a whole number'),
+        (REGISTER | {"name": None}, '"name": null is not a string'),
+        (REGISTER | {"ref": 7}, '"ref": 7 is not a string'),
+        (REGISTER | {"flags": ["CTL_FLAG_NONE"]}, '"CTL_FLAG_NONE" is none of'),
+        (REGISTER | {"flags": "CTL_FLAG_PRIVILEGED"}, '"flags": "CTL_FLAG_PRIVILEGED" is not a'),
+        (REGISTER | {"callbacks": []}, '"callbacks": [] is not an object'),
+        (REGISTER | {"callbacks": {"sned": {}}}, '"sned" is no callback'),
+        (REGISTER | {"callbacks": {"send": 1}}, '"send" is 1, not an object'),
+        (REGISTER | {"callbacks": {"send": {"errno": "ENONE"}}}, '"ENONE" is no errno of Darwin'),
+        (REGISTER | {"callbacks": {"send": {"enqueue": "0"}}}, '"send", "enqueue": "0" is not'),
+        ({"op": "send", "fd": "s", "data": "0g"}, '"data": "0g" is not data'),
+        ({"op": "sendmsg", "fd": "s", "datas": "00"}, '"datas": "00" is not a list'),
+        ({"op": "recv", "fd": "s", "len": "1"}, '"len": "1" is not a whole number'),
+        ({"op": "ctl_id_by_name", "name": "\ud800"}, "is not text that UTF-8 can hold"),
     ],
 )
 def test_a_step_that_cannot_be_done_is_one_line_naming_it(
     step: dict[str, Any], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = {"name": "odd", "steps": [step | {"expect": {"errno": 0}}]}
-    path = write(tmp_path / "a.jsonl", broken)
+    path = replayed(tmp_path, step)
     assert main([path]) == 2
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert words in said
-    assert f"{path}, line 2" in said
-    assert "scenario odd, step 0" in said
+    assert said.startswith(f'kextlab replay: {path}, line 2: scenario "odd", step 0: ')
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"op": "ctl_deregister", "ref": 2**40, "expect": {"errno": "EINVAL"}},
+        {"op": "shutdown", "fd": "s", "how": -1, "expect": {"errno": "EBADF"}},
+        {"op": "connect", "fd": "s", "namelen": 2**32 - 1, "expect": {"errno": "EBADF"}},
+        {"op": "close", "fd": "s", "unit": None, "note": [1], "expect": {"errno": "EBADF"}},
+        {"op": "ctl_register", "null": True, "expect": {"errno": "EINVAL"}},
+        {"op": "kev_post_msg", "null": True, "expect": {"panic": "kernel page fault"}},
+        REGISTER | {"callbacks": {"send": {"enqueue": None}}, "expect": {"errno": "EINVAL"}},
+    ],
+)
+def test_what_the_format_allows_is_replayed(
+    step: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([replayed(tmp_path, step)]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"op": "socket", "fd": "s", "type": "SOCK_NONE", "proto": 2}, '"SOCK_NONE" is not known'),
+        ({"op": "recv", "fd": "s", "len": 1, "flags": ["MSG_NONE"]}, "MSG_NONE"),
+        ({"op": "ioctl", "fd": "s", "cmd": "SIOCNONE"}, '"SIOCNONE" is not known'),
+    ],
+)
+def test_an_unknown_constant_is_a_difference_of_its_step(
+    step: dict[str, Any], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([replayed(tmp_path, step)]) == 1
+    said = capsys.readouterr().out
+    assert words in said
+    assert said.endswith("matched 0 of 1 steps in 1 scenarios\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "got"),
+    [
+        (NotImplementedError("no such thing"), "{'not modelled': 'NotImplementedError: no such"),
+        (KeyError("x"), "{'simulator error': \"KeyError: 'x'\"}"),
+        (AssertionError(), "{'simulator error': 'AssertionError: '}"),
+    ],
+)
+def test_whatever_a_step_raises_is_a_difference_and_the_rest_is_replayed(
+    error: Exception, got: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(machine: object, step: object) -> None:
+        raise error
+
+    monkeypatch.setattr(replay_module.Machine, "op_listen", fail)
+    broken = {"name": "broken", "steps": [{"op": "listen", "fd": "s", "expect": {"errno": 0}}]}
+    path = write(tmp_path / "a.jsonl", broken, scenario("two", "EBADF", "EBADF"))
+    assert main([path]) == 1
+    said = capsys.readouterr().out
+    assert f"  got      {got}" in said
+    assert said.endswith("matched 2 of 3 steps in 2 scenarios\n")
+
+
+def test_an_answer_recorded_in_no_known_form_is_a_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for log in (7, [7], [{"data": "zz"}]):
+        step = {"op": "close", "fd": "s", "expect": {"errno": "EBADF", "log": log}}
+        assert main([replayed(tmp_path, step)]) == 1
+        assert f"'log': {log!r}" in capsys.readouterr().out
+
+
+CONNECTED = [
+    REGISTER | {"callbacks": {"connect": {}}},
+    {"op": "socket", "fd": "s", "type": "SOCK_DGRAM", "proto": 2},
+    {"op": "connect", "fd": "s", "id": 1, "unit": 0},
+]
+
+
+@pytest.mark.parametrize(
+    ("unit", "flags", "errno"), [(1, [], 0), (1, ["CTL_DATA_EOR"], "EINVAL"), (2, [], "EINVAL")]
+)
+def test_an_empty_packet_list_is_checked_like_any_other(
+    unit: int, flags: list[str], errno: object
+) -> None:
+    machine = replay_module.Machine(RELEASES[0])
+    for step in CONNECTED:
+        machine.run(step)
+    step = {"op": "ctl_enqueuembuf_list", "ref": "c", "unit": unit, "datas": [], "remain": True}
+    assert machine.run(step | {"flags": flags}) == {"errno": errno, "remain": []}
+
+
+def test_a_socket_whose_label_was_given_away_has_none_in_stats() -> None:
+    machine = replay_module.Machine(RELEASES[0])
+    for step in (*CONNECTED, CONNECTED[1]):
+        machine.run(step)
+    assert [socket["fd"] for socket in machine.run({"op": "stats"})["sockets"]] == [None, "s"]
+
+
+def test_a_release_that_is_asked_for_is_checked_before_any_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([tmp_path / "none"], "bogus") == 2
+    assert "release 'bogus' is not modelled" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("header", [{"release": "xnu-1.2.3"}, {"kind": "mach_ipc"}])
+def test_a_recording_that_cannot_be_replayed_is_named(
+    header: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.jsonl", scenario("one", "EBADF"), **header)
+    assert main([path]) == 2
+    assert capsys.readouterr().out.startswith(f"kextlab replay: {path}, line 1: ")

@@ -113,6 +113,10 @@ def test_after_a_reboot_the_old_processes_are_gone(mac: Kernel, panics: bool) ->
         lambda: s.getpeername(),
         lambda: client(app),
         lambda: app.os.close(3),
+        lambda: app.os.getpid(),
+        lambda: app.os.getuid(),
+        lambda: app.select.select([], [], [], 0),
+        lambda: app.select.poll().poll(0),
     ):
         with pytest.raises(ProcessLookupError, match="no process 100 in this boot"):
             call()
@@ -161,3 +165,10 @@ def test_an_import_brings_in_no_more_than_it_needs(statement: str, absent: list[
         text=True,
     )
     assert result.stdout == "[]\n", result.stderr
+
+
+def test_a_process_of_an_old_boot_says_so(mac: Kernel) -> None:
+    app = mac.spawn("client")
+    mac.reboot()
+    mac.reboot()
+    assert repr(app) == "<App 'client', pid 100, uid 501, ended with boot 1>"
