@@ -22,7 +22,7 @@ from kextlab.kernel.snapshot import snapshot
 from kextlab.kernel.syscalls import Syscalls
 from kextlab.kernel.system import Process, System
 from kextlab.sched.drive import drive
-from kextlab.sched.stop import KernelPanic, SimStop
+from kextlab.sched.stop import KernelPanic, SimStop, interrupted
 from kextlab.trace.codes import CALLBACK
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
@@ -201,6 +201,11 @@ class Kernel:
         except SimStop as stop:
             system.stop(stop)
             system.record_stop(stop)
+            raise
+        except (KeyboardInterrupt, SystemExit) as end:
+            panic = interrupted(end)
+            system.stop(panic)
+            system.record_stop(panic)
             raise
         except Exception as exc:
             panic = fault(routine, exc)

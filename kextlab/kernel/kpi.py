@@ -20,7 +20,7 @@ from kextlab.abi.errno import EINVAL, ENOBUFS
 from kextlab.bsd import kern_control_kpi as ctl
 from kextlab.bsd.kctl import Callback, KernCtlReg, Out, Text
 from kextlab.bsd.kern_event import KevMsg
-from kextlab.bsd.mbuf import Mbuf, m_copydata, m_length
+from kextlab.bsd.mbuf import Mbuf, m_copydata, m_length, m_packets
 from kextlab.kernel.system import System
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, SimStop, Sleep
 from kextlab.trace.codes import KPI, MBUF_SET, RETURN
@@ -103,9 +103,10 @@ class Kpi:
 
         Raises:
             ValueError: ``length`` is more than ``data`` holds (C would read past its end).
+            TypeError: ``data`` is not bytes, a bytearray or a memoryview.
         """
-        if length != len(data):
-            data = self._cut(data, length)
+        if data.__class__ is not bytes or length != len(data):
+            data = self._cut("ctl_enqueuedata", data, length)
         system = self._system
         rec = self._rec
         if system.panic is not None or system.over:
@@ -121,14 +122,17 @@ class Kpi:
         return errno
 
     @staticmethod
-    def _cut(data: bytes, length: int) -> bytes:
+    def _cut(call: str, data: bytes | bytearray | memoryview, length: int) -> bytes:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"{call}: data is {data!r} ({type(data).__name__}); bytes are due")
         if not 0 <= length <= len(data):
             raise ValueError(f"length {length} is outside the data, which has {len(data)} bytes")
         return bytes(data[:length])
 
     def ctl_enqueuembuf(self, kctlref: int | None, unit: int, m: Mbuf, flags: int) -> int:
         """Queue a packet. The kernel owns it on success, the kext still does on an error.
-        Errors: as ``ctl_enqueuedata``."""
+        Errors: as ``ctl_enqueuedata``. Panics for an mbuf the kext does not own."""
+        self._own("ctl_enqueuembuf", m)
         self._enter("ctl_enqueuembuf", kctlref, unit, m.id, flags)
         try:
             return self._leave(ctl.ctl_enqueuembuf(self._control, kctlref or 0, unit, m, flags))
@@ -143,6 +147,8 @@ class Kpi:
         ``m_remain`` gets what did not fit; with ``None`` that is freed. Errors: EINVAL (as above,
         or CTL_DATA_EOR), EOPNOTSUPP (a stream control), ENOBUFS (not all fitted).
         """
+        for packet in m_packets(m_list):
+            self._own("ctl_enqueuembuf_list", packet)
         first = m_list.id if m_list is not None else None
         self._enter("ctl_enqueuembuf_list", kctlref, unit, first, flags)
         try:
@@ -298,12 +304,14 @@ class Kpi:
 
     def mbuf_copyback(self, m: Mbuf, offset: int, length: int, data: bytes, how: int) -> int:
         """Overwrite ``length`` bytes of the chain from ``offset`` on. Errors: EINVAL (a negative
-        offset or length), ENOBUFS (the chain would have to grow; the lab's does not)."""
+        offset or length), ENOBUFS (the chain would have to grow; the lab's does not). Panics for
+        an mbuf the kext does not own."""
+        self._own("mbuf_copyback", m)
         if offset < 0 or length < 0:
             return EINVAL
         if offset + length > m_length(m):
             return ENOBUFS
-        data = self._cut(data, length)
+        data = self._cut("mbuf_copyback", data, length)
         self._enter("mbuf_copyback", m.id, offset, length)
         link: Mbuf | None = m
         at = offset
@@ -321,7 +329,8 @@ class Kpi:
         return self._leave(0)
 
     def mbuf_setnextpkt(self, m: Mbuf, nextpkt: Mbuf | None) -> None:
-        """Chain packets into a list."""
+        """Chain packets into a list. Panics for an mbuf the kext does not own."""
+        self._own("mbuf_setnextpkt", m)
         if nextpkt is None:
             self._pool.unlink(m)
         else:
@@ -358,6 +367,17 @@ class Kpi:
             m = following
             count += 1
         return count
+
+    def _own(self, call: str, m: Mbuf) -> None:
+        """What a kext hands in must be an mbuf of its own; anything else would corrupt a queue."""
+        if not isinstance(m, Mbuf):
+            raise TypeError(f"{call}: m is {m!r} ({type(m).__name__}); an mbuf is due")
+        live = m.id in self._pool.live
+        if not live or m.owner != self._owner:
+            whose = f"which {m.owner} owns" if live else "which is free"
+            raise self._stop(
+                KernelPanic(f"{PAGE_FAULT}: {self._name} passes mbuf {m.id}, {whose}, to {call}")
+            )
 
     def _owned(self, m: Mbuf) -> None:
         """A kext that frees what the kernel has queued corrupts it; stop before that."""

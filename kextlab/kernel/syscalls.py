@@ -22,10 +22,13 @@ from kextlab.bsd.sosend import sosend
 from kextlab.bsd.uipc import Descriptors
 from kextlab.kernel.system import System
 from kextlab.sched.drive import Routine, drive
-from kextlab.sched.stop import SimStop
+from kextlab.sched.stop import SimStop, interrupted
 from kextlab.trace.codes import RETURN, SYSCALL
 
 T = TypeVar("T")
+
+ENDS = (SimStop, NotImplementedError, KeyboardInterrupt, SystemExit)
+"""What ends a call without an answer."""
 
 
 class Syscalls:
@@ -53,18 +56,19 @@ class Syscalls:
     def _run(self, routine: Routine[tuple[int, T]]) -> tuple[int, T]:
         try:
             errno, value = drive(routine)
-        except SimStop as stop:
-            self._stopped(stop)
-            raise
-        except NotImplementedError as error:
-            self._system.record_stop(error)
+        except ENDS as end:
+            self._stopped(end)
             raise
         return errno, value
 
-    def _stopped(self, stop: SimStop) -> None:
-        """The call did not return: a panic or a deadlock ended it."""
-        self._system.stop(stop)
-        self._system.record_stop(stop)
+    def _stopped(self, end: BaseException) -> None:
+        """The call did not return: a panic, a deadlock, an interrupt ended it, or what is not
+        modelled."""
+        if isinstance(end, KeyboardInterrupt | SystemExit):
+            end = interrupted(end)
+        if isinstance(end, SimStop):
+            self._system.stop(end)
+        self._system.record_stop(end)
 
     # -- sockets and descriptors -----------------------------------------------------------
 
@@ -147,8 +151,8 @@ class Syscalls:
         else:
             try:
                 errno, resid = drive(sosend(file.so, data, flags))
-            except SimStop as stop:
-                self._stopped(stop)
+            except ENDS as end:
+                self._stopped(end)
                 raise
             sent = len(data) - resid
             if errno:
@@ -195,8 +199,8 @@ class Syscalls:
         else:
             try:
                 errno, data, _ = drive(soreceive(file.so, length, flags))
-            except SimStop as stop:
-                self._stopped(stop)
+            except ENDS as end:
+                self._stopped(end)
                 raise
         if rec is not None:
             rec((RETURN, errno, data))

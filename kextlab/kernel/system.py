@@ -107,7 +107,7 @@ class System:
             stop.report = report(self, stop)
             self.running.clear()
 
-    def record_stop(self, end: SimStop | NotImplementedError) -> None:
+    def record_stop(self, end: BaseException) -> None:
         """No open call returns any more."""
         if self.rec is not None:
             kinds = {KernelPanic: "panic", SimDeadlock: "deadlock"}

@@ -51,6 +51,13 @@ class KernelPanic(SimStop):
         return str(self.args[0])
 
 
+def interrupted(end: BaseException) -> KernelPanic:
+    """What is left of a machine whose call was interrupted half way: locks held, counts open."""
+    return KernelPanic(
+        f"{type(end).__name__} inside a call left it half done; mac.reboot() starts again"
+    )
+
+
 PAGE_FAULT = "kernel page fault"
 """Panic string of a wild or null pointer used in kernel mode."""
 MUTEX_HELD = "mutex already held by this thread"

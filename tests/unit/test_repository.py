@@ -69,7 +69,9 @@ def test_the_readme_names_every_make_target() -> None:
 
 
 def test_make_without_a_target_prints_every_target_with_its_purpose() -> None:
-    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert {line.split()[1] for line in said.splitlines()} == TARGETS
     assert all(len(line.split()) > 3 for line in said.splitlines())
 
