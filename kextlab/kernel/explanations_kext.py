@@ -235,6 +235,15 @@ The kext freed an mbuf that is not its own: after a successful enqueue the kerne
 the queue is corrupt from here on, and the panic comes later and elsewhere.
 -> Free an mbuf only if the enqueue failed, or if a send callback was handed it.
 
+ctl_enqueuembuf: ^kernel page fault: .+ passes mbuf \\d+, which (.+), to | kernel_trap | {LAB}
+The kext handed in an mbuf that is not its own: it {{1}}. On a Mac a queue is corrupt from here on,
+and the panic comes later and elsewhere.
+-> Hand in only what mbuf_allocpacket gave or a send callback was handed, and only once.
+
+callback: ^(\\w+) inside a call left it half done | ast_taken | {LAB}
+{{1}} ended a system call or a kext's routine half way: its locks are held and its counts open.
+-> Call mac.reboot(), and look for what never ended: a loop in a callback, for example.
+
 mbuf_free: ^m_free: freeing an already freed mbuf | m_free | {DOCUMENTED}
 The kext freed an mbuf twice.
 -> Free each mbuf once; mbuf_freem frees a whole chain.

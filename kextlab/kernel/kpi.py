@@ -374,9 +374,11 @@ class Kpi:
             raise TypeError(f"{call}: m is {m!r} ({type(m).__name__}); an mbuf is due")
         live = m.id in self._pool.live
         if not live or m.owner != self._owner:
-            whose = f"which {m.owner} owns" if live else "which is free"
+            state = f"is {m.owner}'s" if live else "is free"
             raise self._stop(
-                KernelPanic(f"{PAGE_FAULT}: {self._name} passes mbuf {m.id}, {whose}, to {call}")
+                KernelPanic(
+                    f"{PAGE_FAULT}: {self._name} passes mbuf {m.id}, which {state}, to {call}"
+                )
             )
 
     def _owned(self, m: Mbuf) -> None:

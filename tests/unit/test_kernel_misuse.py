@@ -56,7 +56,7 @@ def test_an_mbuf_that_is_free_or_queued_cannot_be_handed_in(call: str, end: str)
         kext.kpi.mbuf_freem(out.value)
     else:
         assert kext.kpi.ctl_enqueuembuf(kext.ref.value, 1, out.value, 0) == 0
-    why = "which is free" if end == "free" else "which so_rcv:1 owns"
+    why = "which is free" if end == "free" else "which is so_rcv:1's"
     with pytest.raises(KernelPanic, match=f"{why}, to {call}$"):
         HAND_IN[call](kext.kpi, kext.ref.value, out.value)
     assert mac.panic is not None
