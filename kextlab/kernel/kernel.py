@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import GeneratorType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from kextlab.bsd import sysctl
 from kextlab.bsd.kctl import Text
@@ -126,10 +126,16 @@ class Kernel:
         name = kext if isinstance(kext, str) else name_of_kext(kext)
         return self.system.domain.pool.owned_by(f"kext:{name}")
 
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Neither copied nor pickled: a half-copied machine would share its state."""
+        raise TypeError("a Kernel cannot be copied; run its scenario again in a new one")
+
     # -- running ---------------------------------------------------------------------------
 
     def start_process(self, name: str, uid: int = 501) -> Process:
-        """A new process, to the syscall gate a pid."""
+        """A new process, to the syscall gate a pid. ValueError: a uid outside 0 to 4294967295."""
+        if not isinstance(uid, int) or not 0 <= uid < 1 << 32:  # type: ignore[redundant-expr]
+            raise ValueError(f"uid = {uid!r}, expected 0 to 4294967295")
         self.system.check("new process")
         return self.system.spawn(name, uid)
 
@@ -151,11 +157,14 @@ class Kernel:
         """Make a kext and start it.
 
         Raises:
+            TypeError: ``factory`` is no class of kext, or makes none.
             KextError: one of that identifier is loaded, or its start routine refused.
             KernelPanic: its start routine took the machine down.
         """
         self.system.check("new kext")
-        kext = factory()
+        kext = factory() if callable(factory) else None  # type: ignore[redundant-expr]
+        if not isinstance(kext, Kext):
+            raise TypeError(f"load takes a factory of kexts, such as EchoKext; got {factory!r}")
         name = name_of_kext(kext)
         if name in self._kexts:
             raise KextError(f"{name} is loaded already; unload it first")
@@ -176,6 +185,8 @@ class Kernel:
             KernelPanic: its stop routine took the machine down.
         """
         self.system.check("kext")
+        if not isinstance(kext, Kext):
+            raise TypeError(f"unload takes the kext that load returned; got {kext!r}")
         name = name_of_kext(kext)
         if self._kexts.get(name, (None,))[0] is not kext:
             raise KextError(f"{name} is not loaded in this boot")

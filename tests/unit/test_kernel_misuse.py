@@ -1,5 +1,7 @@
 """What a kext or a student does wrong: stopped where it is done, in one line."""
 
+import copy
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -106,3 +108,29 @@ def test_an_interrupted_start_ends_the_boot() -> None:
     with pytest.raises(KeyboardInterrupt):
         mac.load(Endless)
     assert mac.panic is not None
+
+
+@pytest.mark.parametrize("wrong", [Plain(), lambda: 5, dict, None])
+def test_load_takes_a_factory(wrong: object) -> None:
+    mac = Kernel()
+    with pytest.raises(TypeError, match=r"^load takes a factory of kexts, such as EchoKext; got "):
+        mac.load(wrong)  # type: ignore[type-var, arg-type]
+    assert mac.kexts() == []
+
+
+@pytest.mark.parametrize("wrong", [None, "plain"])
+def test_unload_takes_a_kext(wrong: object) -> None:
+    with pytest.raises(TypeError, match=rf"returned; got {wrong!r}$"):
+        Kernel().unload(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("uid", [-1, 1 << 32, "root"])
+def test_a_uid_has_32_bits(uid: object) -> None:
+    with pytest.raises(ValueError, match=r"expected 0 to 4294967295$"):
+        Kernel().spawn("client", uid=uid)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_kernel_is_not_copied(way: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match=r"^a Kernel cannot be copied"):
+        way(Kernel())
