@@ -13,7 +13,7 @@ from kextlab.bsd.kern_control import KernControl
 from kextlab.bsd.socket import Sockopt
 from kextlab.bsd.sockopt import sooptcopyin, sooptcopyout
 from kextlab.sched.drive import LET_GO, Routine
-from kextlab.sched.stop import KernelPanic
+from kextlab.sched.stop import PAGE_FAULT, KernelPanic
 
 
 def setopt(control: KernControl, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routine[int]:
@@ -53,7 +53,7 @@ def getopt(control: KernControl, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routi
 
     Raises:
         KernelPanic: getopt claimed more bytes than the buffer it was given has, whatever errno it
-            returned [opt-get-panic].
+            returned [opt-get-panic]; it changed the size of the buffer, or claimed what is no int.
     """
     if kctl.getopt is None:
         return ENOTSUP
@@ -63,17 +63,18 @@ def getopt(control: KernControl, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routi
     yield LET_GO  # unlocked
     unit, size = kcb.sac.sc_unit, sopt.valsize
     length = Out(size)
-    error = yield from control.call(
-        kctl,
-        "getopt",
-        kctl.getopt,
-        (kctl.kctlref, unit, kcb.unitinfo.value, sopt.name, data, length),
-        kctl.kctlref,
-        unit,
-        sopt.name,
-        size,
-    )
-    claimed = int(length.value)
+    with memoryview(data if data is not None else b""):  # as in C, the buffer keeps its size
+        error = yield from control.call(
+            kctl,
+            "getopt",
+            kctl.getopt,
+            (kctl.kctlref, unit, kcb.unitinfo.value, sopt.name, data, length),
+            kctl.kctlref,
+            unit,
+            sopt.name,
+            size,
+        )
+    claimed = _claimed(length.value)
     if data is not None and claimed > size:
         raise KernelPanic(
             f"ctl_ctloutput: ctl {kctl.name} returned len ({claimed}) > sopt_valsize ({size})"
@@ -85,3 +86,12 @@ def getopt(control: KernControl, kctl: Kctl, kcb: CtlCb, sopt: Sockopt) -> Routi
         sopt.valsize = claimed
         return 0
     return sooptcopyout(sopt, bytes(data[:claimed]))
+
+
+def _claimed(length: object) -> int:
+    """The length a getopt callback claims, a ``size_t``: -1 is the largest there is."""
+    if not isinstance(length, int):
+        raise KernelPanic(
+            f"{PAGE_FAULT}: callback getopt left {length!r} in length.value, an int is due"
+        )
+    return length & 0xFFFFFFFFFFFFFFFF

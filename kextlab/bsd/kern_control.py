@@ -24,6 +24,9 @@ from kextlab.sched.stop import MUTEX_HELD, PAGE_FAULT, KernelPanic, SimDeadlock,
 from kextlab.trace.codes import CALLBACK, PASS, RETURN, SET, Entry, group, new
 from kextlab.trace.events import Plain
 
+INT_MIN, INT_MAX = -0x80000000, 0x7FFFFFFF
+"""C's ``errno_t`` is an int."""
+
 
 class KernControl:
     """The kernel control subsystem of one kernel: controls, references, counters.
@@ -184,7 +187,8 @@ class KernControl:
             raise KernelPanic(PAGE_FAULT)
         try:
             result = callback(*args)
-        except SimStop:
+        except SimStop as stop:
+            self.left(name, stop)
             raise
         except Exception as exc:
             raise fault(name, exc) from exc
@@ -213,7 +217,8 @@ class KernControl:
             raise KernelPanic(PAGE_FAULT)
         try:
             return callback(kctl.kctlref, unit, kcb.unitinfo.value, m, flags)
-        except SimStop:
+        except SimStop as stop:
+            self.left(name, stop)
             raise
         except Exception as exc:
             raise fault(name, exc) from exc
@@ -222,10 +227,17 @@ class KernControl:
         """Run a callback that is a generator to its end."""
         try:
             return (yield from routine)
-        except SimStop:
+        except SimStop as stop:
+            self.left(name, stop)
             raise
         except Exception as exc:
             raise fault(name, exc) from exc
+
+    def left(self, name: str, stop: SimStop) -> None:
+        """A panic or deadlock leaves a callback. If it is that of a client's call which waits for
+        ever, what called back stays half done: noted, so that the boot ends."""
+        if isinstance(stop, SimDeadlock) and stop is not self.stopped:
+            stop.callback = name
 
     def returned(self, name: str, result: Plain) -> int:
         """The errno a callback returned.
@@ -236,14 +248,10 @@ class KernControl:
         if self.stopped is not None:
             raise self.stopped
         errno = 0
-        if result.__class__ is int:
+        if result.__class__ is int and INT_MIN <= result <= INT_MAX:
             errno = result
-        elif isinstance(result, int):
-            errno = int(result)
         elif result is not None:
-            raise KernelPanic(
-                f"{PAGE_FAULT}: callback {name} returned {result!r}, an errno (int) or None is due"
-            )
+            errno = unusual(name, result)
         if self.rec is not None:
             self.rec((RETURN, errno, None))
         return errno
@@ -254,6 +262,19 @@ def following(kctl: Kctl, previous: CtlCb | None, kcb: CtlCb | None) -> tuple[in
     if previous is not None:
         return (SET, f"kcb:{previous.so.number}", "next", number(kcb))
     return (SET, f"kctl:{kctl.serial}", "first", number(kcb))
+
+
+def unusual(name: str, result: Plain) -> int:
+    """The errno of an enum; what is no errno is a panic."""
+    if isinstance(result, bool):
+        means = "is 1, EPERM; return 0" if result else "is 0; return 0"
+        raise KernelPanic(
+            f"{PAGE_FAULT}: callback {name} returned {result}: {result} {means} or an errno"
+        )
+    if isinstance(result, int) and INT_MIN <= result <= INT_MAX:
+        return int(result)
+    due = "an errno has 32 bits" if isinstance(result, int) else "an errno (int) or None is due"
+    raise KernelPanic(f"{PAGE_FAULT}: callback {name} returned {result!r}, {due}")
 
 
 def fault(name: str, exc: Exception) -> KernelPanic:

@@ -31,6 +31,8 @@ from kextlab.trace.log import Record
 
 KERNEL = "kernel"
 """Owner of an mbuf in transit between a socket, the kernel and a kext."""
+FREED = "nobody"
+"""Owner of an mbuf that was freed."""
 
 
 class Mbuf:
@@ -187,6 +189,7 @@ class MbufPool:
         """
         if self.live.pop(m.id, None) is None:
             raise KernelPanic("m_free: freeing an already freed mbuf")
+        m.owner = FREED
         if self.rec is not None:
             self.rec((MBUF_FREE, m.id))
         return m.m_next

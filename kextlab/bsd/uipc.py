@@ -385,7 +385,7 @@ class Descriptors:
             return EBADF, (0, b"")
         sopt = Sockopt(False, level, name, value, len(value) if value is not None else 0)
         error = yield from sogetopt(so, sopt)
-        return error, (sopt.valsize, sopt.out)
+        return error, (sopt.valsize & 0xFFFFFFFF, sopt.out)  # a socklen_t
 
     def ioctl(self, fd: int, cmd: int, data: bytes | None) -> tuple[int, bytes]:
         """(errno, the argument afterwards). Errors: EFAULT (a bad pointer where the request reads),

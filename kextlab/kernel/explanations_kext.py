@@ -230,14 +230,18 @@ callback: ^kernel page fault: callback (\\w+) returned | kernel_trap | {LAB}
 The callback {{1}} returned something that is no errno.
 -> Return an int or None; a result goes into the Out box.
 
+getsockopt: ^kernel page fault: callback getopt left | ctl_ctloutput | {LAB}
+The getopt callback put something into length.value that is no number of bytes.
+-> Set length.value to an int: the bytes put into data, or the bytes there are if data is None.
+
 mbuf_free: ^kernel page fault: .+ frees mbuf | kernel_trap | {LAB}
 The kext freed an mbuf that is not its own: after a successful enqueue the kernel has it. On a Mac
 the queue is corrupt from here on, and the panic comes later and elsewhere.
 -> Free an mbuf only if the enqueue failed, or if a send callback was handed it.
 
 ctl_enqueuembuf: ^kernel page fault: .+ passes mbuf \\d+, which (.+), to | kernel_trap | {LAB}
-The kext handed in an mbuf that is not its own: it {{1}}. On a Mac a queue is corrupt from here on,
-and the panic comes later and elsewhere.
+The kext used an mbuf that is not its own: it {{1}}. On a Mac it reads what somebody else put there,
+or a queue is corrupt from here on, and the panic comes later and elsewhere.
 -> Hand in only what mbuf_allocpacket gave or a send callback was handed, and only once.
 
 callback: ^(\\w+) inside a call left it half done | ast_taken | {LAB}

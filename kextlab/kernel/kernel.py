@@ -123,6 +123,8 @@ class Kernel:
     def leaks(self, kext: Kext | str) -> list[Mbuf]:
         """The mbufs a kext holds, loaded or not. Between callbacks that should be none, unless it
         keeps some on purpose."""
+        if not isinstance(kext, Kext | str):
+            raise TypeError(f"leaks takes a kext or its bundle id; got {kext!r}")
         name = kext if isinstance(kext, str) else name_of_kext(kext)
         return self.system.domain.pool.owned_by(f"kext:{name}")
 
@@ -133,7 +135,10 @@ class Kernel:
     # -- running ---------------------------------------------------------------------------
 
     def start_process(self, name: str, uid: int = 501) -> Process:
-        """A new process, to the syscall gate a pid. ValueError: a uid outside 0 to 4294967295."""
+        """A new process, to the syscall gate a pid. TypeError: a name that is no str. ValueError:
+        a uid outside 0 to 4294967295."""
+        if not isinstance(name, str):
+            raise TypeError(f"name = {name!r}, expected a str")
         if not isinstance(uid, int) or not 0 <= uid < 1 << 32:  # type: ignore[redundant-expr]
             raise ValueError(f"uid = {uid!r}, expected 0 to 4294967295")
         self.system.check("new process")
@@ -166,6 +171,8 @@ class Kernel:
         if not isinstance(kext, Kext):
             raise TypeError(f"load takes a factory of kexts, such as EchoKext; got {factory!r}")
         name = name_of_kext(kext)
+        if getattr(getattr(kext, "kpi", None), "state", None) == "loaded":
+            raise KextError(f"this {name} is loaded already; a factory must return a fresh kext")
         if name in self._kexts:
             raise KextError(f"{name} is loaded already; unload it first")
         text = self.system.map_text(name)

@@ -23,6 +23,10 @@ class Kext:
     version = "1.0.0"
     kpi: Kpi
 
+    def __repr__(self) -> str:
+        state = getattr(getattr(self, "kpi", None), "state", "not loaded")
+        return f"<{' '.join(filter(None, (type(self).__name__, self.bundle_id)))}, {state}>"
+
     def start(self) -> int | None:
         """The kext was loaded. An errno other than 0 (or ``None``) refuses."""
         return 0

@@ -20,7 +20,8 @@ from kextlab.abi.errno import EINVAL, ENOBUFS
 from kextlab.bsd import kern_control_kpi as ctl
 from kextlab.bsd.kctl import Callback, KernCtlReg, Out, Text
 from kextlab.bsd.kern_event import KevMsg
-from kextlab.bsd.mbuf import Mbuf, m_copydata, m_length, m_packets
+from kextlab.bsd.mbuf import Mbuf, m_chain, m_copydata, m_length, m_packets
+from kextlab.kernel.kpi_arguments import check_message, check_record, wrong
 from kextlab.kernel.system import System
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, SimStop, Sleep
 from kextlab.trace.codes import KPI, MBUF_SET, RETURN
@@ -45,8 +46,24 @@ class Kpi:
 
     # -- the frame around every call --------------------------------------------------------
 
-    def _enter(self, name: str, *args: object) -> None:
+    def __repr__(self) -> str:
+        return f"<Kpi of {self._name}, {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """Whether its kext is "loaded", "unloaded" or of a boot that is "over"."""
+        if self._system.over:
+            return "over"
+        return "loaded" if self._text.mapped else "unloaded"
+
+    def _check(self) -> None:
+        """Raise why this kext cannot call: the boot ended, it panicked, the kext was unloaded."""
         self._system.check(f"kext {self._name}")
+        if not self._text.mapped:
+            raise ProcessLookupError(f"kext {self._name} is no longer loaded")
+
+    def _enter(self, name: str, *args: object) -> None:
+        self._check()
         if self._rec is not None:
             self._rec((KPI, self._name, name, len(args), *args))
 
@@ -70,6 +87,8 @@ class Kpi:
         EINVAL (no record, no ``ctl_connect``, a name empty or over 95 bytes), EEXIST (the name of
         a dynamic control, or the id and unit of a static one, is taken).
         """
+        if userkctl is not None:
+            check_record(userkctl)
         name = userkctl.ctl_name if userkctl is not None else None
         self._enter("ctl_register", name)
         try:
@@ -109,8 +128,8 @@ class Kpi:
             data = self._cut("ctl_enqueuedata", data, length)
         system = self._system
         rec = self._rec
-        if system.panic is not None or system.over:
-            system.check(f"kext {self._name}")
+        if system.panic is not None or system.over or not self._text.mapped:
+            self._check()
         if rec is not None:
             rec((KPI, self._name, "ctl_enqueuedata", 5, kctlref, unit, data, length, flags))
         try:
@@ -124,15 +143,18 @@ class Kpi:
     @staticmethod
     def _cut(call: str, data: bytes | bytearray | memoryview, length: int) -> bytes:
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise TypeError(f"{call}: data is {data!r} ({type(data).__name__}); bytes are due")
+            raise TypeError(wrong(f"{call}: data", data, "bytes"))
+        if not isinstance(length, int):
+            raise TypeError(wrong(f"{call}: length", length, "an int"))
+        data = bytes(data)  # a memoryview counts items, which may be wider
         if not 0 <= length <= len(data):
             raise ValueError(f"length {length} is outside the data, which has {len(data)} bytes")
-        return bytes(data[:length])
+        return data[:length]
 
     def ctl_enqueuembuf(self, kctlref: int | None, unit: int, m: Mbuf, flags: int) -> int:
         """Queue a packet. The kernel owns it on success, the kext still does on an error.
         Errors: as ``ctl_enqueuedata``. Panics for an mbuf the kext does not own."""
-        self._own("ctl_enqueuembuf", m)
+        self._own_packet("ctl_enqueuembuf", m)
         self._enter("ctl_enqueuembuf", kctlref, unit, m.id, flags)
         try:
             return self._leave(ctl.ctl_enqueuembuf(self._control, kctlref or 0, unit, m, flags))
@@ -147,8 +169,8 @@ class Kpi:
         ``m_remain`` gets what did not fit; with ``None`` that is freed. Errors: EINVAL (as above,
         or CTL_DATA_EOR), EOPNOTSUPP (a stream control), ENOBUFS (not all fitted).
         """
-        for packet in m_packets(m_list):
-            self._own("ctl_enqueuembuf_list", packet)
+        if m_list is not None:
+            self._own_list("ctl_enqueuembuf_list", m_list)
         first = m_list.id if m_list is not None else None
         self._enter("ctl_enqueuembuf_list", kctlref, unit, first, flags)
         try:
@@ -225,6 +247,9 @@ class Kpi:
     def kev_vendor_code_find(self, vendor_string: str, vendor_code: Out) -> int:
         """``vendor_code`` gets the code of a vendor string, a new one at its first use. EINVAL for
         200 bytes or more."""
+        if not isinstance(vendor_string, str):
+            raise TypeError(wrong("kev_vendor_code_find: vendor_string", vendor_string, "a str"))
+        vendor_string = vendor_string.partition("\0")[0]
         self._enter("kev_vendor_code_find", vendor_string)
         errno, code = self._events.kev_vendor_code_find(vendor_string)
         if not errno:
@@ -234,6 +259,8 @@ class Kpi:
     def kev_msg_post(self, event_msg: KevMsg | None) -> int:
         """Post an event. Errors: EINVAL (no message, or a vendor code nobody registered), EMSGSIZE
         (more than 200 bytes of data; nothing is delivered)."""
+        if event_msg is not None:
+            check_message(event_msg)
         shown = (
             (event_msg.vendor_code, event_msg.kev_class, event_msg.kev_subclass)
             if event_msg is not None
@@ -246,31 +273,45 @@ class Kpi:
 
     def mbuf_len(self, m: Mbuf) -> int:
         """Bytes of data in this one mbuf."""
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._own("mbuf_len", m)
         return m.m_len
 
     def mbuf_data(self, m: Mbuf) -> bytes:
         """The data of this one mbuf, not of its chain."""
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._own("mbuf_data", m)
         return m.m_data
 
     def mbuf_next(self, m: Mbuf) -> Mbuf | None:
         """The next mbuf of the chain."""
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._own("mbuf_next", m)
         return m.m_next
 
     def mbuf_nextpkt(self, m: Mbuf) -> Mbuf | None:
         """The next packet of the list."""
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._own("mbuf_nextpkt", m)
         return m.m_nextpkt
 
     def mbuf_flags(self, m: Mbuf) -> int:
         """The M_* flags of this one mbuf (``kextlab.abi.constants``)."""
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._own("mbuf_flags", m)
         return m.m_flags
 
     def mbuf_pkthdr_len(self, m: Mbuf) -> int:
         """Bytes of the whole packet, as its header says."""
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._own("mbuf_pkthdr_len", m)
         return m.pkthdr_len
 
     def mbuf_copydata(self, m: Mbuf, offset: int, length: int, out_data: Out) -> int:
         """``out_data`` gets ``length`` bytes of the chain from ``offset`` on. EINVAL if the chain
         is shorter."""
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._own("mbuf_copydata", m)
         data = m.m_data if m.m_next is None else m_copydata(m)
         if offset < 0 or length < 0 or offset + length > len(data):
             return EINVAL
@@ -284,6 +325,8 @@ class Kpi:
         bounds the mbufs of the chain and gets their number. Errors: EINVAL (a negative length),
         ENOBUFS (more mbufs needed than allowed).
         """
+        if not isinstance(packetlen, int):
+            raise TypeError(wrong("mbuf_allocpacket: packetlen", packetlen, "an int"))
         self._enter("mbuf_allocpacket", packetlen)
         if packetlen < 0:
             return self._leave(EINVAL)
@@ -334,6 +377,7 @@ class Kpi:
         if nextpkt is None:
             self._pool.unlink(m)
         else:
+            self._own("mbuf_setnextpkt", nextpkt)
             self._pool.link(m, nextpkt)
 
     def mbuf_free(self, m: Mbuf) -> Mbuf | None:
@@ -342,7 +386,8 @@ class Kpi:
         Raises:
             KernelPanic: it is free already.
         """
-        self._owned(m)
+        if m.__class__ is not Mbuf or m.owner != self._owner:
+            self._owned("mbuf_free", m)
         try:
             return self._pool.free(m)
         except SimStop as stop:
@@ -351,8 +396,8 @@ class Kpi:
     def mbuf_freem(self, m: Mbuf | None) -> None:
         """Free a chain; nothing for ``None``. Panics as ``mbuf_free``."""
         while m is not None:
-            if m.owner != self._owner:
-                self._owned(m)
+            if m.__class__ is not Mbuf or m.owner != self._owner:
+                self._owned("mbuf_freem", m)
             try:
                 m = self._pool.free(m)
             except SimStop as stop:
@@ -362,6 +407,8 @@ class Kpi:
         """Free a list of packets; returns their number. Panics as ``mbuf_free``."""
         count = 0
         while m is not None:
+            if m.__class__ is not Mbuf or m.owner != self._owner:
+                self._owned("mbuf_freem_list", m)
             following = m.m_nextpkt
             self.mbuf_freem(m)
             m = following
@@ -371,9 +418,10 @@ class Kpi:
     def _own(self, call: str, m: Mbuf) -> None:
         """What a kext hands in must be an mbuf of its own; anything else would corrupt a queue."""
         if not isinstance(m, Mbuf):
-            raise TypeError(f"{call}: m is {m!r} ({type(m).__name__}); an mbuf is due")
-        live = m.id in self._pool.live
+            raise TypeError(wrong(f"{call}: m", m, "an mbuf"))
+        live = self._pool.live.get(m.id) is m
         if not live or m.owner != self._owner:
+            self._check()
             state = f"is {m.owner}'s" if live else "is free"
             raise self._stop(
                 KernelPanic(
@@ -381,8 +429,27 @@ class Kpi:
                 )
             )
 
-    def _owned(self, m: Mbuf) -> None:
+    def _own_packet(self, call: str, m: Mbuf) -> None:
+        """The same for every mbuf of a packet."""
+        self._own(call, m)
+        for link in m_chain(m.m_next):
+            self._own(call, link)
+
+    def _own_list(self, call: str, m: Mbuf) -> None:
+        """The same for every packet of a list, which must have an end."""
+        self._own_packet(call, m)
+        seen = {m.id}
+        for packet in m_packets(m.m_nextpkt):
+            self._own_packet(call, packet)
+            if packet.id in seen:
+                raise ValueError(f"{call}: the list comes back to mbuf {packet.id}; it has no end")
+            seen.add(packet.id)
+
+    def _owned(self, call: str, m: Mbuf) -> None:
         """A kext that frees what the kernel has queued corrupts it; stop before that."""
+        if not isinstance(m, Mbuf):
+            raise TypeError(wrong(f"{call}: m", m, "an mbuf"))
+        self._check()
         if m.id in self._pool.live and m.owner != self._owner:
             raise self._stop(
                 KernelPanic(f"{PAGE_FAULT}: {self._name} frees mbuf {m.id}, which {m.owner} owns")

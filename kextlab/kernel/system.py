@@ -10,7 +10,7 @@ from kextlab.bsd.kctl import Text
 from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
-from kextlab.sched.stop import KernelPanic, SimDeadlock, SimStop
+from kextlab.sched.stop import KernelPanic, SimDeadlock, SimStop, interrupted
 from kextlab.trace.codes import DELETE, SET, STOP, new
 from kextlab.trace.log import Trace
 
@@ -97,7 +97,10 @@ class System:
     # -- the end ---------------------------------------------------------------------------
 
     def stop(self, stop: SimStop) -> None:
-        """Take note of what ended a call from outside; a panic ends the boot."""
+        """Take note of what ended a call from outside; a panic ends the boot, and so does a
+        deadlock inside a callback."""
+        if isinstance(stop, SimDeadlock) and stop.callback:
+            stop = interrupted(stop)
         if isinstance(stop, KernelPanic) and self.panic is None:
             self.panic = stop
             if self.rec is not None:

@@ -37,6 +37,17 @@ def answered(result: T) -> Routine[T]:
     return result
 
 
+INSIDE = "A call made inside a callback waits for the one that called back: let that return first"
+ADVICE: Final = {
+    "sbwait": "Make the socket non-blocking, pass MSG_DONTWAIT, or let the other side act first",
+    "sb_lock": INSIDE,
+    "kcb_usecount": INSIDE,
+    "kcb->usecount": INSIDE,
+    "kcb_require_clearing": INSIDE,
+}
+"""What helps against a wait, by its wait message."""
+
+
 def drive(routine: Generator[Sleep | None, int, T]) -> T:
     """Run ``routine`` to its end and return its result.
 
@@ -59,7 +70,6 @@ def drive(routine: Generator[Sleep | None, int, T]) -> T:
     routine.close()
     raise SimDeadlock(
         f"this call sleeps in {asleep.wmesg} on {asleep.channel} and nothing else can run: "
-        "nobody is left to wake it. Make the socket non-blocking, pass MSG_DONTWAIT, or let the "
-        "other side act first",
+        f"nobody is left to wake it. {ADVICE.get(asleep.wmesg, 'Let the other side act first')}",
         asleep,
     )

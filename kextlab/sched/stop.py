@@ -33,6 +33,8 @@ class SimDeadlock(SimStop):
     def __init__(self, message: str, sleep: Sleep | None = None) -> None:
         super().__init__(message)
         self.sleep = sleep
+        self.callback = ""
+        """The callback a call that slept was made in: what called back is half done."""
 
 
 class KernelPanic(SimStop):
@@ -52,7 +54,7 @@ class KernelPanic(SimStop):
 
 
 def interrupted(end: BaseException) -> KernelPanic:
-    """What is left of a machine whose call was interrupted half way: locks held, counts open."""
+    """What is left of a machine whose call ended half way: locks held, counts open."""
     return KernelPanic(
         f"{type(end).__name__} inside a call left it half done; mac.reboot() starts again"
     )

@@ -1,5 +1,6 @@
 """Callbacks: what they return, raise and wait for, and what becomes of the machine."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -48,7 +49,14 @@ def lab(request: pytest.FixtureRequest) -> Lab:
     return Lab(request.param)
 
 
-ANSWERS = [(None, 0), (0, 0), (e.EIO, e.EIO), (True, 1), (False, 0)]
+ANSWERS = [
+    (None, 0),
+    (0, 0),
+    (e.EIO, e.EIO),
+    (signal.SIGHUP, 1),  # an enum of ints is an int
+    (-(1 << 31), -(1 << 31)),
+    ((1 << 31) - 1, (1 << 31) - 1),
+]
 
 
 @pytest.mark.parametrize(("result", "errno"), ANSWERS)
@@ -57,15 +65,24 @@ def test_an_int_or_none_is_an_errno(result: object, errno: int, lab: Lab) -> Non
     assert lab.connect() == errno
 
 
-@pytest.mark.parametrize("result", ["0", 0.0, b"", [0]])
+WRONG = [
+    *((result, f"{result!r}, an errno (int) or None is due") for result in ("0", 0.0, b"", [0])),
+    (1 << 31, "2147483648, an errno has 32 bits"),
+    (-(1 << 31) - 1, "-2147483649, an errno has 32 bits"),
+    (True, "True: True is 1, EPERM; return 0 or an errno"),
+    (False, "False: False is 0; return 0 or an errno"),
+]
+
+
+@pytest.mark.parametrize(("result", "said"), WRONG)
 @pytest.mark.parametrize("callback", ["connect", "send"])
-def test_anything_else_is_a_panic_that_shows_it(callback: str, result: object, lab: Lab) -> None:
+def test_anything_else_is_a_panic_that_shows_it(
+    callback: str, result: object, said: str, lab: Lab
+) -> None:
     lab.kext.register(**{callback: lambda *arguments: result})
     with pytest.raises(KernelPanic) as caught:
         lab.connect() or lab.send()
-    assert caught.value.text == (
-        f"{PAGE_FAULT}: callback {callback} returned {result!r}, an errno (int) or None is due"
-    )
+    assert caught.value.text == f"{PAGE_FAULT}: callback {callback} returned {said}"
 
 
 # -- exceptions --------------------------------------------------------------------------------
@@ -231,3 +248,46 @@ def test_getopt_answers_through_the_buffer_and_the_length(lab: Lab) -> None:
     ask = lab.gate.getsockopt
     assert ask(lab.pid, lab.fd, c.SYSPROTO_CONTROL, 5, bytes(4)) == (0, (2, b"hi"))
     assert ask(lab.pid, lab.fd, c.SYSPROTO_CONTROL, 5, None) == (0, (2, b""))
+
+
+@pytest.mark.parametrize("claimed", ["2", None, 1.0])
+def test_a_length_of_getopt_that_is_no_int_is_a_panic_that_shows_it(
+    claimed: object, lab: Lab
+) -> None:
+    def getopt(ref: int, unit: int, info: object, opt: int, data: object, length: Out) -> int:
+        length.value = claimed
+        return 0
+
+    lab.kext.register(getopt=getopt)
+    lab.connect()
+    with pytest.raises(KernelPanic) as caught:
+        lab.gate.getsockopt(lab.pid, lab.fd, c.SYSPROTO_CONTROL, 5, bytes(4))
+    assert caught.value.text == (
+        f"{PAGE_FAULT}: callback getopt left {claimed!r} in length.value, an int is due"
+    )
+
+
+def test_a_length_of_minus_one_is_the_largest_size_t_and_a_socklen_t_to_the_process(
+    lab: Lab,
+) -> None:
+    def getopt(ref: int, unit: int, info: object, opt: int, data: object, length: Out) -> int:
+        length.value = -1
+        return 0
+
+    lab.kext.register(getopt=getopt)
+    lab.connect()
+    ask = lab.gate.getsockopt
+    assert ask(lab.pid, lab.fd, c.SYSPROTO_CONTROL, 5, None) == (0, (0xFFFFFFFF, b""))
+    with pytest.raises(KernelPanic, match=r"returned len \(18446744073709551615\) > sopt_valsize"):
+        ask(lab.pid, lab.fd, c.SYSPROTO_CONTROL, 5, bytes(4))
+
+
+def test_getopt_cannot_change_the_size_of_its_buffer(lab: Lab) -> None:
+    def getopt(ref: int, unit: int, info: object, opt: int, data: bytearray, length: Out) -> int:
+        data.extend(b"more")
+        return 0
+
+    lab.kext.register(getopt=getopt)
+    lab.connect()
+    with pytest.raises(KernelPanic, match="BufferError in callback getopt"):
+        lab.gate.getsockopt(lab.pid, lab.fd, c.SYSPROTO_CONTROL, 5, bytes(4))

@@ -277,7 +277,6 @@ def test_freed_mbufs_are_forgotten_in_the_long_run_and_live_ones_never() -> None
     kpi = mac.kext.kpi
     kept, old = mac.kext.packet(b"kept"), mac.kext.packet(b"old")
     kpi.mbuf_freem(old)
-    assert kpi.mbuf_data(old) == b"old"  # what a stale pointer reads, for a while
     for _ in range(1100):
         kpi.mbuf_freem(mac.kext.packet(b"x"))
     assert kpi.mbuf_data(kept) == b"kept"
