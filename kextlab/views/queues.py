@@ -13,6 +13,7 @@ from kextlab.abi.errno import ENOBUFS, name_of
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
 from kextlab.trace.log import Trace
+from kextlab.views.index import Index
 from kextlab.views.scene import buffer_of
 
 ENQUEUES = ("ctl_enqueuedata", "ctl_enqueuembuf", "ctl_enqueuembuf_list")
@@ -69,16 +70,6 @@ class Queue:
     open: bool = False
 
 
-def socket_of(state: State, kctlref: object, unit: object) -> int:
-    """The number of the socket that has ``unit`` of the control of that reference, 0 if none."""
-    for name, fields in state.items():
-        if not name.startswith("kcb:") or fields["unit"] != unit or not fields["kctl"]:
-            continue
-        if state[f"kctl:{fields['kctl']}"]["kctlref"] == kctlref:
-            return int(name[4:])
-    return 0
-
-
 def offered(state: State, event: Event) -> int:
     """How many bytes an enqueue offers."""
     if event.name == "ctl_enqueuedata":
@@ -97,14 +88,16 @@ def offered(state: State, event: Event) -> int:
 def queues(trace: Trace, stop: int | None = None) -> dict[int, Queue]:
     """Every receive queue of the trace up to step ``stop``, by socket number."""
     folder = Folder()
+    seen = Index(folder.state)
     found: dict[int, Queue] = {}
     pending: dict[int, tuple[int, int, int]] = {}
     for entry in trace.entries(0, stop):
         event = folder.step(entry)
+        seen.update(event)
         state = folder.state
         if event.kind == "kpi" and event.name in ENQUEUES:
             kctlref, unit = event.arguments[:2]
-            socket = socket_of(state, kctlref, unit)
+            socket = seen.socket_of(kctlref, unit)
             pending[event.step] = (socket, cast(int, unit), offered(state, event))
         elif event.kind == "return" and event.cause in pending:
             socket, unit, size = pending.pop(event.cause)

@@ -1,0 +1,330 @@
+"""Scene documents: a whole trace as moments, keyframes and patches, for whoever draws it.
+
+``kextlab-scene/1``, described in ``docs/scene-format.md``. One pass over the trace; each moment holds
+only what changed. ``SceneWriter`` goes on where it stopped, so a live picture costs what is new.
+
+Left out: the steps between two moments (they belong to the earlier one) and what ``mirror`` leaves
+out.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from kextlab.abi.structs import (
+    CtlEventData,
+    CtlInfo,
+    KernEventMsg,
+    KevRequest,
+    KevVendorCode,
+    SockaddrCtl,
+)
+from kextlab.bsd.release import release_named
+from kextlab.kernel.kernel import Kernel
+from kextlab.trace import codes
+from kextlab.trace.events import Event
+from kextlab.trace.log import Trace
+from kextlab.views import routes
+from kextlab.views.mirror import Mirror, empty
+from kextlab.views.mirror_queue import CUT
+from kextlab.views.patches import apply, copied, squeezed
+from kextlab.views.provenance import Source
+from kextlab.views.sentences import kext_name
+from kextlab.views.source import trace_of
+from kextlab.views.teller import Teller, Told
+
+Json = Any  # a JSON value
+
+FORMAT = "kextlab-scene/1"
+APART = 256
+"""Moments between two keyframes, at least."""
+WORTH = 0.25
+"""A keyframe is due once the operations since the last one are this part of its values."""
+
+STRUCTS = {
+    "sockaddr_ctl": SockaddrCtl,
+    "ctl_info": CtlInfo,
+    "ctl_event_data": CtlEventData,
+    "kern_event_msg": KernEventMsg,
+    "kev_request": KevRequest,
+    "kev_vendor_code": KevVendorCode,
+}
+SHORT_TYPES = {"u_char": "u8", "u_int16_t": "u16", "u_int32_t": "u32"}
+
+
+def layouts() -> dict[str, list[list[Json]]]:
+    """The structs of the inspector: name, offset, size and type of every field."""
+    found = {}
+    for name, struct in STRUCTS.items():
+        fields = []
+        for field in struct.LAYOUT:
+            base, bracket, rest = field.ctype.partition("[")
+            fields.append(
+                [field.name, field.offset, field.size, SHORT_TYPES.get(base, base) + bracket + rest]
+            )
+        found[name] = fields
+    return found
+
+
+def checked(doc: object) -> dict[str, Json]:
+    """A scene document of the version this module writes.
+
+    Raises:
+        TypeError: it is no document at all.
+        ValueError: it is of another version.
+    """
+    if not isinstance(doc, dict):
+        raise TypeError(f"a scene document is a dict, not {doc!r:.40}")
+    if doc.get("format") != FORMAT:
+        raise ValueError(f"scene of format {doc.get('format')}; this kextlab reads {FORMAT}")
+    return doc
+
+
+class SceneWriter:
+    """Writes the scene document of a trace, and later what is new.
+
+    Args:
+        source: a trace, a machine, or a run of a scenario.
+        title: what the document is called.
+
+    Raises:
+        TypeError: the source is nothing of these.
+    """
+
+    def __init__(self, source: object, *, title: str = "") -> None:
+        self.title = title
+        self._trace = trace_of(source, "SceneWriter()")
+        self._teller = Teller()
+        self._mirror = Mirror(self._teller.state, self._intern)
+        self._lifelines: dict[str, dict[str, str]] = {}
+        self._sources: dict[Source, int] = {}
+        self._data: dict[bytes, int] = {}
+        self._moments: list[dict[str, Json]] = []
+        self._patches: list[list[Json]] = []
+        self._keyframes: list[list[Json]] = []
+        self._state = empty()
+        self._since, self._due = 0, 0.0
+        self._steps = 0
+        self._sent = [0, 0, 0, 0]
+        self._lifeline(routes.BOUNDARY, routes.NAMES[routes.BOUNDARY], "boundary")
+        for name in (routes.KERNEL, routes.CONTROL):
+            self._lifeline(name, routes.NAMES[name], "kern")
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Take in what the trace holds beyond what was read before."""
+        teller, mirror = self._teller, self._mirror
+        for entry in self._trace.entries(self._steps):
+            before = teller.frames
+            closing = before[-1] if entry[0] == codes.RETURN and before else None
+            stopped = before[::-1] if entry[0] == codes.STOP else ()
+            told = teller.tell(entry)
+            event = teller.event
+            assert event is not None
+            mirror.take(entry, event, teller.frames, len(self._moments) - 1)
+            if event.kind == "switch":
+                mirror.awake(teller.frames)
+            elif event.kind == "stop" and event.name != "panic":
+                for frame in stopped:
+                    mirror.closed(frame, [], True)
+            elif closing is not None:
+                mirror.closed(closing, teller.frames, bool(told))
+            elif event.kind == "change" and event.changes and event.changes[0].old is None:
+                self._appear(event)
+            for one in told:
+                self._open(one)
+            self._steps += 1
+        self._close(self._steps)
+
+    def _appear(self, event: Event) -> None:
+        """Something new got a lifeline."""
+        kind, _, rest = event.changes[0].object.partition(":")
+        if kind == "proc":
+            self._lifeline(f"proc:{rest}", str(event.changes[0].new), "user")
+        elif kind == "kext":
+            self._lifeline(f"kext:{rest}", rest, "kern")
+
+    def _lifeline(self, ident: str, name: str, world: str) -> None:
+        self._lifelines.setdefault(ident, {"id": ident, "name": name, "world": world})
+
+    def _intern(self, data: bytes) -> int:
+        return self._data.setdefault(data, len(self._data))
+
+    def _source(self, source: Source) -> int:
+        return self._sources.setdefault(source, len(self._sources))
+
+    # -- moments ---------------------------------------------------------------------------
+
+    def _open(self, told: Told) -> None:
+        """A new moment: what happened before its step belongs to the one before."""
+        self._close(told.step)
+        mirror = self._mirror
+        if mirror.later:
+            mirror.ops[:0] = [(told.step, op) for op in mirror.late()]
+            mirror.later.clear()
+        number = len(self._moments)
+        self._key(number)
+        self._moments.append(self._moment(told))
+        self._patches.append([])
+        if told.frame is not None:
+            told.frame.moment = number
+        if told.mark is not None:
+            self._mirror.mark(told.socket, *told.mark, number)
+
+    def _close(self, step: int) -> None:
+        """The operations of steps before ``step`` become part of the last moment."""
+        ops = self._mirror.ops
+        if not ops or ops[0][0] >= step:
+            return
+        cut = len(ops)
+        while ops[cut - 1][0] >= step:
+            cut -= 1
+        done = squeezed([op for _, op in ops[:cut]])
+        del ops[:cut]
+        self._mirror.pending.closed += 1
+        for op in done:
+            apply(self._state, op)
+        self._since += len(done)
+        if not self._moments:
+            return  # before the first moment: part of the first keyframe
+        self._patches[-1] += done
+        self._queued(done)
+
+    def _queued(self, ops: list[Json]) -> None:
+        """Say beside the moment how full the queue is that changed last."""
+        for op in reversed(ops):
+            parts = op[0].split("/")
+            if parts[-1] == "cc" and parts[2] == "rcv" and parts[1] in self._state["socks"]:
+                sock = self._state["socks"][parts[1]]
+                unit = "events" if sock["type"] == "events" else f"unit {sock['unit']}"
+                self._moments[-1]["queued"] = [unit, op[1]]
+                self._moments[-1].setdefault("socket", int(parts[1]))
+                return
+
+    def _key(self, number: int) -> None:
+        """Keep the whole state before this moment, if it is time."""
+        if self._keyframes:
+            last = self._keyframes[-1][0]
+            if number - last < APART or self._since < self._due:
+                return
+        self._keyframes.append([number, copied(self._state)])
+        self._since, self._due = 0, WORTH * self._size()
+
+    def _size(self) -> int:
+        """Roughly how many values the state holds."""
+        socks = self._state["socks"].values()
+        return 24 * len(self._state["procs"]) // 4 + sum(
+            24 + 3 * (len(sock["rcv"]["q"]) + len(sock["snd"]["q"])) for sock in socks
+        )
+
+    def _moment(self, told: Told) -> dict[str, Json]:
+        if told.sender == routes.EVENTS or told.receiver == routes.EVENTS:
+            self._lifeline(routes.EVENTS, routes.NAMES[routes.EVENTS], "kern")
+        moment: dict[str, Json] = {
+            "step": told.step,
+            "world": told.world,
+            "text": told.text,
+            "from": told.sender,
+            "to": told.receiver,
+            "kind": told.kind,
+        }
+        cause = told.inside.moment if told.inside is not None else None
+        optional = {
+            "depth": told.depth,
+            "label": told.label,
+            "via": told.via,
+            "errno": told.errno,
+            "why": told.why,
+            "socket": told.socket,
+            "task": told.task,
+        }
+        moment |= {name: value for name, value in optional.items() if value}
+        if cause is not None:
+            moment["cause"] = cause
+        if told.back:
+            moment["back"] = 1
+        if told.source is not None:
+            moment["source"] = self._source(told.source)
+        if told.payload is not None and told.payload.data:
+            moment["data"] = [self._intern(told.payload.data[:CUT]), told.payload.length]
+            if told.payload.struct:
+                moment["struct"] = told.payload.struct
+        return moment
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def document(self) -> dict[str, Json]:
+        """The whole document, up to the trace's end."""
+        self._read()
+        self._sent = self._counts()
+        kernel = self._teller.state.get("kernel")
+        release = str(kernel["release"]) if kernel is not None else ""
+        return {
+            "format": FORMAT,
+            "title": self.title,
+            "release": release,
+            "macos": release_named(release).macos.removeprefix("macOS ") if release else "",
+            "steps": self._steps,
+            "lifelines": ordered(list(self._lifelines.values())),
+            "sources": [list(source) for source in self._sources],
+            "datas": [base64.b64encode(data).decode() for data in self._data],
+            "structs": layouts(),
+            "moments": list(self._moments),
+            "keyframes": list(self._keyframes) or [[0, copied(self._state)]],
+            "patches": self._with_late(0),
+        }
+
+    def more(self) -> dict[str, Json] | None:
+        """What is new since the last ``document()`` or ``more()``; ``None`` if nothing is.
+
+        The moment named by ``from``, and its patch, replace what was sent of it: the last moment
+        may have grown.
+        """
+        if len(self._trace) == self._steps:
+            return None
+        start = max(0, len(self._moments) - 1)
+        self._read()
+        lifelines, sources, data, _ = self._sent
+        self._sent = self._counts()
+        more: dict[str, Json] = {
+            "from": start,
+            "steps": self._steps,
+            "moments": self._moments[start:],
+            "patches": self._with_late(start),
+            "lifelines": list(self._lifelines.values())[lifelines:],
+            "sources": [list(source) for source in list(self._sources)[sources:]],
+            "datas": [base64.b64encode(one).decode() for one in list(self._data)[data:]],
+        }
+        return more
+
+    def _with_late(self, start: int) -> list[list[Json]]:
+        """The patches, the last with what is known to follow it: nothing has followed yet."""
+        patches = self._patches[start:]
+        late = self._mirror.late()
+        if late and patches:
+            patches[-1] = squeezed([*patches[-1], *late])
+        return patches
+
+    def _counts(self) -> list[int]:
+        return [len(self._lifelines), len(self._sources), len(self._data), len(self._moments)]
+
+
+def ordered(lifelines: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Processes, the boundary, the kernel with its parts, kexts, kernel events."""
+    rank = {routes.KERNEL: 0, routes.CONTROL: 1, routes.EVENTS: 3}
+    worlds = {"user": 0, "boundary": 1, "kern": 2}
+    return sorted(lifelines, key=lambda a: (worlds[a["world"]], rank.get(a["id"], 2)))
+
+
+def scene_document(source: object, *, title: str = "") -> dict[str, Json]:
+    """The scene document of a trace, a machine or a run.
+
+    Raises:
+        TypeError: the source is nothing of these.
+    """
+    return SceneWriter(source, title=title).document()
+
+
+__all__ = ["FORMAT", "Kernel", "SceneWriter", "Trace", "checked", "kext_name", "scene_document"]
