@@ -85,8 +85,10 @@ class Mirror:
         kind = event.kind
         if kind == "change":
             if code in QUEUE_CODES:
+                self.pending.call = frames[-1].event.step if frames else -1
                 self._queue(code, entry, frames, moment)
             elif code in (codes.MBUF_NEW, codes.MBUF_FREE, codes.MBUF_SET):
+                self.pending.call = frames[-1].event.step if frames else -1
                 self._mbuf(code, entry)
             else:
                 self._changed(event)
@@ -221,7 +223,8 @@ class Mirror:
             name, number = cast(str, entry[3]), cast(int, entry[1])
             data = cast(bytes, entry[2])
             self._mbufs[number] = (name, data)
-            self._mbufs.pop(cast(int, entry[5]), None)
+            owner, merged = self._mbufs.pop(cast(int, entry[5]))
+            self._hold(owner, -1, -len(merged))
             queue = self._queues[name]
             queue.grow(number, data)
             cc, mbcnt = entry[4], None
@@ -254,12 +257,13 @@ class Mirror:
             kind, _, rest = name.partition(":")
             if kind in ("kcb", "socket", "ev_pcb"):
                 touched.add(rest)
-            if change.old is None or change.new is None and name not in self.state:
-                table = _MADE if name in self.state else _GONE
-                if kind in table and name not in made:
+            there = name in self.state
+            table = _MADE if there else _GONE
+            if kind in table and (change.old is None or not there):
+                if name not in made:
                     made.add(name)
                     table[kind](self, rest)
-            else:
+            elif there and (change.old is not None or kind == "kernel"):
                 self._set(kind, rest, change.field, change.new)
         for name in sorted(touched):
             if f"socket:{name}" in self.state:

@@ -20,12 +20,19 @@ CUT = 256
 
 
 class Pending:
-    """Counts the moments that are closed: an operation of a later one may still be amended."""
+    """Tells whether an operation may still be amended: only while the moments that are ``closed``
+    stay as many, and within the ``call`` that made it (the step of the innermost open one)."""
 
-    __slots__ = ("closed",)
+    __slots__ = ("call", "closed")
 
     def __init__(self) -> None:
         self.closed = 0
+        self.call = -1
+
+    @property
+    def now(self) -> tuple[int, int]:
+        """What must still be so."""
+        return self.closed, self.call
 
 
 class Record:
@@ -33,7 +40,7 @@ class Record:
 
     __slots__ = ("born", "item", "mbufs")
 
-    def __init__(self, item: list[Json], born: int) -> None:
+    def __init__(self, item: list[Json], born: tuple[int, int]) -> None:
         self.item = item
         self.born = born
         self.mbufs: dict[int, bytes] = {}
@@ -89,7 +96,7 @@ class QueueMirror:
             self._amend(record, len(self.records) - 1, len(data), eor or record.item[4])
             return
         item = [mbuf, len(data), self._index(data), moment, eor]
-        record = Record(item, self._pending.closed)
+        record = Record(item, self._pending.now)
         record.mbufs[mbuf] = data
         self._of[mbuf] = record
         self.records.append(record)
@@ -107,7 +114,7 @@ class QueueMirror:
     def _put(self, record: Record, at: int, field: int, value: Json) -> None:
         if record.item[field] == value:
             return
-        if record.born == self._pending.closed:
+        if record.born == self._pending.now:
             record.item[field] = value  # still in an operation nobody has seen
             return
         record.item = list(record.item)

@@ -136,7 +136,6 @@ class SceneWriter:
             for one in told:
                 self._open(one)
             self._steps += 1
-        self._close(self._steps)
 
     def _appear(self, event: Event) -> None:
         """Something new got a lifeline."""
@@ -187,21 +186,9 @@ class SceneWriter:
         for op in done:
             apply(self._state, op)
         self._since += len(done)
-        if not self._moments:
-            return  # before the first moment: part of the first keyframe
-        self._patches[-1] += done
-        self._queued(done)
-
-    def _queued(self, ops: list[Json]) -> None:
-        """Say beside the moment how full the queue is that changed last."""
-        for op in reversed(ops):
-            parts = op[0].split("/")
-            if parts[-1] == "cc" and parts[2] == "rcv" and parts[1] in self._state["socks"]:
-                sock = self._state["socks"][parts[1]]
-                unit = "events" if sock["type"] == "events" else f"unit {sock['unit']}"
-                self._moments[-1]["queued"] = [unit, op[1]]
-                self._moments[-1].setdefault("socket", int(parts[1]))
-                return
+        if self._moments:  # before the first moment they are part of the first keyframe
+            self._patches[-1] = done
+            self._moments[-1] |= _queued(done, self._state, self._moments[-1])
 
     def _key(self, number: int) -> None:
         """Keep the whole state before this moment, if it is time."""
@@ -271,44 +258,65 @@ class SceneWriter:
             "sources": [list(source) for source in self._sources],
             "datas": [base64.b64encode(data).decode() for data in self._data],
             "structs": layouts(),
-            "moments": list(self._moments),
-            "keyframes": list(self._keyframes) or [[0, copied(self._state)]],
-            "patches": self._with_late(0),
+            **self._open_end(0),
         }
 
     def more(self) -> dict[str, Json] | None:
         """What is new since the last ``document()`` or ``more()``; ``None`` if nothing is.
 
         The moment named by ``from``, and its patch, replace what was sent of it: the last moment
-        may have grown.
+        may have grown. ``keyframes`` are those that are new; with ``from`` 0 they are all.
         """
         if len(self._trace) == self._steps:
             return None
         start = max(0, len(self._moments) - 1)
         self._read()
-        lifelines, sources, data, _ = self._sent
+        lifelines, sources, data, keyframes = self._sent
         self._sent = self._counts()
         more: dict[str, Json] = {
             "from": start,
             "steps": self._steps,
-            "moments": self._moments[start:],
-            "patches": self._with_late(start),
             "lifelines": list(self._lifelines.values())[lifelines:],
             "sources": [list(source) for source in list(self._sources)[sources:]],
             "datas": [base64.b64encode(one).decode() for one in list(self._data)[data:]],
+            **self._open_end(start),
         }
+        if start:
+            more["keyframes"] = more["keyframes"][keyframes:]
         return more
 
-    def _with_late(self, start: int) -> list[list[Json]]:
-        """The patches, the last with what is known to follow it: nothing has followed yet."""
-        patches = self._patches[start:]
-        late = self._mirror.late()
-        if late and patches:
-            patches[-1] = squeezed([*patches[-1], *late])
-        return patches
+    def _open_end(self, start: int) -> dict[str, Json]:
+        """Moments and patches from ``start`` on, and all keyframes. What follows the last moment is
+        added to it here only: the next moment may take some of it."""
+        ops = [op for _, op in self._mirror.ops] + self._mirror.late()
+        moments, patches = self._moments[start:], self._patches[start:]
+        keyframes = list(self._keyframes)
+        if ops or not keyframes:
+            state = copied(self._state)
+            ops = squeezed(ops)
+            for op in ops:
+                apply(state, op)
+            if moments:
+                patches[-1] = ops
+                moments[-1] = moments[-1] | _queued(ops, state, moments[-1])
+            else:
+                keyframes = [[0, state]]
+        return {"moments": moments, "keyframes": keyframes, "patches": patches}
 
     def _counts(self) -> list[int]:
-        return [len(self._lifelines), len(self._sources), len(self._data), len(self._moments)]
+        return [len(self._lifelines), len(self._sources), len(self._data), len(self._keyframes)]
+
+
+def _queued(ops: list[Json], state: Json, moment: dict[str, Json]) -> dict[str, Json]:
+    """How full the queue is that changed last, to stand beside a moment."""
+    for op in reversed(ops):
+        parts = op[0].split("/")
+        if parts[-1] == "cc" and parts[2] == "rcv" and parts[1] in state["socks"]:
+            sock = state["socks"][parts[1]]
+            unit = "events" if sock["type"] == "events" else f"unit {sock['unit']}"
+            socket = moment.get("socket", int(parts[1]))
+            return {"queued": [unit, op[1]], "socket": socket}
+    return {}
 
 
 def ordered(lifelines: list[dict[str, str]]) -> list[dict[str, str]]:

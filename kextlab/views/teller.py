@@ -195,8 +195,7 @@ class Teller:
                 told.append(self._panic(event, str(change.new)))
         for delivery in self._broadcasts.take(event, entry):
             text, world = self._delivered(delivery.message, delivery.socket, delivery.lost)
-            pid = self._pid(delivery.socket)
-            one = self._told(event, world, text, "call", routes.EVENTS, f"proc:{pid}")
+            one = self._told(event, world, text, "call", routes.EVENTS, routes.KERNEL)
             one.label, one.socket = f"event {delivery.message.id}", delivery.socket
             one.source = provenance.shown("kev_post_msg")
             one.payload = Payload(delivery.data, len(delivery.data), "kern_event_msg")
