@@ -95,21 +95,30 @@ SLEPT = Source(DOCUMENTED, "", "uipc_socket2.c, sbwait")
 _FILES = (
     (("ctl_", "kctl_", "kcb_"), "kern_control.c"),
     (("kev_",), "kern_event.c"),
-    (("so", "pru_"), "uipc_socket.c"),
-    (("sb",), "uipc_socket2.c"),
-    (("mbuf_", "m_"), "uipc_mbuf.c"),
+    (("soo_",), "sys_socket.c"),
+    (("sb", "pru_"), "uipc_socket2.c"),
+    (("sosendcheck", "soreceive", "so"), "uipc_socket.c"),
+    (("mbuf_",), "kpi_mbuf.c"),
+    (("m_",), "uipc_mbuf.c"),
+    (("file_socket", "dup", "sys_fcntl"), "kern_descrip.c"),
+    (("ioctl", "select", "poll"), "sys_generic.c"),
+    (("kernel_trap",), "trap.c"),
+    (("unix_syscall",), "systemcalls.c"),
+    (("msleep",), "kern_synch.c"),
+    (
+        ("bind", "connect", "getpeername", "getsockaddr", "sockargs", "sendmsg", "setsockopt"),
+        "uipc_syscalls.c",
+    ),
 )
+"""How routines begin, and the file of XNU they are in."""
 
 
 def where(routine: str) -> str:
-    """A routine with the file of XNU it is in, where it is one of XNU's."""
-    if routine.startswith("CPython") or not routine:
-        return routine
-    first = routine.split(",")[0]
+    """A routine with the file of XNU it is in, where that is known."""
     for prefixes, file in _FILES:
-        if first.startswith(prefixes):
+        if routine.startswith(prefixes):
             return f"{file}, {routine}"
-    return f"uipc_syscalls.c, {routine}"
+    return routine
 
 
 def _of(cause: Cause) -> Source:
