@@ -68,7 +68,8 @@ class Mirror:
         self._mbufs: dict[int, tuple[str, bytes]] = {}
         self._holds: dict[str, list[int]] = {}
         self._running: dict[str, list[str]] = {}
-        self._doing: dict[str, str] = {}
+        self._doing: dict[str, dict[int, str]] = {}
+        self._task = 0
         self._shown: dict[str, dict[str, Json]] = {}
         self._descriptors: dict[str, int] = {}
         self._holders: dict[int, set[tuple[int, int]]] = {}
@@ -80,7 +81,7 @@ class Mirror:
     def take(self, entry: Entry, event: Event, frames: list[Frame], moment: int) -> None:
         """Take in one entry; ``frames`` are the running task's open calls after it, ``moment`` the
         last one told."""
-        self.step = event.step
+        self.step, self._task = event.step, event.task
         code = cast(int, entry[0])
         kind = event.kind
         if kind == "change":
@@ -99,7 +100,7 @@ class Mirror:
                     self._own(int(change.object[5:]), cast(str, change.new))
             self._run(str(entry[1]), event.name)
         elif kind == "syscall":
-            self._do(str(entry[1]), f"in kernel: {SHORT.get(event.name, event.name)}")
+            self._do(str(entry[1]), _inside(frames[-1]))
         elif kind == "sleep":
             self._sleep(frames, str(event.arguments[0]))
 
@@ -110,8 +111,7 @@ class Mirror:
         that, a picture shows it with the next moment: until then the callback runs."""
         if frame.event.kind == "syscall":
             outer = [f for f in above if f.event.kind == "syscall" and f.actor == frame.actor]
-            name = outer[-1].event.name if outer else ""
-            self._do(frame.actor, f"in kernel: {SHORT.get(name, name)}" if name else "")
+            self._do(frame.actor, _inside(outer[-1]) if outer else "")
         elif frame.event.kind == "callback":
             running = self._running[frame.actor]
             if frame.event.name in running:
@@ -126,14 +126,19 @@ class Mirror:
     def awake(self, frames: list[Frame]) -> None:
         """A task goes on: the process that slept in its call is in the kernel again."""
         for frame in frames:
-            if frame.event.kind == "syscall" and self._doing.get(frame.actor, "").startswith("as"):
-                name = frame.event.name
-                self._do(frame.actor, f"in kernel: {SHORT.get(name, name)}")
+            if frame.event.kind == "syscall":
+                self._do(frame.actor, _inside(frame))
 
     def _do(self, pid: str, doing: str) -> None:
-        if self._doing.get(pid, "") != doing:
-            self._doing[pid] = doing
-            self.op(f"procs/{pid}/doing", doing)
+        """What the running task of a process does; the picture shows one of its tasks."""
+        tasks = self._doing.setdefault(pid, {})
+        before = next(filter(None, reversed(tasks.values())), "")
+        tasks.pop(self._task, None)
+        if doing:
+            tasks[self._task] = doing
+        now = next(filter(None, reversed(tasks.values())), "")
+        if before != now:
+            self.op(f"procs/{pid}/doing", now)
 
     def _sleep(self, frames: list[Frame], wmesg: str) -> None:
         for frame in reversed(frames):
@@ -357,6 +362,11 @@ class Mirror:
         for name, fields in self.state.items():
             if name.startswith("kctl:") and fields["kext"] == kext:
                 self.op(f"ctls/{name[5:]}/loaded", loaded)
+
+
+def _inside(frame: Frame) -> str:
+    name = frame.event.name
+    return f"in kernel: {SHORT.get(name, name)}"
 
 
 _MADE: dict[str, Callable[[Mirror, str], None]] = {

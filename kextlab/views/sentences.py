@@ -8,6 +8,7 @@ from kextlab.abi.constants import SOCK_DGRAM, SOCK_STREAM, SYSPROTO_EVENT
 from kextlab.abi.ioctl import (
     CTLIOCGCOUNT,
     CTLIOCGINFO,
+    FIONBIO,
     SIOCGKEVFILT,
     SIOCGKEVID,
     SIOCGKEVVENDOR,
@@ -30,6 +31,7 @@ REQUESTS = {
     SIOCSKEVFILT: "SIOCSKEVFILT",
     SIOCGKEVFILT: "SIOCGKEVFILT",
     SIOCGKEVVENDOR: "SIOCGKEVVENDOR",
+    FIONBIO: "FIONBIO",
 }
 
 
@@ -102,10 +104,23 @@ def called(who: str, event: Event) -> str:
             )
         case "sendto" | "sendmsg":
             return f"{who} calls {name}(fd {args[0]}) with {some(size_of(args[1]), 'byte')}."
+        case "select":
+            return f"{who} calls select and waits until {_watched(args)}."
         case "recvfrom" | "recvmsg":
             room = some(cast(int, args[1]), "byte")
             return f"{who} calls {name}(fd {args[0]}) with room for {room}."
     return f"{who} calls {name}(fd {args[0]})." if args else f"{who} calls {name}."
+
+
+def _watched(args: tuple[object, ...]) -> str:
+    """What a select waits for."""
+    kinds = zip(("readable", "writable"), args[:2], strict=False)
+    parts = [
+        f"fd {listed([str(fd) for fd in cast('tuple[int, ...]', fds)])} is {kind}"
+        for kind, fds in kinds
+        if fds
+    ]
+    return " or ".join(parts) or "the time is over"
 
 
 def _asked(who: str, args: tuple[object, ...]) -> str:
@@ -117,6 +132,9 @@ def _asked(who: str, args: tuple[object, ...]) -> str:
         case n if n == CTLIOCGINFO:
             info = looked_up(args[2])
             return f"{words} to look up {info.name if info is not None else 'something'}."
+        case n if n == FIONBIO:
+            on = isinstance(args[2], bytes) and any(args[2])
+            return f"{words} to make it {'non-blocking' if on else 'blocking'}."
         case n if n == CTLIOCGCOUNT:
             return f"{words} to count the controls."
         case n if n == SIOCSKEVFILT and isinstance(args[2], bytes) and len(args[2]) >= 12:

@@ -193,6 +193,10 @@ class Teller:
         for change in changes:
             if change.object == "kernel" and change.field == "panic" and change.new is not None:
                 told.append(self._panic(event, str(change.new)))
+            elif change.object == "kernel" and change.field == "clock" and change.old is not None:
+                told.append(self._later(event, cast(int, change.new)))
+            elif change.new == "asleep" and change.field == "state" and self.frames:
+                told += self._asleep(event, change.object)
         for delivery in self._broadcasts.take(event, entry):
             text, world = self._delivered(delivery.message, delivery.socket, delivery.lost)
             one = self._told(event, world, text, "call", routes.EVENTS, routes.KERNEL)
@@ -212,8 +216,29 @@ class Teller:
             if told[0].kind != "panic":
                 kpi.held += told
                 return []
-            return [*kpi.held, *told]
+            held, kpi.held = kpi.held, []
+            return [*held, *told]
         return told
+
+    def _later(self, event: Event, clock: int) -> Told:
+        text = f"Nobody can run; the clock moves on to {clock / 1e9:,.9g} s."
+        return self._told(event, "kern", text, "note", routes.KERNEL, routes.KERNEL, "time")
+
+    def _asleep(self, event: Event, task: str) -> list[Told]:
+        """A task sleeps inside a call, so that others run."""
+        calls = [frame for frame in self.frames if frame.event.kind == "syscall"]
+        if not calls or task != f"task:{event.task}":
+            return []
+        frame, fields = calls[-1], self.state[task]
+        who, call = self.seen.process(frame.actor), self._call(frame.event)
+        kind = str(fields["channel"]).partition(":")[0]
+        until = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}.get(kind)
+        if until is None:
+            until = f" in {fields['wmesg']}"
+        text = f"{who} sleeps in {call}{until}; others run."
+        told = self._told(event, "kern", text, "note", frame.place, frame.place, "sleeps")
+        told.inside, told.socket = frame, frame.socket
+        return [told]
 
     def _pid(self, socket: int) -> int:
         """The process that holds an event socket."""
@@ -271,7 +296,8 @@ class Teller:
 
     def _syscall(self, event: Event, pid: str) -> list[Told]:
         args, seen = event.arguments, self.seen
-        socket = seen.socket_at(pid, args[0]) if args and event.name != "socket" else 0
+        named = bool(args) and event.name not in ("socket", "select")
+        socket = seen.socket_at(pid, args[0]) if named else 0
         kcb = self.state.get(f"kcb:{socket}")
         connected = kcb is not None and bool(kcb["kctl"])
         place, via = routes.route(event, seen.listens(socket), connected)
@@ -379,7 +405,7 @@ class Teller:
     @staticmethod
     def _call(event: Event) -> str:
         name = SHORT.get(event.name, event.name)
-        return name if event.name == "socket" else f"{name}(fd {event.arguments[0]})"
+        return name if event.name in ("socket", "select") else f"{name}(fd {event.arguments[0]})"
 
     def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
         name, kext = frame.event.name, kext_name(frame.actor)
