@@ -65,7 +65,11 @@ class Broadcasts:
                 self._posting = change.field == "last_event_id" and change.old is not None
                 sockets = self._seen.state["kern_event"]["sockets"]
                 self._waiting = list(cast("tuple[int, ...]", sockets))
-            elif change.object == "kevtstat" and change.field == "fullsock" and change.old is not None:
+            elif (
+                change.object == "kevtstat"
+                and change.field == "fullsock"
+                and change.old is not None
+            ):
                 while self._waiting:
                     socket = self._waiting.pop(0)
                     if self._wants(socket):

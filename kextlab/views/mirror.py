@@ -1,7 +1,8 @@
 """The state a scene shows, kept up to date entry by entry, with every change as an operation.
 
-Reads the entries of a trace (``kextlab.trace.codes``) beside the events the fold made of them, looks
-only at what an entry names, and appends what a picture must change to ``ops``: (step, operation).
+Reads the entries of a trace (``kextlab.trace.codes``) beside the events the fold made of them,
+looks only at what an entry names, and appends what a picture must change to ``ops``: (step,
+operation).
 ``docs/scene-format.md`` says what the operations and the state are.
 
 Left out of the state: what no picture shows (options, flags of sockets, reference tables).
@@ -19,7 +20,7 @@ from kextlab.trace.fold import State
 from kextlab.views.mirror_queue import Pending, QueueMirror
 from kextlab.views.scene import control_named, kind_of, state_named
 from kextlab.views.sentences import SHORT
-from kextlab.views.teller import Frame
+from kextlab.views.told import Frame
 
 Json = Any  # a JSON value: null, a number, text, a list, an object
 Op = list[Json]

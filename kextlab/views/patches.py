@@ -1,14 +1,46 @@
-"""The operations of a scene: applying them to a state, and leaving out what has no effect.
+"""Reading a scene document: its version, its moments, and the operations between them.
 
 ``[path, value]`` sets, ``[path]`` deletes, ``[path, "+", item]`` appends to a list,
-``[path, "<", n]`` drops n items from its front. A path's parts, between slashes, are keys or indices.
+``[path, "<", n]`` drops n items from its front. A path's parts, between slashes, are keys or
+indices.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any
 
 Json = Any  # a JSON value
+
+FORMAT = "kextlab-scene/1"
+
+
+def checked(doc: object) -> dict[str, Json]:
+    """A scene document of the version this kextlab reads.
+
+    Raises:
+        TypeError: it is no document at all.
+        ValueError: it is of another version.
+    """
+    if not isinstance(doc, dict):
+        raise TypeError(f"a scene document is a dict, not {doc!r:.40}")
+    if doc.get("format") != FORMAT:
+        raise ValueError(f"scene of format {doc.get('format')}; this kextlab reads {FORMAT}")
+    return doc
+
+
+def moment_at(doc: dict[str, Json], step: int | None) -> int:
+    """The number of the moment a step belongs to, -1 before the first.
+
+    Raises:
+        IndexError: there is no such step.
+    """
+    last = doc["steps"]
+    if step is None:
+        return len(doc["moments"]) - 1
+    if not 0 <= step <= last:
+        raise IndexError(f"step {step} is outside this trace: 0 to {last}")
+    return bisect_right([moment["step"] for moment in doc["moments"]], step) - 1
 
 
 def copied(value: Json) -> Json:

@@ -25,8 +25,8 @@ from kextlab.kernel.explain import (
 )
 from kextlab.kernel.explanations import PORTED
 from kextlab.trace.events import Event
+from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
-from kextlab.views.queues import ENQUEUES
 
 
 class Source(NamedTuple):
@@ -62,7 +62,9 @@ SHOWN = {
     "ioctl CTLIOCGCOUNT": ("lookup-count", "ctl_ioctl"),
     "ioctl SIOCGKEVID": ("ev-id-sequence", "kev_control"),
     "ioctl SIOCSKEVFILT": ("ev-register-event", "kev_control"),
+    "ioctl SIOCGKEVFILT": ("r00012", "kev_control"),
     "ioctl SIOCGKEVVENDOR": ("ev-vendor-find", "kev_control"),
+    "ioctl FIONBIO": ("ioctl-socket-level", "soo_ioctl"),
     "ctl_register": ("reg-basic", "ctl_register"),
     "ctl_deregister": ("reg-basic", "ctl_deregister"),
     "ctl_enqueuedata": ("flow-one-too-many", "ctl_enqueuedata"),
@@ -73,6 +75,7 @@ SHOWN = {
     "ctl_getenqueuereadable": ("stream-lowat", "ctl_getenqueuereadable"),
     "ctl_name_by_id": ("reg-name-95", "ctl_name_by_id"),
     "kev_vendor_code_find": ("ev-vendor-find", "kev_vendor_code_find"),
+    "kev_msg_post": ("r00011", "kev_msg_post"),
     "kev_post_msg": ("ev-data-vectors", "kev_post_msg"),
     "callback bind": ("bind-then-connect", "ctl_bind"),
     "callback connect": ("only-connect", "ctl_connect"),
@@ -183,9 +186,7 @@ def stopped(kind: str, text: str, call: str) -> tuple[Source, str]:
     """What a panic or a deadlock rests on."""
     import re
 
-    found = [
-        cause for pattern, cause in causes_by_text().get(kind, ()) if re.search(pattern, text)
-    ]
+    found = [cause for pattern, cause in causes_by_text().get(kind, ()) if re.search(pattern, text)]
     family = FAMILIES.get(call, call)
     return _told([cause for cause in found if cause.call == family] or found)
 
@@ -201,9 +202,7 @@ def _told(causes: Iterable[Cause]) -> tuple[Source, str]:
     return _of(weakest), f"{weakest.when} What to do: {weakest.remedy}"
 
 
-def _which(  # noqa: PLR0911
-    event: Event, errno: str, seen: Index, pid: str, size: int, socket: int
-) -> str | None:
+def _which(event: Event, errno: str, seen: Index, pid: str, size: int, socket: int) -> str | None:
     """The recording of the cause that holds in this state, "" for one without a recording,
     ``None`` where the state does not tell."""
     if event.kind == "kpi":
@@ -212,21 +211,21 @@ def _which(  # noqa: PLR0911
     so = seen.state.get(f"socket:{socket}")
     events = seen.listens(socket)
     match name, errno:
-        case ("connect" | "bind"), ("EINVAL" | "ENOENT" | "EBUSY"):
+        case (("connect" | "bind"), ("EINVAL" | "ENOENT" | "EBUSY")):
             return _which_address(name, errno, args[1], seen)
         case "getpeername", "EINVAL":
             shut = c.SS_CANTSENDMORE | c.SS_CANTRCVMORE
             state = cast(int, so["so_state"]) if so is not None else 0
             return "conn-callback-error" if state & shut == shut else ""
-        case ("sendto" | "sendmsg"), "EINVAL":
+        case (("sendto" | "sendmsg"), "EINVAL"):
             eor = cast(int, args[2]) & c.MSG_EOR and seen.streams(socket)
             return "r00344" if eor else ""
-        case ("sendto" | "sendmsg" | "sendmsg_x"), "EOPNOTSUPP":
+        case (("sendto" | "sendmsg" | "sendmsg_x"), "EOPNOTSUPP"):
             return "ev-send" if events else "r00037"
-        case ("sendto" | "sendmsg"), "EMSGSIZE":
+        case (("sendto" | "sendmsg"), "EMSGSIZE"):
             hiwat = seen.state.get(f"so_snd:{socket}", {}).get("sb_hiwat", 0)
             return "dgram-send-emsgsize" if size > cast(int, hiwat) else ""
-        case ("recvfrom" | "recvmsg" | "recvmsg_x"), "EAGAIN":
+        case (("recvfrom" | "recvmsg" | "recvmsg_x"), "EAGAIN"):
             cc = seen.state.get(f"so_rcv:{socket}", {}).get("sb_cc", 0)
             return "" if cc else "dgram-recv-blocking"
         case "ioctl", "ENOENT":
@@ -239,10 +238,12 @@ def _which(  # noqa: PLR0911
         case "shutdown", "ENOTCONN":
             connected = so is not None and cast(int, so["so_state"]) & c.SS_ISCONNECTED
             return "" if connected else "flow-shutdown-unconnected"
-        case ("setsockopt" | "getsockopt"), "ENOPROTOOPT":
+        case (("setsockopt" | "getsockopt"), "ENOPROTOOPT"):
             return "ev-send" if events and args[1] != c.SOL_SOCKET else "opt-sol-socket"
         case "getsockopt", "EINVAL":
-            return "r00002" if seen.state.get(f"kcb:{socket}", {}).get("kctl") else "opt-unconnected"
+            return (
+                "r00002" if seen.state.get(f"kcb:{socket}", {}).get("kctl") else "opt-unconnected"
+            )
         case "setsockopt", "EINVAL":
             return _which_option(args, seen, socket)
     return None

@@ -11,8 +11,8 @@ from typing import cast
 from kextlab.abi import errno as darwin
 from kextlab.abi.ioctl import CTLIOCGINFO
 from kextlab.trace.events import Event
+from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
-from kextlab.views.queues import ENQUEUES
 from kextlab.views.sentences import address, looked_up, size_of
 from kextlab.views.svg import count
 from kextlab.views.words import some
@@ -113,4 +113,3 @@ def _kpi(event: Event, errno: int, seen: Index, socket: int) -> str | None:
     if event.name == "ctl_register" and errno == darwin.EEXIST:
         return f"a control called {event.arguments[0]} is registered already"
     return None
-

@@ -10,7 +10,7 @@ from typing import cast
 
 from kextlab.abi.constants import SYSPROTO_CONTROL
 from kextlab.trace.events import Event
-from kextlab.views.queues import ENQUEUES
+from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.sentences import REQUESTS, SHORT, address, size_of
 from kextlab.views.svg import count
 

@@ -1,7 +1,8 @@
 """Scene documents: a whole trace as moments, keyframes and patches, for whoever draws it.
 
-``kextlab-scene/1``, described in ``docs/scene-format.md``. One pass over the trace; each moment holds
-only what changed. ``SceneWriter`` goes on where it stopped, so a live picture costs what is new.
+``kextlab-scene/1``, described in ``docs/scene-format.md``. One pass over the trace; each moment
+holds only what changed. ``SceneWriter`` goes on where it stopped, so a live picture costs what is
+new.
 
 Left out: the steps between two moments (they belong to the earlier one) and what ``mirror`` leaves
 out.
@@ -12,73 +13,33 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from kextlab.abi.structs import (
-    CtlEventData,
-    CtlInfo,
-    KernEventMsg,
-    KevRequest,
-    KevVendorCode,
-    SockaddrCtl,
-)
 from kextlab.bsd.release import release_named
-from kextlab.kernel.kernel import Kernel
 from kextlab.trace import codes
 from kextlab.trace.events import Event
-from kextlab.trace.log import Trace
 from kextlab.views import routes
+from kextlab.views.fields import STRUCTS, short_type
 from kextlab.views.mirror import Mirror, empty
 from kextlab.views.mirror_queue import CUT
-from kextlab.views.patches import apply, copied, squeezed
+from kextlab.views.patches import FORMAT, apply, copied, squeezed
 from kextlab.views.provenance import Source
-from kextlab.views.sentences import kext_name
 from kextlab.views.source import trace_of
-from kextlab.views.teller import Teller, Told
+from kextlab.views.teller import Teller
+from kextlab.views.told import Told
 
 Json = Any  # a JSON value
 
-FORMAT = "kextlab-scene/1"
 APART = 256
 """Moments between two keyframes, at least."""
 WORTH = 0.25
 """A keyframe is due once the operations since the last one are this part of its values."""
 
-STRUCTS = {
-    "sockaddr_ctl": SockaddrCtl,
-    "ctl_info": CtlInfo,
-    "ctl_event_data": CtlEventData,
-    "kern_event_msg": KernEventMsg,
-    "kev_request": KevRequest,
-    "kev_vendor_code": KevVendorCode,
-}
-SHORT_TYPES = {"u_char": "u8", "u_int16_t": "u16", "u_int32_t": "u32"}
-
 
 def layouts() -> dict[str, list[list[Json]]]:
     """The structs of the inspector: name, offset, size and type of every field."""
-    found = {}
-    for name, struct in STRUCTS.items():
-        fields = []
-        for field in struct.LAYOUT:
-            base, bracket, rest = field.ctype.partition("[")
-            fields.append(
-                [field.name, field.offset, field.size, SHORT_TYPES.get(base, base) + bracket + rest]
-            )
-        found[name] = fields
-    return found
-
-
-def checked(doc: object) -> dict[str, Json]:
-    """A scene document of the version this module writes.
-
-    Raises:
-        TypeError: it is no document at all.
-        ValueError: it is of another version.
-    """
-    if not isinstance(doc, dict):
-        raise TypeError(f"a scene document is a dict, not {doc!r:.40}")
-    if doc.get("format") != FORMAT:
-        raise ValueError(f"scene of format {doc.get('format')}; this kextlab reads {FORMAT}")
-    return doc
+    return {
+        name: [[f.name, f.offset, f.size, short_type(f.ctype)] for f in struct.LAYOUT]
+        for name, struct in STRUCTS.items()
+    }
 
 
 class SceneWriter:
@@ -333,6 +294,3 @@ def scene_document(source: object, *, title: str = "") -> dict[str, Json]:
         TypeError: the source is nothing of these.
     """
     return SceneWriter(source, title=title).document()
-
-
-__all__ = ["FORMAT", "Kernel", "SceneWriter", "Trace", "checked", "kext_name", "scene_document"]

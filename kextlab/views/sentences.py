@@ -16,8 +16,8 @@ from kextlab.abi.ioctl import (
 )
 from kextlab.abi.structs import CtlEventData, CtlInfo, KernEventMsg, KevRequest, SockaddrCtl
 from kextlab.trace.events import Event
+from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
-from kextlab.views.queues import ENQUEUES
 from kextlab.views.svg import count
 from kextlab.views.words import listed, some
 

@@ -1,25 +1,37 @@
 """The space-time diagram: who called whom, step by step, with the sentences beside it.
 
-A vertical line is a process, the boundary, a part of the kernel or a kext; time runs down. A solid
-arrow is a call, a dashed one with an open head a return, a ring a crossing of the boundary, ✕ with a
-bounce a refusal, a thin box on a line a routine on the stack. Drawn from a scene document's moments.
+A vertical line is a process, the boundary, a part of the kernel or a kext; time runs down. A
+solid arrow is a call, a dashed one with an open head a return, a ring a crossing of the boundary,
+✕ with a bounce a refusal, a thin box on a line a routine on the stack. Drawn from the moments of a
+scene document.
 
 Left out: changes of single fields, and all steps between two moments.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from kextlab.abi.errno import number_of
+from kextlab.views.patches import Json, checked, moment_at
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.routes import BOUNDARY
-from kextlab.views.scenes import Json, checked, scene_document
+from kextlab.views.scenes import scene_document
 from kextlab.views.sentences import kext_name
-from kextlab.views.svg import circle, count, cross, document, group, hatch, line, number, path, rect, text
+from kextlab.views.svg import (
+    circle,
+    count,
+    cross,
+    document,
+    group,
+    hatch,
+    line,
+    number,
+    path,
+    rect,
+    text,
+)
 from kextlab.views.tokens import fit, text_width
 
 BEFORE, AFTER = 12, 4
@@ -31,6 +43,14 @@ LABEL = 11.5
 BADGES = {"recorded": "●", "ported": "◐", "documented": "◌"}
 GAPS = {"user": 62.0, "boundary": 122.0, "kern": 88.0, "kext": 176.0}
 OTHERS = "others"
+KEY = (
+    "call",
+    "return",
+    "crosses the boundary",
+    "bytes queued",
+    "refused or lost",
+    "routine on the stack",
+)
 
 
 def space_time(
@@ -52,20 +72,6 @@ def space_time(
     current = moment_at(doc, around)
     rows = _rows(doc["moments"], current, before, after)
     return _Drawing(doc, rows, current).picture()
-
-
-def moment_at(doc: dict[str, Json], step: int | None) -> int:
-    """The number of the moment a step belongs to, -1 before the first.
-
-    Raises:
-        IndexError: there is no such step.
-    """
-    last = doc["steps"]
-    if step is None:
-        return len(doc["moments"]) - 1
-    if not 0 <= step <= last:
-        raise IndexError(f"step {step} is outside this trace: 0 to {last}")
-    return bisect_right([moment["step"] for moment in doc["moments"]], step) - 1
 
 
 def _rows(moments: list[Json], current: int, before: int, after: int) -> range:
@@ -190,7 +196,11 @@ class _Drawing:
     def picture(self) -> Picture:
         """Draw everything, back to front."""
         ground = f"{self.name}-ground"
-        body = ["<defs>", hatch(ground, "bound", None, 1.2), hatch(f"{self.name}-loss", "loss", None, 2)]
+        body = [
+            "<defs>",
+            hatch(ground, "bound", None, 1.2),
+            hatch(f"{self.name}-loss", "loss", None, 2),
+        ]
         body += ["</defs>", rect(0, 0, self.width, self.height, "paper")]
         if self.current in self.y:
             top = self.y[self.current] - 22
@@ -254,7 +264,9 @@ class _Drawing:
             if moment["kind"] != "call" or moment["from"].startswith("kext:"):
                 continue
             top = self.y[call] - 5 if call in self.y else HEAD + 2
-            edge = {"kern": "kern", "user": "user"}[self.at[moment["to"]].world if moment["to"] in self.at else "kern"]
+            edge = {"kern": "kern", "user": "user"}[
+                self.at[moment["to"]].world if moment["to"] in self.at else "kern"
+            ]
             x = self._x(moment["to"])
             body += rect(x - 3, top, 6, self.y[row] + 5 - top, "raise", edge)
         return body
@@ -307,7 +319,9 @@ class _Drawing:
         if kind == "panic":
             return self._panic(moment, y)
         if kind == "note" and start == end:
-            return circle(start, y, 4, "paper", colour, 1.75) + self._plate(start + 40, y, label, ink)
+            return circle(start, y, 4, "paper", colour, 1.75) + self._plate(
+                start + 40, y, label, ink
+            )
         if kind == "refusal":
             return self._refusal(moment, start, end, y, colour, ink)
         dash = "5 3" if kind == "return" else ""
@@ -405,17 +419,22 @@ class _Drawing:
 
     def _key(self) -> str:
         """What the marks are."""
-        y, x = self.bottom + 14, self.left - 30.0
+        y, x = self.bottom + 14, self.left - 30
         body = line(0, self.bottom, self.width, self.bottom, "hair")
-        marks: list[tuple[str, Any]] = [
-            ("call", lambda x: line(x, y, x + 22, y, "ink", 1.5) + path(f"M{x + 17} {y - 4}l7 4l-7 4z", "ink")),
-            ("return", lambda x: line(x, y, x + 22, y, "ink", 1.5, "5 3") + path(f"M{x + 17} {y - 4}l7 4l-7 4", stroke="ink", width=1.5)),
-            ("crosses the boundary", lambda x: circle(x + 12, y, 4.5, "paper", "ink", 1.75)),
-            ("bytes queued", lambda x: line(x, y, x + 22, y, "data", 1.5) + path(f"M{x + 17} {y - 4}l7 4l-7 4z", "data")),
-            ("refused or lost", lambda x: self._blow(x + 12, y, "loss")),
-            ("routine on the stack", lambda x: rect(x + 9, y - 7, 6, 14, "raise", "kern")),
-        ]
-        for words, mark in marks:
-            body += mark(x) + text(x + 31, y + 4, words, 11, "ink2")
+        for words in KEY:
+            body += self._mark(words, x, y) + text(x + 31, y + 4, words, 11, "ink2")
             x += 31 + text_width(words, 11) + 22
         return body
+
+    def _mark(self, words: str, x: float, y: float) -> str:
+        if words == KEY[2]:
+            return circle(x + 12, y, 4.5, "paper", "ink", 1.75)
+        if words == KEY[4]:
+            return self._blow(x + 12, y, "loss")
+        if words == KEY[5]:
+            return rect(x + 9, y - 7, 6, 14, "raise", "kern")
+        back = words == KEY[1]
+        colour = "data" if words == KEY[3] else "ink"
+        body = line(x, y, x + 22, y, colour, 1.5, "5 3" if back else "")
+        head = f"M{number(x + 17)} {number(y - 4)}l7 4l-7 4"
+        return body + (path(head, stroke="ink", width=1.5) if back else path(f"{head}z", colour))

@@ -1,17 +1,16 @@
-"""Telling a trace: each step that has something to say becomes a sentence with what a picture needs.
+"""Telling a trace: each step that says something becomes a sentence, with what a picture needs.
 
 One pass. The teller folds the entries, keeps the calls that are open in each task, and hands out
 ``Told``: the sentence, who did it to whom, the label for an arrow, what it rests on. ``log`` makes
 lines of them, ``scenes`` moments of a scene document.
 
-What a kext's kernel call causes inside the kernel (events that are queued or lost) is told after the
-call itself, though it is known before the call returns.
+What a kext's kernel call causes inside the kernel (events that are queued or lost) is told after
+the call itself, though it is known before the call returns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import cast
 
 from kextlab.abi.errno import name_of
@@ -20,10 +19,9 @@ from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
 from kextlab.views import provenance, routes
 from kextlab.views.broadcasts import Broadcasts
+from kextlab.views.enqueue import ENQUEUES, offered
 from kextlab.views.index import Index
 from kextlab.views.payload import Payload, asked, given
-from kextlab.views.provenance import Source
-from kextlab.views.queues import ENQUEUES, offered
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
     RECVS,
@@ -39,78 +37,8 @@ from kextlab.views.sentences import (
     truncated,
 )
 from kextlab.views.svg import count
+from kextlab.views.told import Frame, Told
 from kextlab.views.words import listed, some
-
-
-@dataclass(slots=True)
-class Frame:
-    """An open call.
-
-    Attributes:
-        event: what opened it.
-        actor: the pid or the kext.
-        place: the lifeline it runs on.
-        size: bytes offered or sent.
-        socket: the socket it is about, 0 if none.
-        taken: bytes that left the socket's receive queue to its reader.
-        refused_inside: errnos callbacks answered, with the callback's name.
-        unnoticed: bytes the kernel refused a kext inside.
-        slept: whether it slept, or another task ran meanwhile.
-        moment: whoever numbers what is told keeps the number here.
-        held: what is told once this call is.
-    """
-
-    event: Event
-    actor: str
-    place: str
-    size: int = 0
-    socket: int = 0
-    taken: int = 0
-    refused_inside: dict[int, str] = field(default_factory=dict)
-    unnoticed: int = 0
-    slept: bool = False
-    moment: int | None = None
-    held: list[Told] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Told:
-    """A sentence about one step, and what a picture of it needs.
-
-    Attributes:
-        step: the step it tells of.
-        world: ``user``, ``kern``, ``data`` (bytes were queued or delivered) or ``loss``.
-        text: the sentence.
-        kind: ``call``, ``return``, ``refusal``, ``note`` or ``panic``.
-        sender, receiver: lifelines. Of a refusal: who asked, and who refused.
-        label: the words on the arrow; ``via``: the routine behind the boundary.
-        back: a refusal whose way there was told before: only the way back is new.
-        frame: the call it opens; ``inside``: the call it happened in.
-        source, errno, why: of an answer.
-        socket: the socket it is about, 0 if none.
-        payload: the bytes concerned.
-        mark: (bytes, errno or "lost") that did not get into the socket's queue.
-    """
-
-    step: int
-    world: str
-    text: str
-    kind: str
-    sender: str
-    receiver: str
-    label: str = ""
-    via: str = ""
-    back: bool = False
-    depth: int = 0
-    task: int = 0
-    frame: Frame | None = None
-    inside: Frame | None = None
-    source: Source | None = None
-    errno: str = ""
-    why: str = ""
-    socket: int = 0
-    payload: Payload | None = None
-    mark: tuple[int, str] | None = None
 
 
 class Teller:
@@ -365,7 +293,9 @@ class Teller:
         told.label = routes.answer(opened, event.value)
         told.text = returned(who, frame.actor, opened, event.value, self.seen)
         told.payload = given(opened, event.value, self.seen.listens(frame.socket))
-        request = REQUESTS.get(cast(int, opened.arguments[1]), "?") if opened.name == "ioctl" else ""
+        request = (
+            REQUESTS.get(cast(int, opened.arguments[1]), "?") if opened.name == "ioctl" else ""
+        )
         told.source = provenance.SLEPT if frame.slept else provenance.answered(opened, request)
         if opened.name in RECVS and told.payload is not None:
             got = told.payload.length

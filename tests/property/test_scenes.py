@@ -79,7 +79,10 @@ def expected(state: State) -> dict[str, Any]:
         kexts[name] = [len(own), sum(own)]
     return {
         "panic": state["kernel"]["panic"],
-        "procs": {pid: (state[f"proc:{pid}"]["name"], state[f"proc:{pid}"]["uid"]) for pid in kinds.get("proc", ())},
+        "procs": {
+            pid: (state[f"proc:{pid}"]["name"], state[f"proc:{pid}"]["uid"])
+            for pid in kinds.get("proc", ())
+        },
         "socks": socks,
         "ctls": {
             serial: (

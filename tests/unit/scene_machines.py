@@ -64,7 +64,7 @@ def echo() -> Kernel:
 
 
 def full() -> Kernel:
-    """Datagrams, a stream, events, a truncated read, refusals and a lost event: about 200 moments."""
+    """Datagrams, a stream, events, a cut read, refusals, a lost event: about 200 moments."""
     mac = Kernel()
     mac.load(Dropping)
     stats = mac.load(Stats)
