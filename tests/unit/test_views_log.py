@@ -72,11 +72,17 @@ def test_looking_up_and_connecting() -> None:
 @pytest.mark.parametrize(
     ("address", "errno", "sentence"),
     [
-        ((9, 0), 2, "The kernel refused connect(fd 3): there is no control id 9 (ENOENT)."),
+        (
+            (9, 0),
+            2,
+            "The kernel refused connect(fd 3): there is no control id 9 (ENOENT). The socket is "
+            "unchanged and may try again.",
+        ),
         (
             (1, 1),
             16,
-            "The kernel refused connect(fd 3): unit 1 of org.kextlab.echo is taken (EBUSY).",
+            "The kernel refused connect(fd 3): unit 1 of org.kextlab.echo is taken (EBUSY). The "
+            "socket is unchanged and may ask for another unit.",
         ),
     ],
 )
@@ -104,8 +110,8 @@ def test_a_privileged_control_is_for_root() -> None:
     with pytest.raises(PermissionError):
         client(mac, control="org.kextlab.root")
     assert (
-        "The kernel refused connect(fd 3): org.kextlab.root is privileged and the process runs as "
-        "uid 501 (EPERM)."
+        "The kernel refused connect(fd 3): org.kextlab.root is privileged and client runs as uid "
+        "501 (EPERM). The socket is unchanged; a root process may connect."
     ) in said(mac)
 
 
