@@ -1,0 +1,88 @@
+"""The browser, once for this folder, and pages in it.
+
+Without chromium these tests are skipped with the reason; with KEXTLAB_DEMAND_BROWSER=1, as CI sets
+it, that is a failure. Every page is watched: at its end it must have made no request to another
+machine and said nothing on the console.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks import browser as chromium
+from kextlab.views import player
+from tests.browser.documents import Json
+from tests.browser.shown import PATIENCE, Shown, Watch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+DEMAND = "KEXTLAB_DEMAND_BROWSER"
+LACKING = chromium.missing()
+WIDE = (1180, 900)
+
+Open = Callable[..., Shown]
+"""``open_player(document, size=(w, h), dark=False, still=False, presenter=False, at=None)``."""
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The one chromium."""
+    if LACKING and os.environ.get(DEMAND):
+        pytest.fail(f"{DEMAND} is set, and this machine {LACKING}")
+    if LACKING:
+        pytest.skip(f"browser tests: {LACKING}")
+    with chromium.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a watched page, with whatever options a browser context takes."""
+    watches: list[Watch] = []
+    contexts = []
+
+    def opener(**options: Any) -> Page:
+        context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        watches.append(Watch(page))
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert [url for watch in watches for url in watch.outside()] == []
+    assert [words for watch in watches for words in watch.said] == []
+
+
+@pytest.fixture
+def open_player(open_page: Callable[..., Page], tmp_path: Path) -> Open:
+    """Writes the standalone player of a document and opens it from the disk."""
+
+    def opener(
+        doc: Json,
+        *,
+        size: tuple[int, int] = WIDE,
+        dark: bool = False,
+        still: bool = False,
+        presenter: bool = False,
+        at: int | None = None,
+    ) -> Shown:
+        file = tmp_path / "player.html"
+        file.write_text(player(doc, presenter=presenter, at=at), encoding="utf-8")
+        page = open_page(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce" if still else "no-preference",
+        )
+        page.goto(file.as_uri())
+        return Shown(page.locator(".scope")).wait()
+
+    return opener
