@@ -378,3 +378,38 @@ def crowd(clients: int, rounds: int, kexts: int = 2, seed: int = 3) -> Json:
         elif story.state["socks"][str(sock)]["rcv"]["q"]:
             story.recv(sock)
     return story.document()
+
+
+def _drops(reads: bool) -> Story:
+    """Two clients of which the second reads nothing, or, from a point on, every record."""
+    story = small()
+    for at, size in enumerate((1024, 320, 2048)):
+        story.echo(1, payload(size, at))
+        story.echo(2, payload((512, 1536, 2048)[at], at))
+    for at in range(4):
+        if reads:
+            story.recv(2)
+        story.echo(2, payload(2048, 4 + at))
+    story.recv(1)
+    return story
+
+
+def branched() -> Json:
+    """A story in which client2 loses records, and a branch in which it reads them at once."""
+    slow, quick = _drops(False).document(), _drops(True).document()
+    fork = next(at for at, (a, b) in enumerate(zip(slow["moments"], quick["moments"], strict=False)) if a != b)
+    quick["title"] = "client2 reads every record at once"
+    slow["branches"] = [{"at": fork - 1, "title": quick["title"], "doc": quick}]
+    return slow
+
+
+def live() -> Json:
+    """What a widget attached to a running machine shows."""
+    doc = scope()
+    doc["live"] = {
+        "processes": [{"pid": 100, "name": "client"}, {"pid": 101, "name": "client2"}],
+        "controls": ["org.kextlab.echo", "org.kextlab.stats"],
+        "faults": [{"id": "dead-101", "label": "client2 stops reading"}],
+    }
+    doc["changes"] = [{"id": "quick-101", "label": "client2 reads every record at once", "kind": "faster"}]
+    return doc

@@ -1,7 +1,7 @@
 // Scope as a whole: which moment it is, what is selected, and the parts that show it.
 
 import {count, escaped} from "./marks.js";
-import {setFamily} from "./measure.js";
+import {setFamily, width} from "./measure.js";
 import {Story} from "./model.js";
 import {Theme} from "./theme.js";
 import {badge, ICONS, LOGO} from "./icons.js";
@@ -78,10 +78,10 @@ export class App {
     this.el.toggleAttribute("data-one", one);
     const toggles = Object.entries(NAMES).filter(([part]) => this.allowed.includes(part))
       .map(([part, name]) => `<button data-part="${part}" aria-pressed="true">${name}</button>`).join("");
-    const release = `${story.doc.macos ? `macOS ${story.doc.macos} \u00b7 ` : ""}${String(story.doc.release || "").replace(/^(xnu-\d+).*/, "$1")}`;
+    const xnu = escaped(String(story.doc.release || "").replace(/^(xnu-\d+).*/, "$1"));
+    const release = story.doc.macos ? `macOS ${escaped(story.doc.macos)}<span class="xnu"> \u00b7 ${xnu}</span>` : xnu;
     this.el.innerHTML = `
-<div class="top"><h1>${LOGO}<span>Scope</span></h1><span class="sub">${escaped(story.title)}</span><span class="release" title="${escaped(story.doc.release || "")}">${escaped(release)}</span><span class="grow"></span>
-<span class="seg" role="group" aria-label="Branches" data-branches hidden></span>
+<div class="top"><h1>${LOGO}<span>Scope</span></h1><span class="sub">${escaped(story.title)}</span><span class="release" title="${escaped(story.doc.release || "")}">${release}</span><span class="grow"></span>
 <span class="seg parts" role="group" aria-label="Parts">${toggles}</span>
 <button class="btn" data-act="export">Export</button><button class="btn theme" data-act="theme">Theme: auto</button><button class="btn" data-act="sheet" aria-label="All keys">?</button></div>
 <div class="notice" role="status" hidden></div>
@@ -107,7 +107,7 @@ export class App {
     at(".folds").append(this.rows.el, this.queues.el);
     this.dock.prepend(this.scrubber.el);
     this.bar.innerHTML = `<div class="transport" role="group" aria-label="Playing"><button data-act="first" aria-label="First event">${ICONS.first}</button><button data-act="back" aria-label="Step back">${ICONS.back}</button><button class="play" data-act="play" aria-label="Play">${ICONS.play}</button><button data-act="step" aria-label="Step">${ICONS.step}</button><button data-act="last" aria-label="Last event">${ICONS.last}</button></div>
-<button class="btn speed" data-act="speed"></button><div class="pos"><b></b><span></span></div><span class="grow"></span>
+<button class="btn speed" data-act="speed"></button><div class="pos"><b></b><span></span></div><span class="seg branches" role="group" aria-label="Branches" data-branches hidden></span><span class="grow"></span>
 <div class="keys"><button data-act="back" tabindex="-1"><kbd>\u2190</kbd></button><button data-act="step" tabindex="-1"><kbd>\u2192</kbd>step</button><button data-act="play" tabindex="-1"><kbd>space</kbd>play</button><button data-act="loss" aria-label="Next refusal or loss"><kbd>n</kbd>next loss</button><button data-act="goto" aria-label="Go to a step"><kbd>g</kbd>go to</button><button data-act="branch" aria-label="Branch here"><kbd>b</kbd>branch</button><button data-act="sheet" tabindex="-1"><kbd>?</kbd>all keys</button></div>`;
     this.el.append(this.dialogs.el);
     this.el.addEventListener("keydown", (event) => onKey(this, event));
@@ -121,7 +121,7 @@ export class App {
     const room = this.el.clientWidth;
     if (!room || this.gone) return;
     const height = innerHeight;
-    if (room === this.room && height === this.height) return;
+    if (room === this.room && (height === this.height || !this.presenter)) return;
     this.room = room;
     this.height = height;
     setFamily(this.el);
@@ -136,8 +136,15 @@ export class App {
   get axis() {
     const n = Math.max(1, this.most());
     const {room, size, presenter, type} = this;
-    const [x0, x1] = presenter && size !== "narrow" ? [96 * type * 0.8, room - 150 * type * 0.8] : size === "wide" ? [136, room - 144] : size === "mid" ? [136, room - 136] : [16, room - 16];
-    return {x0, x1, x: (at) => x0 + ((Math.max(0, at) + 0.5) / n) * (x1 - x0)};
+    const [x0, x1] = presenter && size !== "narrow" ? [96 * type * 0.8, room - 150 * type * 0.8] : size === "narrow" ? [16, room - 16] : [136, room - this.margin()];
+    return {x0, x1, x: (at) => (at < 0 ? x0 : x0 + ((at + 0.5) / n) * (x1 - x0))};
+  }
+
+  // Room for the numbers at the right of the queues.
+  margin() {
+    const {series} = this.story;
+    const many = series.queues.size > 6 ? width(`${count(series.total.most)} / peak ${count(series.total.most)}`, 12, 600) + 66 : 0;
+    return Math.max(144, many);
   }
 
   most() {
@@ -154,7 +161,7 @@ export class App {
     for (const part of PARTS) el.toggleAttribute(`data-no-${part}`, !parts.has(part));
     el.toggleAttribute("data-comparing", this.comparing);
     this.scene.hidden = !parts.has("topology");
-    this.inspector.el.hidden = !parts.has("inspector");
+    this.inspector.el.hidden = !parts.has("inspector") || (this.comparing && !this.sel);
     this.queues.el.classList.toggle("away", !parts.has("queues"));
     this.rows.el.hidden = !parts.has("diagram") && !parts.has("log");
     this.scrubber.el.hidden = !parts.has("scrubber");
@@ -163,19 +170,21 @@ export class App {
     this.main.hidden = this.scene.hidden && this.inspector.el.hidden;
     for (const button of el.querySelectorAll("[data-part]")) button.setAttribute("aria-pressed", parts.has(button.dataset.part));
     for (const part of this.parts_) if (part.layout) part.layout();
+    this.drawn = this.parts_.filter((part) => this.seen(part));
     this.draw();
     if (this.presenter) this.draw(); // the scene takes what the sentence leaves
   }
 
-  visible(part) {
-    return !part.el.hidden && part.el.offsetParent !== null || part === this.scrubber;
+  // Is the part in the page at all? Asked when the page is laid out, not at every step.
+  seen(part) {
+    return !part.el.classList.contains("away") && (part === this.controls || part === this.gauges || part.el.getClientRects().length > 0);
   }
 
   draw() {
     if (!this.room) return;
     for (const story of this.comparing ? this.stories.filter((_, i) => i === 0 || i === this.paired) : [this.story]) story.goto(this.now);
     this.sentenceNow();
-    for (const part of this.parts_) if (!part.el.hidden && !(part.el.classList && part.el.classList.contains("away"))) part.update();
+    for (const part of this.drawn) part.update();
     const {story, now} = this;
     const step = count(story.stepOf(now));
     const pos = this.bar.querySelector(".pos");
@@ -234,7 +243,7 @@ export class App {
   }
 
   scenes() {
-    return this.parts_.filter((part) => part.foresee && !part.el.hidden && !this.scene.hidden);
+    return this.drawn.filter((part) => part.foresee);
   }
 
   announce() {
@@ -305,8 +314,10 @@ export class App {
   // -- what is shown ------------------------------------------------------------------
 
   select(sel) {
+    const first = this.comparing && !this.sel !== !sel;
     this.sel = sel;
-    this.draw();
+    if (first) this.lay();
+    else this.draw();
     return true;
   }
 
@@ -514,7 +525,7 @@ class Side {
     this.el = document.createElement("div");
     this.el.className = "side";
     const story = app.stories[i];
-    this.el.innerHTML = `<h2>${i ? `Branch at ${count(app.stories[0].stepOf(app.forks[i]))}: ${escaped(story.title)}` : "The original"}</h2><div class="place"></div><p class="beneath"></p>`;
+    this.el.innerHTML = `<h2><span>${i ? `Branch at ${count(app.stories[0].stepOf(app.forks[i]))}: ${escaped(story.title)}` : "The original"}</span><em></em></h2><div class="place"></div><p class="beneath"></p>`;
     this.topology = new Topology(app, () => app.stories[i]);
     this.el.querySelector(".place").append(this.topology.el);
   }
@@ -544,6 +555,12 @@ class Side {
     const p = this.el.querySelector(".beneath");
     const words = moment ? `<b class="pill">${count(moment.step)}</b>${app.now > story.last ? "It ended here. " : ""}${escaped(moment.text)}` : "Nothing has happened yet.";
     if (p.innerHTML !== words) p.innerHTML = words;
+    let lost = 0;
+    for (const queue of story.series.queues.values()) lost += queue.lost(app.now);
+    const said = `${lost ? `${count(lost)} lost so far` : "nothing lost so far"}`;
+    const em = this.el.querySelector("h2 em");
+    if (em.textContent !== said) em.textContent = said;
+    em.classList.toggle("full", lost > 0);
     this.el.dataset.world = moment ? moment.world : "";
   }
 }

@@ -53,20 +53,22 @@ export function tables(bytes, total, fields, name) {
     for (let i = at; i < end; ) {
       let stop = i + 1;
       while (stop < end && of[stop] === of[i]) stop++;
-      const mark = of[i] < 0 ? "" : ` data-f="${of[i]}"`;
       let [h, a] = ["", ""];
-      for (; i < stop; i++) {
-        h += `<i${i - at === 3 ? ' class="gap"' : ""}>${hex(shown[i], 2)}</i>`;
-        a += shown[i] > 31 && shown[i] < 127 ? escaped(String.fromCharCode(shown[i])) : "\u00b7";
+      for (let j = i; j < stop; j++) {
+        h += (j > i ? (j - at === 4 ? "  " : " ") : "") + hex(shown[j], 2);
+        a += shown[j] > 31 && shown[j] < 127 ? escaped(String.fromCharCode(shown[j])) : "\u00b7";
       }
-      left += `<span${mark}>${h}</span>`;
-      right += `<span${mark}>${a}</span>`;
+      if (i > at) left += i - at === 4 ? "  " : " ";
+      left += of[i] < 0 ? h : `<span data-f="${of[i]}">${h}</span>`;
+      right += of[i] < 0 ? a : `<span data-f="${of[i]}">${a}</span>`;
+      i = stop;
     }
-    lines += `<div class="line"><span class="off">${hex(at, 3)}</span><span class="left">${left}</span><span class="right">${right}</span></div>`;
+    if (end - at < 8) left += "   ".repeat(8 - end + at) + (end - at <= 4 ? " " : "");
+    lines += `<span class="off">${hex(at, 3)}</span>  ${left}  <span class="ascii">${right}</span>\n`;
   }
   const rest = total - shown.length;
   const more = rest > 0 ? `<div class="more">${hex(shown.length, 3)}\u2013${hex(total - 1, 3)}, ${count(rest)} bytes more</div>` : "";
-  return `${body}<div class="hex" role="group" aria-label="${count(total)} bytes" tabindex="0">${lines}${more}</div>`;
+  return `${body}<div class="hex" role="group" aria-label="${count(total)} bytes" tabindex="0"><pre>${lines}</pre>${more}</div>`;
 }
 
 // Fields and bytes light up together, whichever of them the pointer or the focus is on.

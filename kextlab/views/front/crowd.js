@@ -5,8 +5,9 @@ import {fit, width} from "./measure.js";
 
 const COLUMNS = 10;
 
+// As pieces, so that a step that only sets a process running does not draw the histograms again.
 export function drawCrowd(column, c) {
-  const {g, state, story, now} = c;
+  const {g, state} = c;
   const f = g.f;
   const {x, width: w} = column;
   const socks = column.socks.map((id) => [id, state.socks[id]]).filter((pair) => pair[1]);
@@ -23,11 +24,13 @@ export function drawCrowd(column, c) {
   body += text(x + 12 * f, g.process + 38 * f, rest.join(" \u00b7 "), g.mid, "ink2");
   body += line(x, g.process + g.processHeight, x + w, g.process + g.processHeight, "user");
   body += text(x + 12 * f, g.process + g.processHeight + g.row / 2 + g.small * 0.36, some(socks.length, "descriptor"), g.small, "user", {weight: 700});
+  const above = group(body, `${some(pids.size, "client")} with ${some(socks.length, "connection")}`);
   const [left, right] = [x + 20 * f, x + w - 20 * f];
-  body += rect(left, g.collar + 5 * f, right - left, g.box - g.collar - 5 * f, "pipe");
+  body = rect(left, g.collar + 5 * f, right - left, g.box - g.collar - 5 * f, "pipe");
   for (const wall of [left, right]) body += line(wall, g.collar + 5 * f, wall, g.box, "rule", 1.25);
   body += rect(left - 5 * f, g.collar, right - left + 10 * f, 5 * f, "user");
   body += text((left + right) / 2, g.boundary + 24 * f, some(socks.length, "connection"), g.mid, "ink", {weight: 600, anchor: "middle"});
+  if (column.control) body += rect(left - 5 * f, g.box - 5 * f, right - left + 10 * f, 5 * f, "kern", "", {radius: 2 * f});
   const kexts = new Map();
   for (const pair of socks) {
     const ctl = state.ctls[pair[1].ctl];
@@ -39,14 +42,16 @@ export function drawCrowd(column, c) {
   const top = g.boundary + 34 * f;
   const room = g.box - top - 8 * f;
   const shown = names.slice(0, Math.max(1, Math.floor(room / (96 * f))));
-  const pitch = Math.min(190 * f, room / shown.length);
+  const pitch = Math.min(330 * f, room / shown.length);
+  const pieces = [["crowd/pipe", body], ["crowd/above", above]];
   shown.forEach((name, i) => {
-    body += histogram(name, kexts.get(name), left + 14 * f, top + i * pitch, right - left - 28 * f, pitch - 12 * f, c);
+    pieces.push([`crowd/${name}`, histogram(name, kexts.get(name), left + 14 * f, top + i * pitch, right - left - 28 * f, pitch - 12 * f, c)]);
   });
-  return group(body + controls(column, names, kexts, c), `${some(pids.size, "client")} with ${some(socks.length, "connection")}`, 'class="crowd"');
+  if (!column.control) pieces.push(["crowd/controls", controls(column, names, kexts, c)]);
+  return pieces;
 }
 
-function histogram(name, pairs, x, y, w, h, {g, story, now}) {
+function histogram(name, pairs, x, y, w, h, {g}) {
   const f = g.f;
   const bins = new Array(COLUMNS).fill(0);
   let full = 0;

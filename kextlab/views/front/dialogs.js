@@ -42,6 +42,7 @@ export class Dialogs {
     this.el.append(dialog);
     this.open = dialog;
     dialog.showModal();
+    (dialog.querySelector(".choice, input") || dialog.querySelector("button")).focus();
     return dialog;
   }
 

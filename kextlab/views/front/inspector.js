@@ -6,7 +6,7 @@ import {badge} from "./icons.js";
 import {along, linked, tables} from "./bytes.js";
 import {eventOf, fds, nameOf, PROVENANCE, unitOf} from "./words.js";
 
-const KINDS = {call: "call", return: "return", refusal: "refusal", note: "event", panic: "panic"};
+const KINDS = {call: "a call", return: "a return", refusal: "a refusal", note: "an event", panic: "a panic"};
 
 export class Inspector {
   constructor(app) {
@@ -35,9 +35,9 @@ export class Inspector {
   update() {
     const shown = this.shown();
     const body = `<header><div><h2>${shown.mark ? '<span class="selmark" aria-hidden="true"></span>' : ""}<span>${escaped(shown.title)}</span></h2>${shown.badge || ""}</div><p>${escaped(shown.path)}</p></header>` +
-      (shown.why ? `<p class="reason">${escaped(shown.why)}</p>` : "") +
-      (shown.rows.length ? `<table class="kv"><caption class="sr">${escaped(shown.title)}</caption><tbody>${shown.rows.map(([k, v, go]) => `<tr><th scope="row">${escaped(k)}</th><td>${go === undefined ? escaped(v) : `<button class="link" data-go="${go}">${escaped(v)}</button>`}</td></tr>`).join("")}</tbody></table>` : "") +
-      (shown.data || "") +
+      `<div class="about">` + (shown.why ? `<p class="reason">${escaped(shown.why)}</p>` : "") +
+      (shown.rows.length ? `<table class="kv"><caption class="sr">${escaped(shown.title)}</caption><tbody>${shown.rows.map(([k, v, go]) => `<tr><th scope="row">${escaped(k)}</th><td>${go === undefined ? escaped(v) : `<button class="link" data-go="${go}">${escaped(v)}</button>`}</td></tr>`).join("")}</tbody></table>` : "") + "</div>" +
+      (shown.data ? `<div class="payload">${shown.data}</div>` : "") +
       `<footer>${Object.entries(PROVENANCE).map(([kind, words]) => badge(kind, words)).join("")}</footer>`;
     if (body === this.key) return;
     this.key = body;
@@ -85,7 +85,7 @@ export class Inspector {
     if (found[1]) rows.push(["Recording", found[1]]);
     if (found[2]) rows.push(["Source", found[2]]);
     const route = moment.from === moment.to ? name(moment.from) : `${name(moment.from)} \u203a ${name(moment.to)}`;
-    return {title: `Step ${count(moment.step)}, a ${moment.world === "loss" && moment.kind !== "panic" ? "loss" : KINDS[moment.kind] || "event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.struct ? "Argument" : "Bytes")};
+    return {title: `Step ${count(moment.step)}, ${KINDS[moment.kind] || "an event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.struct ? "Argument" : "Bytes")};
   }
 
   chip({sock, chip}) {

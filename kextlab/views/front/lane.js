@@ -35,7 +35,7 @@ export function inside(column, g, events) {
   const wall = right + 8 * f;
   return {
     id: String(column.sock), x, send, receive, sendLeft, left, right, middle: left + receive / 2, sendMiddle: sendLeft + send / 2,
-    start: events ? x + 4 * f : x + 4 * f, wall, label: wall + 8 * f, end: Math.min(x + column.width - 6 * f, wall + (roomy ? 110 : 80) * f),
+    start: events ? x + 4 * f : x + 4 * f, wall, label: wall + 8 * f, end: Math.min(x + column.width - 6 * f, wall + (column.width >= 214 * f ? 100 : 80) * f),
   };
 }
 
@@ -144,7 +144,7 @@ function receiveSide(at, sock, events, c) {
   parts.push(text(at.middle, top - 8 * f, "\u2191 rcv", g.small, "ink2", {weight: 600, anchor: "middle"}));
   parts.push(text(at.end, top - 24 * f + g.small * 0.4, count(buffer.cc), g.large, colour, {weight: 600, anchor: "end"}));
   parts.push(text(at.end, top - 8 * f, `of ${count(buffer.hiwat)} B`, g.small, "ink2", {anchor: "end"}));
-  if (factor > 1) parts.push(text(at.start + 5 * f, top - 23 * f, `scale \u00d7${factor}`, g.small, "ink", {weight: 600}));
+  if (factor !== 1) parts.push(text(at.start + 5 * f, top - 23 * f, `scale \u00d7${factor > 1 ? factor : "1/" + 1 / factor}`, g.small, "ink", {weight: 600}));
   parts.push(rect(at.left, top, at.receive, bottom - top, "none", "rule", {dash: "2 2"}));
   let lowest = top;
   let options = false;
@@ -168,8 +168,9 @@ function receiveSide(at, sock, events, c) {
     parts.push(text(at.end, y + g.mid * 0.36, words, g.mid, "ink2", {anchor: "end"}));
     parts.push(text(at.end, bottom + g.small + 4 * f, "hiwat", g.small, "ink2", {anchor: "end"}));
   } else {
-    const words = `${count(free)} free`;
-    parts.push(text(at.end, bottom + g.small + 4 * f, `hiwat \u00b7 ${words}`, g.small, full ? "loss" : "ink2", {anchor: "end", weight: full ? 600 : 0}));
+    const both = `hiwat \u00b7 ${count(free)} free`;
+    const words = width(both, g.small, full ? 600 : 400) < at.end - at.wall - 8 * f ? both : `${count(free)} free`;
+    parts.push(text(at.end, bottom + g.small + 4 * f, words, g.small, full ? "loss" : "ink2", {anchor: "end", weight: full ? 600 : 0}));
   }
   if (mark) parts.push(refused(at, mark, perPx, bottom, c));
   else if (events) parts.push(text(at.end, g.port - 2 * f, "broadcast", g.small, "ink2", {anchor: "end"}));
@@ -207,7 +208,9 @@ function refused(at, mark, perPx, bottom, {g, story, p, moment}) {
   const first = bottom + g.small + 4 * f + 17 * f;
   let words = text(at.end, first, lost ? "lost" : name, g.mid, "loss", {weight: 600, anchor: "end"});
   words += text(at.end, first + 15 * f, `${count(bytes)} B`, g.mid, "loss", {weight: 600, anchor: "end"});
-  words += pill(at.end, first + 30 * f, story.stepOf(when), g.small, {anchor: "end"});
+  words += g.tight
+    ? pill(at.end - width(`${count(bytes)} B`, g.mid, 600) - 8 * f, first + 11 * f, count(story.stepOf(when)), g.small, {anchor: "end"})
+    : pill(at.end, first + 30 * f, count(story.stepOf(when)), g.small, {anchor: "end"});
   const label = `${lost ? "lost" : "refused"}: ${count(bytes)} bytes${lost ? "" : ", " + name}, at step ${story.stepOf(when)}`;
   return stem + group(box + badge + words, label, `class="mark" data-mark="${at.id}" data-at="${when}"`);
 }

@@ -51,6 +51,7 @@ export function fit(words, room, size, weight = 400) {
 export function lines(words, room, size, weight = 400) {
   const widths = table(weight);
   const limit = room / size / 1.01;
+  if (limit < 4) return 1;
   let rows = 1;
   let used = 0;
   let word = 0;

@@ -26,33 +26,52 @@ export function changes(patch, state) {
   return found;
 }
 
+const rectOf = (node) => ["x", "y", "width", "height"].map((name) => Number(node.getAttribute(name)));
+
 const shape = (svg, sock, chip) => {
   const found = svg.querySelector(`[data-key="chip/${sock}/${chip}"]`);
   return found ? found.firstElementChild : null;
 };
 
-// Before the picture changes: copies of the chips that leave, to be animated over it.
+// Before the picture changes: where the chips that leave it stand.
 export function leaving(svg, found) {
-  return found.went.slice(0, 8).map(([sock, chip]) => shape(svg, sock, chip)).filter(Boolean).map((node) => node.cloneNode(true));
+  return found.went.slice(0, 8).map(([sock, chip]) => shape(svg, sock, chip)).filter(Boolean).map(rectOf);
 }
 
-export function play(svg, over, found, ghosts, g, app) {
+// A box over the picture in place of a shape in it: the compositor moves it, no frame is drawn for it.
+function ghost(over, [x, y, w, h], name, frames, options, node) {
+  const box = document.createElement("div");
+  box.className = `ghost ${name}`;
+  box.style.cssText = `left:${x}px;top:${y}px;width:${w}px;height:${Math.max(2, h)}px`;
+  over.append(box);
+  if (node) node.style.visibility = "hidden";
+  const done = () => {
+    box.remove();
+    if (node) node.style.visibility = "";
+  };
+  const move = box.animate(frames, {fill: "both", ...options});
+  move.onfinish = done;
+  move.oncancel = done;
+}
+
+const by = (px) => `translateY(${px}px)`;
+
+export function play(svg, over, found, gone, g, app) {
   const f = g.f;
   const [into, out, up, draw] = [time(app, 160), time(app, 120), time(app, 180), time(app, 200)];
+  over.textContent = "";
   if (out) {
-    for (const ghost of ghosts) {
-      over.append(ghost);
-      const away = Number(ghost.getAttribute("y")) - g.collar - 4 * f;
-      const move = ghost.animate([{transform: "none", opacity: 1}, {transform: `translateY(${-away}px)`, opacity: 0.2}], {duration: out, easing: "ease-in"});
-      move.onfinish = move.oncancel = () => ghost.remove();
+    for (const rect of gone) {
+      const frames = [{transform: by(0), opacity: 1}, {transform: by(g.collar + 4 * f - rect[1]), opacity: 0.2}];
+      ghost(over, rect, "chip", frames, {duration: out, easing: "ease-in"});
     }
   }
   if (into) {
     for (const [sock, chip] of found.came.slice(0, 8)) {
       const node = shape(svg, sock, chip);
       if (!node) continue;
-      const way = g.port - Number(node.getAttribute("y")) - 4 * f;
-      node.animate([{transform: `translateY(${way}px)`}, {transform: "none"}], {duration: into, easing: "ease-out"});
+      const rect = rectOf(node);
+      ghost(over, rect, "chip", [{transform: by(g.port - rect[1] - 4 * f)}, {transform: by(0)}], {duration: into, easing: "ease-out"}, node);
       const arrow = svg.querySelector(`[data-event="${chip}"]`);
       if (arrow && draw) {
         const length = arrow.getTotalLength();
@@ -62,13 +81,15 @@ export function play(svg, over, found, ghosts, g, app) {
   }
   if (up) {
     for (const sock of found.refused) {
-      const node = svg.querySelector(`[data-mark="${sock}"]`);
+      const node = svg.querySelector(`[data-mark="${sock}"] rect`);
       if (!node) continue;
-      const way = g.inlet * 0.5;
-      node.animate(
-        [{transform: `translateY(${way}px)`, easing: "ease-out"}, {transform: `translateY(${-8 * f}px)`, offset: 0.67}, {transform: "none"}],
-        {duration: up},
-      );
+      const rect = rectOf(node);
+      const frames = [
+        {transform: by(Math.max(12, g.port - rect[1] - rect[3])), easing: "ease-out"},
+        {transform: by(-8 * f), offset: 0.67},
+        {transform: by(0)},
+      ];
+      ghost(over, rect, "refused", frames, {duration: up}, node);
     }
   }
   if (still.matches && !app.dragging) outline(svg, found);

@@ -6,7 +6,8 @@ import {after} from "./series.js";
 import {fit} from "./measure.js";
 import {nameOf} from "./words.js";
 
-const ROW = 32;
+const ROW = 32; // px a queue; on narrow screens its names stand above its line
+const ROW_NARROW = 48;
 const MOST = 6;
 const MANY = 4;
 
@@ -16,14 +17,18 @@ export class Queues {
     this.el = document.createElement("section");
     this.el.className = "queues";
     this.el.setAttribute("aria-label", "Bytes queued over time");
-    this.el.innerHTML = '<div class="future"></div><div class="past"></div><div class="names"></div><div class="edge"></div>';
-    [this.future, this.past, this.names, this.edge] = this.el.children;
+    this.el.innerHTML = '<div class="future"></div><div class="past"></div><div class="edge"></div><div class="names"></div>';
+    [this.future, this.past, this.edge, this.names] = this.el.children;
     this.key = "";
     this.paths = new Map();
     this.names.addEventListener("click", (event) => {
       const row = event.target.closest("[data-sock]");
       if (row) app.select({kind: "sock", sock: row.dataset.sock});
     });
+  }
+
+  get pitch() {
+    return this.app.size === "narrow" ? ROW_NARROW : ROW;
   }
 
   layout() {
@@ -34,7 +39,7 @@ export class Queues {
   // Which queues have a line of their own: all, or those that matter now and a sum.
   chosen() {
     const {story, now, sel} = this.app;
-    const queues = [...story.series.queues.values()].filter((queue) => queue.pid && (queue.hiwat || queue.at.length > 1));
+    const queues = [...story.series.queues.values()].filter((queue) => queue.pid && queue.hiwat);
     if (queues.length <= MOST) return {rows: queues, sum: false};
     const moment = story.moments[now];
     const ids = [sel && sel.sock, moment && moment.socket, ...story.series.latest(now, 3)].filter(Boolean).map(String);
@@ -49,7 +54,7 @@ export class Queues {
     const {story, now} = app;
     const {rows, sum} = this.chosen();
     this.el.hidden = !rows.length;
-    const key = [app.room, app.axis.x0, app.axis.x1, story.last, app.stories.indexOf(story), sum, ...rows.map((queue) => queue.id)].join("/");
+    const key = [app.room, app.axis.x0, app.axis.x1, story.last, app.stories.indexOf(story), app.comparing, sum, ...rows.map((queue) => queue.id)].join("/");
     if (key !== this.key) this.draw(rows, sum, key);
     const x = app.axis.x(now);
     this.past.style.clipPath = `inset(0 ${app.room - x}px 0 0)`;
@@ -77,15 +82,18 @@ export class Queues {
     const {app} = this;
     const {story, axis, room} = app;
     const head = 16;
-    const height = head + (rows.length + (sum ? 1 : 0)) * ROW + 6;
+    const pitch = this.pitch;
+    const height = head + (rows.length + (sum ? 1 : 0)) * pitch + 6;
     let [past, future] = ["", ""];
     const each = (queue, i) => {
-      const y = head + i * ROW;
+      const y = head + i * pitch + pitch - ROW;
       const drawn = this.curve(queue.id || "sum", queue, y, ROW - 4);
       const top = y + 6;
       const base = line(axis.x0, y + ROW - 4, axis.x1, y + ROW - 4, "hair") + line(axis.x0, top, axis.x1, top, "rule", 1, "1 3");
-      past += base + path(drawn.area, "data-bg") + path(drawn.edge, "none", "data", {width: 1.5}) + drawn.past;
-      future += base + path(drawn.edge, "none", "ink3", {dash: "2 2"}) + drawn.future;
+      const other = this.other(queue.id);
+      const beside = other ? path(this.curve(`other ${queue.id}`, other, y, ROW - 4).edge, "none", "ink2", {dash: "4 3"}) : "";
+      past += base + path(drawn.area, "data-bg") + path(drawn.edge, "none", "data", {width: 1.5}) + beside + drawn.past;
+      future += base + path(drawn.edge, "none", "ink3", {dash: "2 2"}) + beside + drawn.future;
     };
     rows.forEach(each);
     const total = story.series.total;
@@ -97,17 +105,26 @@ export class Queues {
     this.label(rows, sum, head);
   }
 
+  // Side by side: the same queue in the other story, dashed.
+  other(id) {
+    const {app} = this;
+    if (!app.comparing || !id) return null;
+    const story = app.stories[app.shown ? 0 : app.paired];
+    return story ? story.series.queues.get(id) : null;
+  }
+
   label(rows, sum, head) {
     const {story, axis} = this.app;
-    const name = (queue) => escaped(fit(nameOf(story.state, story, queue.pid), axis.x0 - 84, 12, 600));
+    const room = this.app.size === "narrow" ? 90 : axis.x0 - 84;
+    const name = (queue) => escaped(fit(nameOf(story.state, story, queue.pid), room, 12, 600));
     const unit = (queue) => (queue.type === "events" ? "events" : queue.unit ? `unit ${queue.unit}` : "");
     let body = `<div class="qhead"><span>bytes queued</span><span class="of">now / hiwat</span><span class="lost">lost</span></div>`;
     rows.forEach((queue, i) => {
       const said = `${nameOf(story.state, story, queue.pid)} ${unit(queue)}: select its queue`;
-      body += `<button class="qrow" data-sock="${queue.id}" aria-pressed="false" aria-label="${escaped(said)}" style="top:${head + i * ROW}px"><b>${name(queue)}</b><span class="unit">${unit(queue)}</span><span class="cell"><em></em> / ${count(queue.hiwat)}</span><span class="lost"></span></button>`;
+      body += `<button class="qrow" data-sock="${queue.id}" aria-pressed="false" aria-label="${escaped(said)}" style="top:${head + i * this.pitch}px"><b>${name(queue)}</b><span class="unit">${unit(queue)}</span><span class="cell"><em></em> / ${count(queue.hiwat)}</span><span class="lost"></span></button>`;
     });
     if (sum) {
-      body += `<div class="qrow" style="top:${head + rows.length * ROW}px"><b>all ${count(story.series.queues.size)} queues</b><span class="unit"></span><span class="cell"><em></em> / most ${count(story.series.total.most)}</span><span class="lost"></span></div>`;
+      body += `<div class="qrow" style="top:${head + rows.length * this.pitch}px"><b>all ${count(story.series.queues.size)} queues</b><span class="unit"></span><span class="cell"><em></em> / peak ${count(story.series.total.most)}</span><span class="lost"></span></div>`;
     }
     this.names.innerHTML = body;
     this.names.style.setProperty("--left", axis.x0 - 12 + "px");

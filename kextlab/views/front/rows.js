@@ -36,6 +36,7 @@ export class Rows {
   }
 
   layout() {
+    this.room = this.high = 0;
     this.measured = null;
     this.rows.clear();
     this.list.textContent = "";
@@ -45,12 +46,13 @@ export class Rows {
   measure() {
     const {app, story} = this;
     const {parts, size} = app;
-    const room = this.view.clientWidth;
+    if (!this.room) this.room = this.view.clientWidth;
+    const {room} = this;
     const both = parts.has("diagram") && parts.has("log") && size !== "narrow";
     const wide = both && room >= 760;
     const drawing = parts.has("diagram") && (wide || !parts.has("log") || app.rowsShow === "diagram");
     const logging = parts.has("log") && (wide || !drawing);
-    const across = !drawing ? 0 : logging ? Math.min(560, Math.round(room * 0.48)) : Math.min(760, room - STEP);
+    const across = !drawing ? 0 : logging ? Math.min(560, Math.round(room * 0.48)) : Math.min(760, room - STEP - (parts.has("log") ? 44 : 0));
     const said = logging ? room - STEP - across : 0;
     const old = this.measured;
     const key = `${room}/${across}/${said}`;
@@ -78,9 +80,9 @@ export class Rows {
         this.list.textContent = "";
       }
     }
-    this.el.style.setProperty("--across", across + "px");
-    this.el.dataset.log = logging;
-    this.el.dataset.diagram = drawing;
+    if (this.across !== across) this.el.style.setProperty("--across", (this.across = across) + "px");
+    if (this.el.dataset.log !== String(logging)) this.el.dataset.log = logging;
+    if (this.el.dataset.diagram !== String(drawing)) this.el.dataset.diagram = drawing;
     return me;
   }
 
@@ -95,6 +97,7 @@ export class Rows {
   extra(me) {
     const {now} = this.app;
     if (now < 0 || now >= me.count) return 0;
+    if (this.app.size === "narrow" && !this.app.sentence.hidden && me.said) return 0;
     const moment = this.story.moments[now];
     let height = 40;
     if (me.said) {
@@ -122,23 +125,33 @@ export class Rows {
     this.more = this.extra(me);
     if (this.headKey !== me.key + app.stories.indexOf(this.story) + me.pinned + me.used) this.head(me);
     const total = me.tops[me.count] + this.more;
-    this.list.style.height = total + "px";
-    const height = this.view.clientHeight;
+    const tall = `${Math.round(Math.min(app.size === "narrow" ? 212 : 332, Math.max(60, me.tops[me.count] + 92)))}px`;
+    if (this.view.style.height !== tall) {
+      this.view.style.height = tall;
+      this.high = 0;
+    }
+    if (!this.high) this.high = this.view.clientHeight;
+    const whole = total + "px";
+    if (this.list.style.height !== whole) this.list.style.height = whole;
+    const height = this.high;
     if (app.now >= 0 && height) {
       // The current row stands still, two rows above the lower edge, while the past moves up.
       const bottom = this.top(me, app.now) + (me.tops[app.now + 1] - me.tops[app.now]) + this.more;
       const wanted = Math.max(0, Math.min(total - height, bottom + 44 - height));
-      if (Math.abs(this.view.scrollTop - wanted) > 0.5) this.view.scrollTop = wanted;
       this.from = wanted;
-    } else this.from = this.view.scrollTop;
-    this.show(me, this.from, height);
+      this.show(me, wanted, height);
+      this.view.scrollTop = wanted;
+    } else {
+      this.from = this.view.scrollTop;
+      this.show(me, this.from, height);
+    }
   }
 
   scrolled() {
     const me = this.measured;
     if (!me || Math.abs(this.view.scrollTop - this.from) < 0.5) return;
     this.from = this.view.scrollTop;
-    this.show(me, this.from, this.view.clientHeight);
+    this.show(me, this.from, this.high);
   }
 
   find(me, y) {
@@ -187,7 +200,7 @@ export class Rows {
       }
       if (row.when !== when) {
         row.when = when;
-        row.node.className = when;
+        row.node.className = when === "now" && !this.more ? "now plain" : when;
         row.node.style.height = h + "px";
         if (when === "now") row.node.setAttribute("aria-current", "step");
         else row.node.removeAttribute("aria-current");
@@ -205,7 +218,7 @@ export class Rows {
       body += `<svg class="piece" width="${me.across}" height="${height}" viewBox="0 0 ${me.across} ${height}" aria-hidden="true">${diagram(story, at, me.lines, height, when)}</svg>`;
     }
     if (!me.said) return body + (me.across ? `<span class="sr">${escaped(moment.text)}</span>` : "");
-    if (when === "now") return body + this.current(moment);
+    if (when === "now" && this.more) return body + this.current(moment);
     const queued = me.queued && moment.queued ? `<span class="q"><span>${escaped(moment.queued[0])}</span>${count(moment.queued[1])}</span>` : "";
     return body + `<span class="said">${worldmark(moment.world)}<span class="words">${escaped(moment.text)}</span>${queued}</span>`;
   }
@@ -223,7 +236,10 @@ export class Rows {
       height = drawn.height;
       body += `<svg width="${me.across}" height="${height}" aria-hidden="true">${drawn.body}</svg>`;
     }
-    if (me.said) body += `<span class="said"><span>what happened</span>${me.queued ? "<span>bytes queued after it</span>" : ""}</span>`;
+    const other = this.app.parts.has("log") && this.app.parts.has("diagram") && !(me.said && me.across);
+    const swap = other ? `<button class="link" data-act="rows">${me.said ? "space-time" : "log"}</button>` : "";
+    if (me.said) body += `<span class="said"><span>what happened</span>${swap || (me.queued ? "<span>bytes queued after it</span>" : "")}</span>`;
+    else if (swap) body += `<span class="said">${swap}</span>`;
     this.heads.innerHTML = body;
     this.heads.style.height = height + "px";
   }

@@ -16,8 +16,8 @@ export class Scrubber {
     this.el.setAttribute("aria-label", "Moment of the story");
     // JupyterLab swallows arrow keys unless this stands on the element itself.
     this.el.setAttribute("data-lm-suppress-shortcuts", "true");
-    this.el.innerHTML = '<div class="future"></div><div class="past"></div><div class="forks"></div><div class="axis"></div><div class="edge"></div><div class="here"></div>';
-    [this.future, this.past, this.forks, this.axis, this.edge, this.here] = this.el.children;
+    this.el.innerHTML = '<div class="future"></div><div class="past"></div><div class="axis"></div><div class="edge"></div><div class="forks"></div><div class="here"></div>';
+    [this.future, this.past, this.axis, this.edge, this.forks, this.here] = this.el.children;
     this.key = "";
     this.el.addEventListener("pointerdown", (event) => this.down(event));
     this.el.addEventListener("pointermove", (event) => this.move(event));
@@ -110,7 +110,7 @@ export class Scrubber {
       kept.push({at, x, half, words});
     });
     for (const one of kept) body += text(one.x, y, one.words, 11 * f, "ink2", {anchor: "middle", more: "data-mark"});
-    if (axis.x0 > 100) {
+    if (axis.x0 > 100 && !this.app.presenter) {
       const base = 26 * f + 4;
       body += text(16, base, `${count(story.moments.length)} events`, 12 * f, "ink", {weight: 600});
       if (room - axis.x1 > 120) {
@@ -200,7 +200,8 @@ export class Scrubber {
       const fits = wide < after;
       const stop = fits ? end : Math.max(x + r + 12, Math.min(end, room - wide - 22));
       const shown = fit(words, room - stop - 22, 11 * f);
-      const label = text(stop + 10, y + 4 * f, shown, 11 * f, "ink2");
+      const plate = rect(stop + 7, y - 7 * f, width(shown, 11 * f) + 6, 14 * f, "paper");
+      const label = plate + text(stop + 10, y + 4 * f, shown, 11 * f, "ink2");
       const hit = rect(x - 4, y - 9 * f, room - x, 18 * f, "none", "", {cls: "hit"});
       body += `<g data-story="${i}" class="fork">${hit}<title>${escaped(words)}</title>` +
         path(`M${x} ${base}V${y - r}q0 ${r} ${r} ${r}H${stop}`, "none", "ink2", {width: 1.5}) + circle(x, base, 3.5 * f, "paper", "ink2", 1.5) + circle(stop, y, 2.5 * f, "ink2") + label + "</g>";

@@ -51,7 +51,6 @@ export class Series {
     this.losses = []; // moments
     this.total = {at: [], cc: [], most: 0};
     this.sum = 0;
-    this.hiwat = 0;
     this.sockets = new Map(); // every socket alive, by number
     for (const pid in state.procs) this.procs.set(pid, {name: state.procs[pid].name, born: -1});
     for (const id in state.ctls) this.controls.set(id, {name: state.ctls[id].name, born: -1});
@@ -59,6 +58,7 @@ export class Series {
   }
 
   take(moments, patches, first) {
+    this.scaled = undefined;
     for (let at = first; at < moments.length; at++) {
       if (moments[at].world === "loss") this.losses.push(at);
       for (const op of patches[at]) {
@@ -105,9 +105,25 @@ export class Series {
     else if (field === "type") queue.type = op[1];
   }
 
+  // The limit that held last: a reader who sets SO_RCVBUF at once never lived under the first one.
   _limit(queue, hiwat) {
-    queue.hiwat = Math.max(queue.hiwat, hiwat);
-    if (queue.ctl || queue.type === "events" || hiwat) this.hiwat = Math.max(this.hiwat, hiwat);
+    if (hiwat) queue.hiwat = hiwat;
+  }
+
+  // The largest limit of a control socket: what the scene is scaled to.
+  get hiwat() {
+    if (this.scaled === undefined) this.scaled = this._largest();
+    return this.scaled;
+  }
+
+  _largest() {
+    let most = 0;
+    let other = 0;
+    for (const queue of this.queues.values()) {
+      if (queue.ctl) most = Math.max(most, queue.hiwat);
+      else other = Math.max(other, Math.min(8192, queue.hiwat));
+    }
+    return most || other;
   }
 
   _bytes(queue, cc, at) {

@@ -34,18 +34,18 @@ export function lifelines(story, room, pinned) {
   const far = kernel.filter((one) => !one.id.startsWith("kext:") && !near.includes(one) && !control.includes(one));
   const narrow = room < 420;
   const unit = Math.min(1, room / 552);
-  const boundary = Math.round(room * (narrow ? 0.4 : 0.35));
+  const boundary = Math.round(room * (narrow ? 0.4 : 0.37));
   const xs = new Map();
-  const start = narrow ? 20 : 40;
-  const end = boundary - (narrow ? 58 : 88);
+  const start = narrow ? 14 : 28;
+  const end = boundary - (narrow ? 84 : 106);
   users.forEach((one, i) => xs.set(one.id, users.length > 1 ? start + (i * (end - start)) / (users.length - 1) : start));
   xs.set("boundary", boundary);
   let x = boundary;
   for (const one of near) xs.set(one.id, (x += 48 * unit));
-  for (const one of control) xs.set(one.id, (x += (near.length ? 46 : 92) * unit));
+  for (const one of control) xs.set(one.id, (x += (near.length ? 44 : 90) * unit));
   const rest = [...kexts, ...far];
   const last = room - (narrow ? 20 : 44);
-  const gap = rest.length > 1 ? Math.min(64, Math.max(24, (last - x - 138 * unit) / (rest.length - 1))) : 0;
+  const gap = rest.length > 1 ? Math.min(64, Math.max(24, (last - x - 130 * unit) / (rest.length - 1))) : 0;
   rest.forEach((one, i) => xs.set(one.id, last - (rest.length - 1 - i) * gap));
   const list = [...users, {id: "boundary", name: "syscall boundary", world: "bound"}, ...near, ...control, ...rest];
   const all = new Set(story.lifelines.filter((one) => one.world === "user").map((one) => one.id));
@@ -140,7 +140,6 @@ function arrow(story, moment, lines, m, when, ground) {
   const who = [from, to].find((id) => lines.users.has(id) && place(lines, id) === OTHERS);
   [from, to] = [place(lines, from), place(lines, to)];
   if (!from || !to) return "";
-  if (who) words = `${lines.names.get(who)} ${words}`;
   const loss = moment.world === "loss";
   const back = moment.kind === "return" || answer;
   const colour = future ? "ink3" : loss ? "loss" : moment.world === "data" ? "data" : "ink2";
@@ -165,9 +164,13 @@ function arrow(story, moment, lines, m, when, ground) {
   const [low, high] = [Math.min(xa, xb), Math.max(xa, xb)];
   if (crossing) {
     const near = Math.max(low, lines.lastUser);
+    const whole = who ? `${lines.names.get(who)} ${words}` : words;
+    if (who && wide(whole) <= lines.boundary - low - 18) words = whole;
     const left = lines.boundary - near - 18 >= wide(words) ? near : low;
     body += plated((left + lines.boundary) / 2 - (back ? 0 : 2), y, words, ink, ground, lines.boundary - left - 18, weight);
-    if (moment.via) body += plated((lines.boundary + high) / 2, y, moment.via, ink, ground, high - lines.boundary - 22, weight);
+    if (moment.via && wide(moment.via) <= high - lines.boundary - 18) body += plated((lines.boundary + high) / 2, y, moment.via, ink, ground, high - lines.boundary - 22, weight);
+  } else if (!lifted && wide(words) > high - low - 20 && high - low < 100 && low - lines.boundary > wide(words) + 60) {
+    body += plated(low - wide(words) / 2 - 8, y, words, ink, ground, wide(words), weight); // beside a short arrow
   } else body += plated((low + high) / 2 + (lifted ? 8 : 0), y, words, ink, ground, high - low - 20, weight);
   if (lifted && moment.errno) {
     const end = x2 - d * 8;

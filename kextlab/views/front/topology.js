@@ -6,7 +6,7 @@ import {columnsOf, measures, zoom} from "./layout.js";
 import {drawLane} from "./lane.js";
 import {NAMES, drawThin} from "./thin.js";
 import {drawCrowd} from "./crowd.js";
-import {broadcasts, controls, ground, panic, ports, processes} from "./world.js";
+import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "./world.js";
 import {changes, leaving, play} from "./motion.js";
 import {said, scene} from "./words.js";
 
@@ -60,8 +60,10 @@ export class Topology {
     this.svg.innerHTML = definitions(this.prefix);
     this.el.append(this.svg);
     this.layers = ["ground", "lanes", "front"].map(() => new Layer(this.svg));
-    this.over = document.createElementNS(NS, "g");
-    this.svg.append(this.over);
+    this.over = document.createElement("div");
+    this.over.className = "over";
+    this.over.setAttribute("aria-hidden", "true");
+    this.el.append(this.over);
     this.svg.addEventListener("click", (event) => this.click(event));
     this.room = 0;
     this.drawn = null;
@@ -80,7 +82,9 @@ export class Topology {
     const crowded = story.series.sockets.size > 30;
     if ((crowded || this.app.size === "narrow") && moment && moment.socket) found.push(String(moment.socket));
     if (crowded) found.push(...story.series.latest(now, 2));
-    const lossy = [...story.series.queues.values()].filter((q) => q.losses.length).sort((a, b) => b.losses.length - a.losses.length);
+    // Side by side, both scenes open the same lanes.
+    const all = this.app.comparing ? this.app.stories[0].series.queues : story.series.queues;
+    const lossy = [...all.values()].filter((q) => q.losses.length).sort((a, b) => b.losses.length - a.losses.length);
     found.push(...lossy.slice(0, crowded ? 2 : 4).map((queue) => queue.id));
     if (!crowded && story.series.queues.size <= 8) found.push(...story.series.queues.keys());
     const distinct = [...new Set(found)];
@@ -92,13 +96,16 @@ export class Topology {
     const story = this.storyOf();
     const now = story.within(app.now);
     const state = story.state;
-    const room = this.el.clientWidth || this.room;
+    // Asked once for a layout: reading a width in the middle of a step makes the browser lay out twice.
+    if (!this.room) this.room = this.el.clientWidth;
+    const {room} = this;
     const one = app.size === "narrow";
     const presenter = app.presenter && !app.comparing;
     const f = presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, app.height / 584))) : 1;
-    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - 526 * f) : 0;
+    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - 307 * f - 2) : 0;
     let g = measures(f, story.series.hiwat, height);
     let laid = columnsOf(story, state, g, room, this.wanted(story), one ? "one" : "");
+    this.open = one && laid.columns.length ? laid.columns[0].sock : "";
     if (laid.kind === "thin") g = measures(f, story.series.hiwat, height, Math.max(0, NAMES * f - 40 * f));
     const {sel} = app;
     return {
@@ -139,16 +146,17 @@ export class Topology {
     const any = columns.some((column) => column.kind === "lane" && column.sock) || laid.kind === "thin";
     const ends = columns.filter((column) => column.kind !== "crowd").map((column) => column.x + column.width);
     const end = ends.length ? Math.max(...ends) : g.gutter;
+    c.post = postingOf(c, columns);
     this.layers[0].show([["ground", ground(c, columns, end, any)]]);
     const lanes = [];
     for (const column of columns) {
       const sock = column.sock && state.socks[column.sock];
-      if (column.kind === "crowd") lanes.push(["crowd", drawCrowd(column, c)]);
+      if (column.kind === "crowd") lanes.push(...drawCrowd(column, c));
       else if (sock && column.kind === "thin") lanes.push([`sock/${column.sock}`, drawThin(column, sock, c)]);
       else if (sock) lanes.push([`sock/${column.sock}`, drawLane(column, sock, c)]);
     }
     this.layers[1].show([...lanes, ["broadcasts", broadcasts(c, columns)]]);
-    const front = [...processes(c, columns), ...controls(c, columns, end), ["ports", ports(c, columns)], ["panic", panic(c)]];
+    const front = [...processes(c, columns), ...controls(c, columns), ["ports", ports(c, columns)], ["panic", panic(c)]];
     this.layers[2].show(front.map(([key, body], i) => [key || `none/${i}`, body]));
     const thin = this.svg.querySelectorAll(".thin");
     if (thin.length && ![...thin].some((node) => node === this.app.active())) thin[0].setAttribute("tabindex", "0");

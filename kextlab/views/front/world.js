@@ -25,8 +25,18 @@ export function ground(c, columns, end, axis) {
   if (!plain && room > 330 * f) body += text(userEnd, g.user, left, g.small, "ink2");
   if (!plain && room > 560 * f) body += text(room - 12 * f, g.user, right, g.small, "ink2", {anchor: "end"});
   const about = "kexts register kernel controls; each connection is one unit";
-  const short = room > 480 * f ? about : "each connection is one unit";
-  if (!plain && room > 280 * f) body += text(kernEnd, foot, short, g.small, "ink2");
+  const clear = c.post ? Math.min(...c.post) - 10 * f : room;
+  const caption = [about, "each connection is one unit"].find((words) => kernEnd + width(words, g.small) < Math.min(clear, room - 12 * f));
+  if (!plain && caption) body += text(kernEnd, foot, caption, g.small, "ink2");
+  const hidden = c.laid.hidden;
+  if (hidden && c.laid.kind !== "one") {
+    const words = `${count(hidden)} more without a connection`;
+    if (width(words, g.small) < room - 12 * f - Math.max(kernEnd + width(caption || "", g.small) + 20, c.post ? Math.max(...c.post) : 0)) body += text(room - 12 * f, foot, words, g.small, "ink2", {anchor: "end"});
+  }
+  if (!columns.some((column) => column.kind !== "lane" || column.sock || (column.pid && state.procs[column.pid]) || (column.control && controlNamed(state, column.control)))) {
+    body += text(room / 2, g.process + 30 * f, "no process is running", g.mid, "ink2", {anchor: "middle"});
+    body += text(room / 2, g.top + 90 * f, "no kext has registered a control", g.mid, "ink2", {anchor: "middle"});
+  }
   if (axis) {
     const many = Math.round(g.H / (64 * g.f)) >= 2 ? Math.ceil(g.H / 64 / Math.max(1, Math.round(g.f)) - 0.01) : 2;
     const pitch = nice((g.H * g.perPx) / many);
@@ -109,30 +119,32 @@ function process({g, state, moment}, pid, x, w, columns) {
 // The control of that name that is registered now, as [serial, control].
 export const controlNamed = (state, name) => Object.entries(state.ctls).find(([, ctl]) => ctl.name === name);
 
-export function controls(c, columns, end) {
-  const {g, state} = c;
+// Where the line from a kext to kern_event begins and ends; null without both.
+export function postingOf(c, columns) {
+  const all = runs(columns, keyOf);
+  const hub = all.find(([key]) => key === "events");
+  const near = hub && all.filter(([key]) => key && key !== "events" && controlNamed(c.state, key)).pop();
+  if (!near) return null;
+  const wide = (run) => (run[2].boxEnd || run[2].x + run[2].width) - run[1].x;
+  return [near[1].x + wide(near) * 0.6, hub[1].x + Math.min(wide(hub), 188 * c.g.f) * 0.42];
+}
+
+export function controls(c, columns) {
   const found = [];
-  let hub = null;
-  let source = null;
   for (const [key, first, last] of runs(columns, keyOf)) {
     if (key === "") continue;
-    const w = last.x + last.width - first.x;
-    if (key === "events") {
-      hub = first.x + Math.min(w, 188 * g.f) * 0.42;
-      found.push(["kev", events(c, first.x, w)]);
-    } else {
-      const control = controlNamed(state, key);
-      if (!control) continue;
-      source = source === null || hub === null ? first.x + w * 0.6 : source;
-      found.push([`ctl/${control[0]}`, box(c, first.x, w, control[0], control[1])]);
+    const w = (last.boxEnd || last.x + last.width) - first.x;
+    if (key === "events") found.push(["kev", events(c, first.x, w)]);
+    else {
+      const control = controlNamed(c.state, key);
+      if (control) found.push([`ctl/${control[0]}`, box(c, first.x, w, control[0], control[1])]);
     }
   }
-  if (hub !== null && source !== null) found.push(["post", posting(c, source, hub)]);
+  if (c.post) found.push(["post", posting(c, ...c.post)]);
   return found;
 }
 
 function keyOf(column) {
-  if (column.kind === "crowd") return "";
   if (column.slot && column.slot.events) return "events";
   return column.control || "";
 }
@@ -167,19 +179,22 @@ function box(c, x, w, serial, ctl) {
   const kind = String(ctl.kind).replace(" \u00b7 datagram", ctl.flags.length ? "" : " \u00b7 datagram");
   const long = [kind, ...ctl.flags.map(String), sizes].join(" \u00b7 ");
   const middle = [ctl.kind, sizes].join(" \u00b7 ");
-  const words = [long, middle, ctl.kind, ctl.kind.replace("dynamic id \u00b7 ", "")].find((line_) => width(line_, g.small) <= w - 24 * f) || fit(ctl.kind, w - 24 * f, g.small);
-  body += text(x + 12 * f, g.box + 38 * f, words, g.small, "ink2");
   const holds = kext && kext.holds[0] ? `holds ${count(kext.holds[1])} B` : "";
-  const holdsWide = holds ? width(holds, g.small) + 26 * f : 0;
+  const holdsWide = holds ? width(holds, g.small, 600) + 26 * f : 0;
+  const raised = holds && w < 260 * f; // beside the kind, where the callbacks need their line
+  const lineRoom = w - 24 * f - (raised ? holdsWide : 0);
+  const kinds = [long, middle, ctl.kind, ctl.kind.replace("dynamic id \u00b7 ", ""), ""];
+  const words = kinds.find((one) => width(one, g.small) <= lineRoom);
+  body += text(x + 12 * f, g.box + 38 * f, words, g.small, "ink2");
   const base = g.box + 56 * f;
   if (!ctl.loaded || !kext) {
     body += cross(x + 17 * f, base - 4 * f, 3.6 * f) + text(x + 28 * f, base, "its code is gone", g.small, "loss", {weight: 600});
-  } else body += callbacks(ctl.callbacks, kext.running, x + 12 * f, base, w - 24 * f - holdsWide, g);
+  } else body += callbacks(ctl.callbacks, kext.running, x + 12 * f, base, w - 24 * f - (raised ? 0 : holdsWide), g);
   if (holds) {
     const leak = !kext.running;
-    const hx = x + w - 12 * f;
-    body += text(hx, base, holds, g.small, leak ? "loss" : "ink", {anchor: "end", weight: leak ? 600 : 0});
-    body += rect(hx - holdsWide + 12 * f, base - g.small * 0.86, 8 * f, g.small, leak ? "loss-bg" : "data-bg", leak ? "loss" : "data", {radius: 1.5 * f, dash: leak ? "3 2" : ""});
+    const [hx, hy] = [x + w - 12 * f, raised ? g.box + 38 * f : base];
+    body += text(hx, hy, holds, g.small, leak ? "loss" : "ink", {anchor: "end", weight: leak ? 600 : 0});
+    body += rect(hx - holdsWide + 12 * f, hy - g.small * 0.86, 8 * f, g.small, leak ? "loss-bg" : "data-bg", leak ? "loss" : "data", {radius: 1.5 * f, dash: leak ? "3 2" : ""});
   }
   const label = `${ctl.name}, kernel control id ${ctl.id}, ${ctl.kind}${kext && kext.running ? ", running " + kext.running : ""}${holds ? ", " + holds : ""}`;
   return group(body, "", `class="box" role="button" tabindex="0" data-key="ctl/${serial}" aria-label="${label}"`);
@@ -215,8 +230,10 @@ function events({g, state, sel}, x, w) {
   const f = g.f;
   const {posted, full, id} = state.kev;
   let body = rect(x, g.box, w, g.boxHeight, "raise", "kern", {radius: 4 * f});
-  body += text(x + 12 * f, g.box + 20 * f, "kern_event", g.large, "ink", {weight: 600});
-  body += text(x + w - 12 * f, g.box + 20 * f, id ? `last id ${count(id)}` : "no event yet", g.mid, "ink2", {anchor: "end"});
+  const title = Math.min(g.large, (g.large * (w - 24 * f)) / width("kern_event", g.large, 600));
+  body += text(x + 12 * f, g.box + 20 * f, "kern_event", title, "ink", {weight: 600});
+  const last = id ? `last id ${count(id)}` : "no event yet";
+  if (width(last, g.mid) + width("kern_event", g.large, 600) < w - 32 * f) body += text(x + w - 12 * f, g.box + 20 * f, last, g.mid, "ink2", {anchor: "end"});
   body += text(x + 12 * f, g.box + 38 * f, `kes_posted ${count(posted)}`, g.small, "ink2");
   body += text(x + 12 * f, g.box + 56 * f, `kes_fullsock ${count(full)}`, g.small, full ? "loss" : "ink2", {weight: full ? 600 : 0});
   return group(body, "", `class="box" role="button" tabindex="0" data-key="kev" aria-label="kern_event: ${count(posted)} posted, ${count(full)} times a socket was full"`);
