@@ -61,7 +61,7 @@ class Story:
         self.datas: list[str] = []
         self.pending: list[Any] = []
         self.lifelines: list[Json] = [
-            {"id": "boundary", "name": "system call boundary", "world": "bound"},
+            {"id": "boundary", "name": "system call boundary", "world": "boundary"},
             {"id": "kern_control", "name": "kern_control", "world": "kern"},
             {"id": "kern_event", "name": "kern_event", "world": "kern"},
         ]
@@ -229,7 +229,7 @@ class Story:
         of = None
         if not rcv["q"]:
             self.put(f"procs/{pid}/doing", "")
-            self.tell("loss", f"The kernel refused recv(fd 3): nothing is queued and the call must not wait (EAGAIN).", "refusal", "kern_control", proc, "EAGAIN", errno="EAGAIN", socket=sock, source=1)
+            self.tell("loss", f"The kernel refused recv(fd 3): nothing is queued and the call must not wait (EAGAIN).", "refusal", proc, "kern_control", "= EAGAIN", errno="EAGAIN", socket=sock, source=1, back=1)
             self.stack.pop()
             return
         if one["type"] == "SOCK_STREAM":

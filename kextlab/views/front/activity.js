@@ -9,6 +9,7 @@ export class Activity {
     this.before = []; // bits active when the moment begins
     this.after = []; // bits active when it is over
     this.stacks = new Map();
+    this.prior = new Map(); // as they were before the last moment, which may still grow
     this.bits = new Map();
   }
 
@@ -23,20 +24,26 @@ export class Activity {
     return bit;
   }
 
+  // From moment `first` on; what is known of it and later is forgotten.
   take(moments, first) {
+    if (first < this.before.length) {
+      this.before.length = this.after.length = first;
+      this.stacks = this.prior;
+    }
     for (let at = first; at < moments.length; at++) {
+      if (at === moments.length - 1) this.prior = new Map([...this.stacks].map(([task, stack]) => [task, stack.slice()]));
       const moment = moments[at];
       const task = moment.task || 0;
       let stack = this.stacks.get(task);
       if (!stack) this.stacks.set(task, (stack = []));
       const depth = moment.depth || 0;
-      const returning = moment.kind === "return" || (moment.kind === "refusal" && stack.length > depth);
+      const returning = moment.kind === "return" || Boolean(moment.back);
       this._cut(stack, returning ? depth + 1 : depth);
       this.before.push(this._now());
       if (moment.kind === "call") {
         while (stack.length < depth) stack.push(0);
         stack.push(this.bit(moment.to));
-      } else if (moment.kind === "return") this._cut(stack, depth);
+      } else if (returning) this._cut(stack, depth);
       else if (moment.kind === "panic") this.stacks.clear();
       this.after.push(this._now());
     }

@@ -114,7 +114,12 @@ export class App {
     for (const kind of ["keyup", "keypress"]) this.el.addEventListener(kind, (event) => event.stopPropagation());
     this.el.addEventListener("click", (event) => this.click(event));
     this.root.append(this.el);
-    this.parts_ = [this.topology, this.gauges, this.queues, this.rows, this.inspector, this.controls, this.scrubber];
+    this.parts_ = [this.topology, ...this.others()];
+  }
+
+  // The rows come last: moving them makes the browser lay out, once, all that has changed before.
+  others() {
+    return [this.gauges, this.queues, this.inspector, this.controls, this.scrubber, this.rows];
   }
 
   resized() {
@@ -184,7 +189,11 @@ export class App {
     if (!this.room) return;
     for (const story of this.comparing ? this.stories.filter((_, i) => i === 0 || i === this.paired) : [this.story]) story.goto(this.now);
     this.sentenceNow();
+    this.position();
     for (const part of this.drawn) part.update();
+  }
+
+  position() {
     const {story, now} = this;
     const step = count(story.stepOf(now));
     const pos = this.bar.querySelector(".pos");
@@ -237,8 +246,8 @@ export class App {
     const next = at === this.now + 1;
     if (next && !this.dragging) for (const part of this.scenes()) part.foresee(part.storyOf().patches[at] || []);
     this.now = at;
-    this.draw();
     if (!this.playing && !this.dragging) this.announce();
+    this.draw();
     return true;
   }
 
@@ -449,11 +458,11 @@ export class App {
       this.paired = this.shown || this.paired || this.stories.length - 1;
       this.pair = [0, this.paired].map((i) => new Side(this, i));
       this.scene.replaceChildren(...this.pair.map((side) => side.el));
-      this.parts_ = [...this.pair, this.queues, this.rows, this.inspector, this.controls, this.scrubber];
+      this.parts_ = [...this.pair, ...this.others().slice(1)];
     } else {
       this.pair = null;
       this.scene.replaceChildren(this.gauges.el, this.topology.el);
-      this.parts_ = [this.topology, this.gauges, this.queues, this.rows, this.inspector, this.controls, this.scrubber];
+      this.parts_ = [this.topology, ...this.others()];
     }
     this.branchButtons();
     this.lay();
@@ -474,6 +483,7 @@ export class App {
     if (message.branch) this.addBranch(message.branch);
     if (message.error) this.error(message.error);
     if (message.said) this.say(message.said);
+    if (message.offered) this.dialogs.offered(message.offered);
     if (message.goto !== undefined) this.gotoStep(message.goto);
     if (message.file) download(message.file.name, message.file.type, message.file.content);
   }

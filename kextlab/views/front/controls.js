@@ -47,10 +47,13 @@ export class Controls {
     if (!button) return;
     const value = (name) => (this.el.elements[name] ? this.el.elements[name].value : "");
     const what = button.dataset.do;
+    const {sel} = this.app;
+    const sock = sel && sel.sock ? this.app.story.state.socks[sel.sock] : null;
+    const socket = sock && String(sock.pid) === value("process") ? Number(sel.sock) : 0; // the selected one, if it is theirs
     const more = {
       connect: {pid: Number(value("process")), control: value("control")},
-      send: {pid: Number(value("process")), text: value("text"), control: value("control")},
-      recv: {pid: Number(value("process")), control: value("control")},
+      send: {pid: Number(value("process")), text: value("text"), control: value("control"), socket},
+      recv: {pid: Number(value("process")), control: value("control"), socket},
       step: {},
       fault: {fault: value("fault")},
     }[what];

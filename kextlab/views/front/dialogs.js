@@ -82,17 +82,24 @@ export class Dialogs {
     });
   }
 
+  // Live, Python is asked what can be changed at this step; else there is what was stored.
   branch() {
     const {app} = this;
+    if (app.host.live && app.host.send) return app.ask({do: "offer", at: app.story.stepOf(app.now)}, "Looking for what can be changed here \u2026");
+    return this.offered([]);
+  }
+
+  offered(found) {
+    const {app} = this;
     const {story, now} = app;
+    app.notice.hidden = true;
     const step = count(story.stepOf(now));
     const known = app.branchesHere();
-    const choices = app.host.live ? [...app.changes(), ...app.faults()] : [];
+    const choices = [...app.changes(), ...found];
     if (!known.length && !choices.length) {
-      app.error(app.host.live
-        ? "Nothing can be changed here: no fault can apply to this machine now."
+      return app.error(app.host.live
+        ? "Nothing can be changed here: no fault can apply to this machine at this step."
         : "A new branch needs Python: open this story as kextlab.Scope in a notebook. No branch was stored with this page.");
-      return;
     }
     const stored = known.map(([one, i]) => `<button class="choice" data-show="${i}"><b>${escaped(one.title)}</b><span>stored branch at step ${count(app.stories[0].stepOf(app.forkOf(i)))}</span></button>`).join("");
     const fresh = choices.map((one) => `<button class="choice" data-change="${escaped(one.id)}"><b>${escaped(one.label)}</b><span>run again from step ${step} with this change</span></button>`).join("");
@@ -106,6 +113,7 @@ export class Dialogs {
         app.compare(true);
       } else app.ask({do: "branch", change: choice.dataset.change, at: story.stepOf(now), moment: now}, "The branch is being run \u2026");
     });
+    return true;
   }
 
   export() {

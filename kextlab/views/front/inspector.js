@@ -8,6 +8,15 @@ import {eventOf, fds, nameOf, PROVENANCE, unitOf} from "./words.js";
 
 const KINDS = {call: "a call", return: "a return", refusal: "a refusal", note: "an event", panic: "a panic"};
 
+// A kernel event's data follow its header; those of kernel control events are known.
+function fieldsOf(story, struct, bytes) {
+  const fields = story.structs[struct] || [];
+  const data = story.structs.ctl_event_data;
+  const of = struct === "kern_event_msg" && data && bytes.length >= 32 ? new DataView(bytes.buffer) : null;
+  if (!of || of.getUint32(4, true) !== 1 || of.getUint32(8, true) !== 3 || of.getUint32(12, true) !== 2) return fields;
+  return [...fields.filter((one) => one[1] < 24), ...data.map(([name, offset, size, type]) => [name, 24 + offset, size, type])];
+}
+
 export class Inspector {
   constructor(app) {
     this.app = app;
@@ -60,7 +69,7 @@ export class Inspector {
     const {story} = this.app;
     const bytes = story.bytes(reference);
     if (!bytes) return "";
-    const fields = struct ? story.structs[struct] : null;
+    const fields = struct ? fieldsOf(story, struct, bytes) : null;
     const note = struct ? `struct ${struct}, little endian` : `${count(reference[1])} bytes`;
     return `<h3>${heading}<span>${escaped(note)}</span></h3>${tables(bytes, reference[1], fields, struct || "")}`;
   }

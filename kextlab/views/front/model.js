@@ -1,36 +1,14 @@
 // A scene document that can be stood in: the state after any moment, folded from keyframes.
 //
-// `state` is what it was after moment `at`; -1 is before the first. Stepping on applies one patch;
-// any other move starts at the nearest keyframe. Documents that grow get keyframes of their own.
+// `state` is what it was after moment `at`; -1 is before the first. A step applies one patch, a step
+// back undoes one; any other move starts at the nearest keyframe before it.
 
 import {Series} from "./series.js";
 import {Activity} from "./activity.js";
+import {change, copied, inverse} from "./patch.js";
 
 export const FORMAT = "kextlab-scene/1";
-const EVERY = 256;
-
-export function change(state, op) {
-  const parts = op[0].split("/");
-  const last = parts.pop();
-  let at = state;
-  for (const part of parts) {
-    at = at[part];
-    if (at === undefined) return; // deleted together with what held it
-  }
-  if (op.length === 1) delete at[last];
-  else if (op.length === 3 && op[1] === "+") at[last].push(copied(op[2]));
-  else if (op.length === 3 && op[1] === "<") at[last].splice(0, op[2]);
-  else at[last] = copied(op[1]);
-}
-
-// The document stays as it came: what a patch puts in is copied, numbers and text need not be.
-function copied(value) {
-  if (value === null || typeof value !== "object") return value;
-  if (Array.isArray(value)) return value.map(copied);
-  const copy = {};
-  for (const key in value) copy[key] = copied(value[key]);
-  return copy;
-}
+const UNDO = 96; // steps back that need no keyframe
 
 export class Story {
   constructor(doc) {
@@ -50,6 +28,7 @@ export class Story {
     if (!this.frames.length) throw new Error("the scene has no keyframe");
     this.state = copied(this.frames[0][1]);
     this.at = this.frames[0][0] - 1;
+    this.undo = [];
     this.series = new Series(this.frames[0][1]);
     this.series.take(this.moments, this.patches, 0);
     this.activity = new Activity(this.lifelines);
@@ -83,14 +62,26 @@ export class Story {
 
   goto(target) {
     const at = this.within(target);
-    if (at < this.at || at - this.at > EVERY) this._from(this._frame(at));
+    if (at < this.at && this.at - at <= this.undo.length) {
+      while (this.at > at) {
+        for (const op of this.undo.pop()) change(this.state, op);
+        this.at--;
+      }
+      return at;
+    }
+    const frame = this._frame(at);
+    if (at < this.at || frame[0] - 1 > this.at) this._from(frame);
     while (this.at < at) {
       this.at++;
-      for (const op of this.patches[this.at]) change(this.state, op);
-      if ((this.at + 1) % EVERY === 0 && this.frames[this.frames.length - 1][0] < this.at + 1) {
-        this.frames.push([this.at + 1, copied(this.state)]);
+      const near = at - this.at < UNDO;
+      const back = near ? [] : null;
+      for (const op of this.patches[this.at]) {
+        if (near) back.unshift(inverse(this.state, op));
+        change(this.state, op);
       }
+      if (near) this.undo.push(back.filter(Boolean));
     }
+    if (this.undo.length > 2 * UNDO) this.undo.splice(0, this.undo.length - UNDO);
     return at;
   }
 
@@ -108,21 +99,50 @@ export class Story {
   _from(frame) {
     this.state = copied(frame[1]);
     this.at = frame[0] - 1;
+    this.undo = [];
   }
 
-  // Take in what a live trace has added; false if it does not follow what is here.
+  // Take in what a live trace has added. Its first moment replaces our last one, which may have
+  // grown; false if it does not follow what is here.
   append(more) {
-    if (more.from !== this.moments.length) return false;
-    const first = this.moments.length;
-    for (const moment of more.moments) this.moments.push(moment);
-    for (const patch of more.patches) this.patches.push(patch);
-    for (const lifeline of more.lifelines || []) this.lifelines.push(lifeline);
+    const {from} = more;
+    const known = this.moments.length;
+    if (from + more.moments.length < known) return true; // a view that came later has it already
+    if (from !== known && from !== known - 1) return false;
     for (const source of more.sources || []) this.sources.push(source);
     for (const data of more.datas || []) this.datas.push(data);
+    for (const lifeline of more.lifelines || []) this._lifeline(lifeline);
     this.steps = more.steps;
-    this.series.take(this.moments, this.patches, first);
-    this.activity.take(this.moments, first);
+    const old = from < known ? this.patches[from] : null;
+    const was = from < known ? this.moments[from] : null;
+    if (from === 0 && more.keyframes && more.keyframes.length) this.frames = more.keyframes.slice();
+    else {
+      this.frames = this.frames.filter((frame) => frame[0] <= from);
+      for (const frame of more.keyframes || []) this.frames.push(frame);
+    }
+    this.moments.length = this.patches.length = from;
+    for (const moment of more.moments) this.moments.push(moment);
+    for (const patch of more.patches) this.patches.push(patch);
+    if (this.at >= from || from === 0) this._from(this._frame(Math.min(this.at, from - 1)));
+    const next = this.patches[from];
+    const grown = old && next && was.world === this.moments[from].world && old.every((op, i) => JSON.stringify(op) === JSON.stringify(next[i]));
+    if ((old && !grown) || from === 0) {
+      this.series = new Series(this.frames[0][1]);
+      this.series.take(this.moments, this.patches, 0);
+    } else {
+      if (old) this.series.more(next.slice(old.length), from);
+      this.series.take(this.moments, this.patches, known);
+    }
+    this.activity.take(this.moments, from);
     return true;
+  }
+
+  // New lifelines go to the end of their kind: processes before the boundary, kexts before kern_event.
+  _lifeline(lifeline) {
+    const before = lifeline.world === "user" ? "boundary" : lifeline.id.startsWith("kext:") ? "kern_event" : "";
+    const at = this.lifelines.findIndex((one) => one.id === before);
+    if (at < 0) this.lifelines.push(lifeline);
+    else this.lifelines.splice(at, 0, lifeline);
   }
 
   // The bytes of [index, length], cut to what the document carries.

@@ -58,16 +58,20 @@ export class Series {
   }
 
   take(moments, patches, first) {
-    this.scaled = undefined;
     for (let at = first; at < moments.length; at++) {
       if (moments[at].world === "loss") this.losses.push(at);
-      for (const op of patches[at]) {
-        const path = op[0];
-        if (path.startsWith("socks/")) this._socket(path.split("/"), op, at);
-        else if (op.length === 2 && path.startsWith("ctls/")) this._named(this.controls, path, op[1], at);
-        else if (op.length === 2 && path.startsWith("procs/")) this._named(this.procs, path, op[1], at);
-        else if (path === "socks" && op.length === 2) for (const id in op[1]) this._open(id, op[1][id], at);
-      }
+      this.more(patches[at], at);
+    }
+  }
+
+  // The operations of one moment, or what has come to them since.
+  more(ops, at) {
+    this.scaled = undefined;
+    for (const op of ops) {
+      const path = op[0];
+      if (path.startsWith("socks/")) this._socket(path.split("/"), op, at);
+      else if (op.length === 2 && path.startsWith("ctls/")) this._named(this.controls, path, op[1], at);
+      else if (op.length === 2 && path.startsWith("procs/")) this._named(this.procs, path, op[1], at);
     }
   }
 

@@ -89,12 +89,23 @@ export class Session {
   take(message, buffers) {
     this.queue = this.queue.then(async () => {
       const whole = {...message};
-      for (const name of ["more", "branch"]) if (whole[name] === "packed") whole[name] = await this.unpack(buffers[0]);
+      for (const name of ["more", "branch", "document"]) if (whole[name] === "packed") whole[name] = await this.unpack(buffers[0]);
       if (whole.file) whole.file = {...whole.file, content: buffers[0]};
+      if (whole.document) return this.anew(whole.document);
       if (whole.more) this.later.push({more: whole.more});
       else if (whole.branch) this.later.push({branch: whole.branch});
       for (const view of this.views) if (view.handle && view.handle.receive) view.handle.receive(whole);
     });
+  }
+
+  // Another story: the machine was rebooted.
+  async anew(doc) {
+    this.doc = Promise.resolve(doc);
+    this.later = [];
+    for (const view of [...this.views]) {
+      this.drop(view);
+      this.attach(view.place);
+    }
   }
 
   drop(view) {

@@ -47,7 +47,7 @@ export function lifelines(story, room, pinned) {
   const last = room - (narrow ? 20 : 44);
   const gap = rest.length > 1 ? Math.min(64, Math.max(24, (last - x - 130 * unit) / (rest.length - 1))) : 0;
   rest.forEach((one, i) => xs.set(one.id, last - (rest.length - 1 - i) * gap));
-  const list = [...users, {id: "boundary", name: "syscall boundary", world: "bound"}, ...near, ...control, ...rest];
+  const list = [...users, {id: "boundary", name: "syscall boundary", world: "boundary"}, ...near, ...control, ...rest];
   const all = new Set(story.lifelines.filter((one) => one.world === "user").map((one) => one.id));
   const names = new Map(story.lifelines.map((one) => [one.id, one.name]));
   const lastUser = users.length ? xs.get(users[users.length - 1].id) : start;
@@ -77,7 +77,7 @@ export function head(lines) {
       const right = n < row.length - 1 ? centre[row[n + 1]] : lines.room + 40;
       const room = 2 * Math.min(centre[i] - left, right - centre[i]) - 14;
       const name = fit(one.name, Math.max(30, Math.min(room, wide[i] + 4)), size, 600);
-      body += text(centre[i], 18 + r * 16, name, size, one.world === "bound" ? "ink" : one.world, {weight: 600, anchor: "middle"});
+      body += text(centre[i], 18 + r * 16, name, size, one.world === "boundary" ? "ink" : one.world, {weight: 600, anchor: "middle"});
     });
   });
   return {body, height: two ? 44 : 28};
@@ -135,8 +135,8 @@ function arrow(story, moment, lines, m, when, ground) {
   let words = moment.label || "";
   const refusal = moment.kind === "refusal" && !future;
   // A system call or callback that is refused: the answer goes back to whoever asked.
-  const answer = moment.kind === "refusal" && words.startsWith("=");
-  if (answer && lines.users.has(from)) [from, to] = [to, from];
+  const answer = moment.kind === "refusal" && Boolean(moment.back);
+  if (answer) [from, to] = [to, from];
   const who = [from, to].find((id) => lines.users.has(id) && place(lines, id) === OTHERS);
   [from, to] = [place(lines, from), place(lines, to)];
   if (!from || !to) return "";

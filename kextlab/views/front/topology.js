@@ -141,6 +141,7 @@ export class Topology {
       this.svg.setAttribute("viewBox", size);
       this.svg.setAttribute("width", room);
       this.svg.setAttribute("height", Math.ceil(g.height));
+      this.el.style.height = `${Math.ceil(g.height)}px`;
     }
     this.svg.setAttribute("aria-label", scene(state, story));
     const any = columns.some((column) => column.kind === "lane" && column.sock) || laid.kind === "thin";
