@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 from kextlab.abi.ioctl import CTLIOCGINFO, SIOCGKEVFILT, SIOCGKEVVENDOR, SIOCSKEVFILT
+from kextlab.abi.structs import KernEventMsg
 from kextlab.trace.events import Event
 
 REQUESTS = {
@@ -25,6 +26,16 @@ class Payload(NamedTuple):
 
 def _bytes(data: object, struct: str = "") -> Payload | None:
     return Payload(data, len(data), struct) if isinstance(data, bytes) and data else None
+
+
+def read_event(payload: Payload) -> KernEventMsg | None:
+    """The kernel event a payload is, ``None`` if it is none or not all of one."""
+    if payload.struct != "kern_event_msg":
+        return None
+    try:
+        return KernEventMsg.unpack(payload.data)
+    except ValueError:
+        return None
 
 
 def asked(event: Event) -> Payload | None:

@@ -89,7 +89,8 @@ def _plain(doc: dict[str, Json], title: str) -> str:
     left = len(moments) - len(lines)
     more = f"<p>{left:,} earlier sentences are left out here.</p>" if left else ""
     return (
-        '<div style="padding:16px;font-family:system-ui,sans-serif;max-width:1200px">'
+        '<div style="padding:16px;color-scheme:light dark;color:CanvasText;max-width:1200px;'
+        'font-family:system-ui,sans-serif">'
         f"<h1>{html.escape(title)}</h1>"
         "<p>This page plays the story step by step once JavaScript is allowed; nothing is loaded "
         "from anywhere. Until then, here is how it ends, and what happened.</p>"

@@ -21,7 +21,7 @@ from kextlab.views import provenance, routes
 from kextlab.views.broadcasts import Broadcasts
 from kextlab.views.enqueue import ENQUEUES, offered
 from kextlab.views.index import Index
-from kextlab.views.payload import Payload, asked, given
+from kextlab.views.payload import Payload, asked, given, read_event
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
     RECVS,
@@ -300,6 +300,12 @@ class Teller:
         if opened.name in RECVS and told.payload is not None:
             got = told.payload.length
             told.world = "data"
+            message = read_event(told.payload)
+            if message is not None:
+                name, size = event_named(message), some(got, "byte")
+                told.text = (
+                    f"{SHORT.get(opened.name, opened.name)} returns {name}, {size}, to {who}."
+                )
             if frame.taken > got and not self.seen.streams(frame.socket):
                 told.text = truncated(who, opened, got, frame.taken)
                 told.world = "loss"
