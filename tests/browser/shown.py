@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-PATIENCE = 60_000
+PATIENCE = 30_000
 """Milliseconds until a condition that does not come true is called false. Machines may be busy."""
 OURS = ("127.0.0.1", "localhost", "[::1]")
 
