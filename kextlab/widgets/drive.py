@@ -34,6 +34,10 @@ class ScopeError(ValueError):
     """What was asked cannot be done; one line says why."""
 
 
+class Refused(ScopeError):
+    """The kernel said no; the log says why in numbers."""
+
+
 class Driver:
     """Drives one machine.
 
@@ -166,7 +170,7 @@ class Driver:
         }
 
 
-def _refused(call: str, app: App, errno: int | None) -> ScopeError:
+def _refused(call: str, app: App, errno: int | None) -> Refused:
     number = errno or 0
     why = message_of(number)
-    return ScopeError(f"The kernel refused {call} of {app.name}: {why} ({name_of(number)}).")
+    return Refused(f"The kernel refused {call} of {app.name}: {why} ({name_of(number)}).")

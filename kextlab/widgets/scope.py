@@ -26,7 +26,7 @@ from anywidget import AnyWidget
 from kextlab.trace.log import Trace
 from kextlab.userland.mac import Kernel
 from kextlab.views.front import bundle
-from kextlab.widgets.drive import Driver, ScopeError
+from kextlab.widgets.drive import Driver, Refused, ScopeError
 from kextlab.widgets.still import stored
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Scope(AnyWidget):
             self._document = scene_document(source, title=self._title)
 
     def _check(self, at: int | None) -> None:
-        steps = self._document["steps"]
+        steps = self._document["steps"] if self._writer is None else len(self._trace)
         if at is not None and not 0 <= at <= steps:
             raise IndexError(outside(at, steps))
 
@@ -127,20 +127,25 @@ class Scope(AnyWidget):
 
         return packed(self._whole())
 
-    def update(self) -> None:
-        """Send what has happened since the last time; cells do it by themselves."""
+    def update(self) -> list[Json]:
+        """Send what has happened since the last time; cells do it by themselves.
+
+        Returns:
+            The moments that are new.
+        """
         from kextlab.views.player import packed
 
         if self._writer is None or self._driver is None:
-            return
+            return []
         if self._driver.mac.trace is not self._trace:  # rebooted
             self._attach()
             self.send({"document": "packed"}, [packed(self._whole())])
-            return
+            return []
         more = self._writer.more()
         if more is not None:
             more["live"] = self._driver.live()
             self.send({"more": "packed"}, [packed(more)])
+        return more["moments"] if more is not None else []
 
     def _follow(self) -> None:
         """After each cell, look whether something happened."""
@@ -186,10 +191,6 @@ class Scope(AnyWidget):
             raise ScopeError("this Scope plays a story back; only Scope(mac) drives a machine")
         return self._driver
 
-    def _done(self, said: str) -> str:
-        self.update()
-        return said
-
     def connect(self, process: object, control: str) -> str:
         """Open a socket in a process (a pid, a name) and connect it to a control by name.
 
@@ -217,13 +218,17 @@ class Scope(AnyWidget):
     def _drive(self, act: Callable[[Driver], str]) -> str:
         driver = self._machine()
         try:
-            return act(driver)
+            said = act(driver)
+        except Refused as error:
+            told = [one["text"] for one in self.update() if one["world"] == "loss"]
+            raise Refused(told[-1] if told else str(error)) from None
         except ScopeError:
             raise
         except Exception as error:  # a panic, a deadlock, a fault that came too late
-            raise ScopeError(_line(error)) from error
-        finally:
             self.update()
+            raise ScopeError(_line(error)) from error
+        self.update()
+        return said
 
     # -- branches --------------------------------------------------------------------------
 
