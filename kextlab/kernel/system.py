@@ -10,6 +10,7 @@ from kextlab.bsd.kctl import Text
 from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
+from kextlab.kernel.asked import Journal
 from kextlab.kernel.tasks import Tasks
 from kextlab.sched.chooser import Chooser
 from kextlab.sched.stop import (
@@ -29,12 +30,13 @@ FIRST_PID = 100
 class Process:
     """A process as the kernel sees it: number, name, user, descriptors."""
 
-    __slots__ = ("descriptors", "name", "pid", "uid")
+    __slots__ = ("descriptors", "exited", "name", "pid", "uid")
 
     def __init__(self, pid: int, name: str, uid: int, domain: SystemDomain) -> None:
         self.pid = pid
         self.name = name
         self.uid = uid
+        self.exited = False
         self.descriptors = Descriptors(domain.sockets, self)
 
     def state(self) -> dict[str, object]:
@@ -57,6 +59,7 @@ class System:
         log: the lines kexts printed (IOLog, printf).
         panic: the panic that ended it, ``None`` while it runs.
         over: whether another boot has taken its place.
+        journal: what was asked from outside, other than by system calls.
         closed: whether an entry must be checked: the boot ended, or ``running`` was put aside.
     """
 
@@ -72,9 +75,13 @@ class System:
         self.over = False
         self.closed = False
         self._aside: dict[int, Process] = {}
+        self._panic_told = False
+        self.ending = ""
+        """The process whose programs are being ended; they do not enter any more."""
         if self.rec is not None:
             self.rec(new("kernel", {"release": release.name, "panic": None, "clock": 0}))
         self.tasks = Tasks(self, chooser)
+        self.journal = Journal(self.trace, self.tasks)
         self.domain = SystemDomain(release, self.rec, self.tasks)
 
     # -- processes -------------------------------------------------------------------------
@@ -163,7 +170,12 @@ class System:
             self.tasks.end(stop)
 
     def record_stop(self, end: BaseException) -> None:
-        """No open call of the running task returns any more; after a panic, none at all."""
+        """No open call of the running task returns any more; after a panic, none at all, which is
+        told once."""
+        if isinstance(end, KernelPanic):
+            if self._panic_told:
+                return
+            self._panic_told = True
         if self.rec is not None:
             kinds = {KernelPanic: "panic", SimDeadlock: "deadlock", Killed: "killed"}
             self.rec((STOP, kinds.get(type(end), "not modelled"), str(end)))
@@ -175,9 +187,11 @@ class System:
         self.tasks.end(ProcessLookupError("this boot ended with the last one"))
 
     def gone(self, who: str) -> Exception:
-        """Why nobody can enter: this boot is over, or it panicked."""
+        """Why nobody can enter: this boot is over, it panicked, or the process is ending."""
         if self.panic is not None and not self.over:
             return self.panic
+        if self.ending and not self.over:
+            return ProcessLookupError(f"{self.ending} has exited")
         return ProcessLookupError(f"no {who} in this boot: it ended with the last one")
 
     def check(self, who: str) -> None:

@@ -13,7 +13,7 @@ the chooser's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from kextlab.abi.errno import EINTR, EWOULDBLOCK
@@ -52,6 +52,7 @@ class Scheduler:
         waiting: channel to those that sleep on it, in the order in which they began.
         steps: how often a task was run on.
         ended: the panic that ended them all.
+        watch: called before a task is chosen; a scenario applies its faults there.
     """
 
     def __init__(self, chooser: Chooser | None = None) -> None:
@@ -67,6 +68,7 @@ class Scheduler:
         self.waiting: dict[str, list[Task]] = {}
         self.steps = 0
         self.ended: BaseException | None = None
+        self.watch: Callable[[], None] | None = None
         self._held: Task | None = None
         """Runs next, without a choice: it only let go for a moment, or was chosen there."""
         self._blocked: list[Task] = []
@@ -157,8 +159,6 @@ class Scheduler:
         task.state = DONE
         self.changed(task)
         self.wakeup(f"task:{task.number}")
-        for function in task.then:
-            function(task)
 
     def end(self, end: BaseException) -> None:
         """A panic or the next boot: no task runs any more."""
@@ -169,14 +169,18 @@ class Scheduler:
                 self._end(task, error=end)
                 self._close(task)
 
-    @staticmethod
-    def _close(task: Task) -> None:
+    def _close(self, task: Task) -> None:
         """Throw a body away; what its ``finally`` blocks try is of no effect any more."""
-        if not task.executing and task.body is not None:
-            try:
-                task.body.close()
-            except Exception:
-                return
+        if task.executing or task.body is None:
+            return
+        previous = self.running
+        self.running, self.suspend = task, task.suspend
+        try:
+            task.body.close()
+        except Exception:
+            return
+        finally:
+            self.running, self.suspend = previous, previous.suspend
 
     def kill(self, task: Task) -> None:
         """End a task whose process ends: a wait in the kernel is interrupted, and what the call
@@ -184,14 +188,16 @@ class Scheduler:
         if task.done:
             return
         task.killed = True
-        if task.executing or (task.point is not None and not task.point.interruptible):
+        if task.point is not None and not task.point.interruptible:
             return  # it ends when its call does
+        if task.point is not None and (task.executing or task.in_call):
+            self.wake(task, EINTR)
+        if task.executing:
+            return
         if not task.in_call:
             self._close(task)
             self._end(task)
             return
-        if task.point is not None:
-            self.wake(task, EINTR)
         held, self._held = self._held, None
         while task in self.ready or task is held or task is self._held:
             if task in self.ready:
@@ -207,8 +213,12 @@ class Scheduler:
     def run(self, until: int | None = None) -> int:
         """Run tasks until none can, or until that time (ns); the steps taken."""
         before = self.steps
-        while self.step(until):
-            pass
+        self._from_outside("run")
+        try:
+            while self._step(until):
+                pass
+        finally:
+            self.left()
         if until is not None and until > self.clock.now:
             self.clock.now = until
             self.ticked()
@@ -222,16 +232,25 @@ class Scheduler:
             RuntimeError: called by a task, not from outside.
             Exception: what ended a program, and nobody has seen yet.
         """
-        if self.running is not self.outside or self._blocked:
-            raise RuntimeError(f"mac.run() and mac.step() inside {self.running!r}: await instead")
-        self._tell()
+        self._from_outside("step")
         try:
-            task = self._next(until)
-            if task is None:
-                return False
-            self._resume(task)
+            return self._step(until)
         finally:
             self.left()
+
+    def _from_outside(self, what: str) -> None:
+        if self.running is not self.outside or self._blocked:
+            raise RuntimeError(
+                f"mac.{what}() was called while {self.running!r} runs: a task awaits or blocks, "
+                "and only a notebook's cell runs tasks"
+            )
+
+    def _step(self, until: int | None) -> bool:
+        self._tell()
+        task = self._next(until)
+        if task is None:
+            return False
+        self._resume(task)
         if self.ended is not None:
             raise self.ended
         self._tell()
@@ -250,8 +269,13 @@ class Scheduler:
 
     def _next(self, until: int | None = None) -> Task | None:
         """Who runs now; the clock moves on if nobody can."""
+        if self.watch is not None:
+            self.watch()
         held = self._held
-        if held is not None and self._may_run(held):
+        if held is not None and held.not_before > self.clock.now:  # it waits with the others
+            self._held = None
+            self.ready.insert(0, held)
+        elif held is not None and self._may_run(held):
             self._held = None
             return held
         while not (options := self._options()):
@@ -262,7 +286,9 @@ class Scheduler:
         return task
 
     def _may_run(self, task: Task) -> bool:
-        """Not further out on the stack, nor of a thread that is blocked."""
+        """Not further out on the stack, nor of a thread that is blocked, nor delayed."""
+        if task.not_before > self.clock.now:
+            return False
         if task.executing:
             return bool(self._blocked) and task is self._blocked[-1]
         return not task.group or all(task.group != blocked.group for blocked in self._blocked)
@@ -289,6 +315,9 @@ class Scheduler:
         """The clock jumps to the next deadline, and who waited for it is ready; False if there is
         none by ``until``."""
         deadline = self.clock.next()
+        delayed = [task.not_before for task in self.ready if task.not_before > self.clock.now]
+        if delayed and (deadline is None or min(delayed) < deadline):
+            deadline = min(delayed)
         if deadline is None or (until is not None and deadline > until):
             return False
         self.clock.now = deadline
@@ -315,7 +344,7 @@ class Scheduler:
         except Killed:
             self._end(task)
         except Exception as error:
-            self._end(task, error=error)
+            self._end(task, error=None if task.killed else error)
         except BaseException as error:
             task.told = True
             self._end(task, error=error)
@@ -324,8 +353,9 @@ class Scheduler:
             task.executing = False
             self.running, self.suspend = previous, previous.suspend
         if over:
-            return
-        if task.done:  # a panic ended it, and its program would go on
+            for function in task.then:
+                function(task)
+        elif task.done:  # a panic ended it, and its program would go on
             self._close(task)
         elif point is None:
             self._let_go(task)

@@ -170,13 +170,15 @@ class App:
         from kextlab.userland import programs
 
         self.check()
-        return programs.start(self, program, args, name)
+        with self.tasks.journal.noting("start", self.pid, program, args, name):
+            return programs.start(self, program, args, name)
 
     def kill(self) -> None:
         """End it by SIGKILL: its programs stop where they are, then as ``exit``."""
-        if not self.exited:
-            self.tasks.signal(self.pid, "SIGKILL")
-        self.exit()
+        with self.tasks.journal.noting("kill", self.pid):
+            if not self.exited:
+                self.tasks.signal(self.pid, "SIGKILL")
+            self.exit()
 
     def exit(self) -> None:
         """End the process: its programs stop where they are, then all its descriptors are closed,
@@ -186,17 +188,21 @@ class App:
         by a program of the process itself, it does not return.
         """
         if not self.exited and not self.ended_with:
-            self.exited = True
-            for task in self.tasks.exit(self.pid):
-                task.then.append(self._last_thread_ended)
-            self._last_thread_ended()
+            with self.tasks.journal.noting("exit", self.pid):
+                self._exit()
         if self.tasks.running.pid == self.pid:
             raise Killed
+
+    def _exit(self) -> None:
+        self.exited = True
+        for task in self.tasks.exit(self.pid):
+            task.then.append(self._last_thread_ended)
+        self._last_thread_ended()
 
     def _last_thread_ended(self, _ended: Task | None = None) -> None:
         """Once no thread is left but the one that calls, the descriptors are closed."""
         running = self.tasks.running
         threads = (task for task in self.tasks.tasks.values() if task.pid == self.pid)
-        if all(task.done or task is running for task in threads):
+        if all(task.done or task is running for task in threads) and not self.ended_with:
             for fd in sorted(self.files.open, reverse=True):
                 self.files.close(fd)
