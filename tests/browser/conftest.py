@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import browser as chromium
+from benchmarks.jupyterlab import Lab, lab as start_lab, notebook
 from kextlab.views import player
 from tests.browser.documents import Json
 from tests.browser.shown import PATIENCE, Shown, Watch
@@ -39,6 +40,15 @@ def browser() -> Iterator[Browser]:
         pytest.skip(f"browser tests: {LACKING}")
     with chromium.browser() as opened:
         yield opened
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The one JupyterLab, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "first.ipynb").write_text(notebook(["1 + 1"]), encoding="utf-8")
+    with start_lab(folder, "first.ipynb") as server:
+        yield server
 
 
 @pytest.fixture
