@@ -92,10 +92,10 @@ class Notebook:
     def theme(self, name: str) -> None:
         """Choose one of JupyterLab's themes from its palette of commands."""
         self.page.keyboard.press("Control+Shift+c")
-        palette = self.page.get_by_role("dialog")
+        palette = self.page.locator("#command-palette")
         palette.locator("input").fill(f"Use Theme: {name}")
-        expect(palette.locator(".lm-CommandPalette-item")).to_have_count(1)
-        self.page.keyboard.press("Enter")
+        label = re.compile(rf"^Use Theme: {re.escape(name)}$")
+        palette.locator(".lm-CommandPalette-itemLabel", has_text=label).click()
 
     def scope(self, cell: int = 0) -> Shown:
         """The Scope in that cell's output, drawn."""
