@@ -125,11 +125,10 @@ def test_an_unknown_part_is_named() -> None:
 def test_a_step_that_does_not_exist_is_refused_in_the_words_of_the_browser() -> None:
     mac = Kernel()
     steps = len(mac.trace)
-    with pytest.raises(
-        IndexError, match=f"^step 9,999 is outside this story; it has steps 0 to {steps}$"
-    ):
+    said = f"step 9,999 is outside this story; it has steps 0 to {steps}"
+    with pytest.raises(IndexError, match=f"^{said}$"):
         Scope(mac, at=9999)
-    assert outside(9999, steps) == f"step 9,999 is outside this story; it has steps 0 to {steps}"
+    assert outside(9999, steps) == said
 
 
 def test_a_document_of_another_version_is_refused() -> None:
