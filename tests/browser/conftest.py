@@ -18,6 +18,7 @@ from benchmarks import browser as chromium
 from benchmarks.jupyterlab import Lab, lab as start_lab, notebook
 from kextlab.views import player
 from tests.browser.documents import Json
+from tests.browser.mounted import page_of, until
 from tests.browser.shown import PATIENCE, Shown, Watch
 
 if TYPE_CHECKING:
@@ -96,3 +97,50 @@ def open_player(open_page: Callable[..., Page], tmp_path: Path) -> Open:
         return Shown(page.locator(".scope")).wait()
 
     return opener
+
+
+@pytest.fixture(name="player")
+def _player(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Open a scene document: ``mounted(doc, width=, dark=, still=, live=, **options)``."""
+    pages: list[Any] = []
+    wrong: list[str] = []
+
+    def open_(
+        doc: dict[str, Any],
+        *,
+        width: int = 1180,
+        height: int = 1300,
+        dark: bool = False,
+        still: bool = True,
+        live: bool = False,
+        **options: Any,
+    ) -> Any:
+        file = tmp_path / f"page{len(pages)}.html"
+        file.write_text(page_of(doc, options, live), encoding="utf-8")
+        page = browser.new_page(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce" if still else "no-preference",
+        )
+        pages.append(page)
+        page.on("pageerror", lambda error: wrong.append(f"exception: {error}"))
+        page.on(
+            "console",
+            lambda line: wrong.append(f"console: {line.text}") if line.type == "error" else None,
+        )
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.split(":")[0] in ("data", "blob") or request.url == file.as_uri()
+                else wrong.append(f"request: {request.url}")
+            ),
+        )
+        page.goto(file.as_uri())
+        until(page, "window.scope !== undefined")
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not wrong
