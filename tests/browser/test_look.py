@@ -11,20 +11,28 @@ from tests.browser.conftest import Open
 from tests.browser.documents import branched, document, refusals
 from tests.browser.shown import Shown, expect
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = (320, 390, 760, 1180)
 STORIES = ("echo", "full", "twelve", "many", "panic", "empty")
 
+# What lies outside the page to the left or right, unless something around it cuts it off.
 OVERFLOWING = """() => {
-    const room = document.documentElement.clientWidth;
+    const page = document.documentElement, room = page.clientWidth;
     const scope = document.querySelector("#scope").shadowRoot.querySelector(".scope");
     const found = [];
-    if (document.documentElement.scrollWidth > room) found.push("the page is " + document.documentElement.scrollWidth);
+    if (page.scrollWidth > room) found.push("the page is " + page.scrollWidth);
+    const cut = (node) => {
+        for (let at = node.parentElement; at && at !== scope; at = at.parentElement) {
+            if (getComputedStyle(at).overflowX !== "visible") return true;
+        }
+        return false;
+    };
     for (const node of scope.querySelectorAll("*")) {
         if (node.closest(".sr, .live-region, [hidden], svg, dialog")) continue;
-        const box = node.getBoundingClientRect();
-        if (box.width && (box.right > room + 1 || box.left < -1)) {
-            found.push(`${node.className || node.tagName}: ${Math.round(box.left)} to ${Math.round(box.right)}`);
-        }
+        const {left, right, width} = node.getBoundingClientRect();
+        if (!width || (right <= room + 1 && left >= -1) || cut(node)) continue;
+        found.push(`${node.className || node.tagName}: ${Math.round(left)} to ${Math.round(right)}`);
     }
     return found;
 }"""
@@ -35,20 +43,24 @@ OVERLAPPING = """svg => {
     for (const node of svg.querySelectorAll("text")) {
         if (!node.textContent.trim() || !node.getClientRects().length) continue;
         if (getComputedStyle(node).visibility === "hidden") continue;
-        const box = node.getBBox(), matrix = node.getScreenCTM();
-        const [dx, dy] = [Math.min(1, box.width / 4), box.height * 0.22];
-        const corner = (x, y) => { const p = new DOMPoint(x, y).matrixTransform(matrix); return [p.x, p.y]; };
-        const [l, r, t, b] = [box.x + dx, box.x + box.width - dx, box.y + dy, box.y + box.height - dy];
-        boxes.push({words: node.textContent, at: [corner(l, t), corner(r, t), corner(r, b), corner(l, b)]});
+        const {x, y, width, height} = node.getBBox(), matrix = node.getScreenCTM();
+        const [dx, dy] = [Math.min(1, width / 4), height * 0.22];
+        const corner = (x, y) => {
+            const at = new DOMPoint(x, y).matrixTransform(matrix);
+            return [at.x, at.y];
+        };
+        const [l, r, t, b] = [x + dx, x + width - dx, y + dy, y + height - dy];
+        const at = [corner(l, t), corner(r, t), corner(r, b), corner(l, b)];
+        boxes.push({words: node.textContent, at});
     }
     const apart = (a, b) => {
         for (const [p, q] of [[a, b], [b, a]]) {
             for (let i = 0; i < 4; i++) {
                 const [x1, y1] = p[i], [x2, y2] = p[(i + 1) % 4];
                 const [nx, ny] = [y2 - y1, x1 - x2];
-                const side = (points) => points.map(([x, y]) => nx * x + ny * y);
-                const [one, two] = [side(p), side(q)];
-                if (Math.max(...one) <= Math.min(...two) || Math.max(...two) <= Math.min(...one)) return true;
+                const [one, two] = [p, q].map((points) => points.map(([x, y]) => nx * x + ny * y));
+                if (Math.max(...one) <= Math.min(...two)) return true;
+                if (Math.max(...two) <= Math.min(...one)) return true;
             }
         }
         return false;
@@ -57,10 +69,10 @@ OVERLAPPING = """svg => {
     boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
         if (!apart(a.at, b.at)) found.push(`${a.words} / ${b.words}`);
     }));
-    const frame = svg.getBoundingClientRect();
-    for (const one of boxes) {
-        const xs = one.at.map((p) => p[0]);
-        if (Math.min(...xs) < frame.left - 1 || Math.max(...xs) > frame.right + 1) found.push(`${one.words} is cut off`);
+    const {left, right} = svg.getBoundingClientRect();
+    for (const {words, at} of boxes) {
+        const xs = at.map((p) => p[0]);
+        if (Math.min(...xs) < left - 1 || Math.max(...xs) > right + 1) found.push(`cut off: ${words}`);
     }
     return found;
 }"""
@@ -173,14 +185,10 @@ def test_with_reduced_motion_nothing_moves_and_the_change_is_outlined(open_playe
 
 def test_the_presenter_s_type_is_large_and_the_scene_fits_the_screen(open_player: Open) -> None:
     shown = open_player(document("full"), size=(1920, 1080), presenter=True)
-    size = shown.root.locator(".sentence p").evaluate(
-        "p => parseFloat(getComputedStyle(p).fontSize)"
-    )
-    assert size >= 28
-    smallest = shown.svg.evaluate(
-        """svg => Math.min(...[...svg.querySelectorAll("text")].map(node => parseFloat(getComputedStyle(node).fontSize)))"""
-    )
-    assert smallest >= 18
+    sizes = """node => [...node.querySelectorAll("p, text")].map(
+        one => parseFloat(getComputedStyle(one).fontSize))"""
+    assert min(shown.root.locator(".sentence").evaluate(sizes)) >= 28
+    assert min(shown.scene.evaluate(sizes)) >= 18
     assert shown.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     assert shown.page.evaluate(OVERFLOWING) == []
     assert shown.svg.evaluate(OVERLAPPING) == []
