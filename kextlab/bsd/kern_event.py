@@ -55,6 +55,21 @@ class KevMsg:
     dv: Sequence[bytes] = ()
 
 
+def wants(mine: Sequence[int], event: Sequence[int]) -> bool:
+    """Whether a filter lets an event through; both are (vendor, class, subclass).
+
+    A vendor filter of any makes class and subclass meaningless, a class filter of any the
+    subclass.
+    """
+    if mine[0] == KEV_ANY_VENDOR:
+        return True
+    if mine[0] != event[0]:
+        return False
+    if mine[1] == KEV_ANY_CLASS:
+        return True
+    return mine[1] == event[1] and mine[2] in (KEV_ANY_SUBCLASS, event[2])
+
+
 class EventPcb:
     """``struct kern_event_pcb``: an event socket and its filter."""
 
@@ -67,15 +82,9 @@ class EventPcb:
         self.kev_subclass = 0
 
     def wants(self, vendor: int, kev_class: int, subclass: int) -> bool:
-        """Whether the filter lets an event through. A vendor filter of any makes class and
-        subclass meaningless, a class filter of any the subclass."""
-        if self.vendor_code == KEV_ANY_VENDOR:
-            return True
-        if self.vendor_code != vendor:
-            return False
-        if self.kev_class == KEV_ANY_CLASS:
-            return True
-        return self.kev_class == kev_class and self.kev_subclass in (KEV_ANY_SUBCLASS, subclass)
+        """Whether the filter lets an event through."""
+        mine = (self.vendor_code, self.kev_class, self.kev_subclass)
+        return wants(mine, (vendor, kev_class, subclass))
 
     def state(self) -> dict[str, object]:
         """The filter as plain values, as the trace adds them up."""

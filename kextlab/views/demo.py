@@ -18,8 +18,8 @@ from kextlab.views.words import version
 if TYPE_CHECKING:
     from rich.console import Console
 
-STYLES = {"user": "blue", "kern": "yellow", "loss": "bold red"}
-MARKS = {"user": " ", "kern": " ", "loss": "✕"}
+STYLES = {"user": "blue", "kern": "yellow", "data": "green", "loss": "bold red"}
+MARKS = {"loss": "✕"}
 
 
 class Forgetful(EchoKext):
@@ -48,7 +48,7 @@ class _Story:
     def tell(self) -> None:
         """What has happened since the last time."""
         for line in log(self.mac.trace, self.told):
-            words = f"{MARKS[line.world]} {'  ' * line.depth}{line.text}"
+            words = f"{MARKS.get(line.world, ' ')} {'  ' * line.depth}{line.text}"
             self.console.print(words, style=STYLES[line.world], soft_wrap=True, markup=False)
         self.told = len(self.mac.trace)
 

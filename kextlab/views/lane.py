@@ -128,7 +128,7 @@ def _receive(x: float, lane: Lane, queue: Queue | None, frame: Frame) -> str:
     ]
     if factor > 1:
         parts.append(
-            text(x + SEND_LEFT, top - 24, f"scale \N{MULTIPLICATION SIGN}{factor}", 11, "ink", 600)
+            text(end, top - 41, f"scale \N{MULTIPLICATION SIGN}{factor}", 11, "ink", 600, "end")
         )
     if lane.kind == "SOCK_STREAM" and buffer.cc:
         filled, lowest = _stream(x, buffer, top, scale, frame), top
@@ -161,7 +161,8 @@ def _receive(x: float, lane: Lane, queue: Queue | None, frame: Frame) -> str:
             fill = f"url(#{frame.name}-loss)"
             chip = rect(left + 1, y, RECEIVE - 2, height, fill, "loss", 1.75, 2, "5 3")
         mark = circle(middle, centre, 9, "paper", "loss", 1.75) + cross(middle, centre, 3.6)
-        words = f"refused: {count(refused.bytes)} bytes, {refused.name}"
+        what = "refused" if refused.errno else "not queued"
+        words = f"{what}: {count(refused.bytes)} bytes, {refused.name}"
         parts.append(group(chip + mark, words))
         parts.append(
             line(middle, frame.port, middle, max(y + height, centre + 9) + 3, "loss", 2.5, "5 3")

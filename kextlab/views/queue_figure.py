@@ -55,15 +55,18 @@ def describe(queue: Queue, end: int) -> str:
     """The figure in sentences."""
     most = max(queue.points, key=lambda point: (point.bytes, -point.step))
     last = queue.points[-1]
+    whose = f"unit {queue.unit}" if queue.unit else f"socket {queue.socket}"
     lines = [
-        f"Bytes and datagrams in the receive buffer of unit {queue.unit} over {count(end)} steps "
-        "of the trace.",
+        f"Bytes and datagrams in the receive buffer of {whose} over {count(end)} steps of the "
+        "trace.",
         f"It holds {some(most.bytes, 'byte')} in {some(most.records, 'datagram')} at its fullest, "
         f"at step {most.step}, of the {count(most.hiwat)} bytes that fit, and "
         f"{some(last.bytes, 'byte')} in {some(last.records, 'datagram')} at the end.",
     ]
     lines += [
         f"At step {refusal.step} the kernel refused {some(refusal.bytes, 'byte')} ({refusal.name})."
+        if refusal.errno
+        else f"At step {refusal.step} an event of {some(refusal.bytes, 'byte')} was lost."
         for refusal in queue.refusals
     ]
     return "\n".join(lines)
@@ -122,13 +125,15 @@ def _bytes(axes: Axes, queue: Queue, points: list[Point], end: int) -> None:
     axes.fill_between(steps, values, color=LIGHT["data-bg"], linewidth=0)
     axes.plot(steps, values, color=LIGHT["data"], linewidth=1.75)
     steps, limits = _stairs(points, end, "hiwat")
-    hiwat = max(limits, default=1)
+    # A buffer may have been larger before anything was in it: the axis is that of its use.
+    used = [point.hiwat for point in points if point.bytes] + [points[-1].hiwat if points else 1]
+    hiwat = max(used)
     axes.plot(steps, limits, color=LIGHT["ink2"], linewidth=2)
     if points:
         axes.annotate(
             f"sb_hiwat: {count(hiwat)} bytes fit",
-            (points[0].step, hiwat),
-            (0, 6),
+            (next(p.step for p in points if p.hiwat == hiwat), hiwat),
+            (4, 6),
             textcoords="offset points",
             color=LIGHT["ink2"],
         )
@@ -139,9 +144,10 @@ def _bytes(axes: Axes, queue: Queue, points: list[Point], end: int) -> None:
         )  # fmt: skip
     if queue.refusals:
         last = queue.refusals[-1]
+        said = f"refused ({last.name})" if last.errno else "lost"
         times = f", {len(queue.refusals)} times" if len(queue.refusals) > 1 else ""
         axes.annotate(
-            f"{some(last.bytes, 'byte')} refused{times} ({last.name})",
+            f"{some(last.bytes, 'byte')} {said}{times}",
             (last.step, hiwat),
             (6, 22),
             textcoords="offset points",

@@ -1,7 +1,6 @@
-"""The queues behind control sockets over time: bytes, records, limit, refusals.
+"""The receive queues of sockets over time: bytes, records, limit, refusals.
 
-Reads a trace by folding it. Left out: events that a full event socket lost (the lesson on kernel
-events brings them).
+Reads a trace by folding it. An event that a full event socket lost is a refusal nobody is told of.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import cast
 
-from kextlab.abi.errno import ENOBUFS, name_of
-from kextlab.trace.events import Event
-from kextlab.trace.fold import Folder, State
+from kextlab.abi.errno import name_of, number_of
+from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
 from kextlab.views.scene import buffer_of
+from kextlab.views.teller import Teller
 
-ENQUEUES = ("ctl_enqueuedata", "ctl_enqueuembuf", "ctl_enqueuembuf_list")
+LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +22,9 @@ class Refusal:
     """The kernel refused to queue something.
 
     Attributes:
-        step: when.
+        step: when, as the log tells it.
         bytes: how much was offered.
-        errno: what the kernel answered.
+        errno: what the kernel answered; 0: nobody was told, the event is lost.
         unit: for which unit.
     """
 
@@ -36,8 +35,8 @@ class Refusal:
 
     @property
     def name(self) -> str:
-        """The errno's name."""
-        return name_of(self.errno)
+        """The errno's name, or ``lost``."""
+        return name_of(self.errno) if self.errno else LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,48 +68,22 @@ class Queue:
     open: bool = False
 
 
-def socket_of(state: State, kctlref: object, unit: object) -> int:
-    """The number of the socket that has ``unit`` of the control of that reference, 0 if none."""
-    for name, fields in state.items():
-        if not name.startswith("kcb:") or fields["unit"] != unit or not fields["kctl"]:
-            continue
-        if state[f"kctl:{fields['kctl']}"]["kctlref"] == kctlref:
-            return int(name[4:])
-    return 0
-
-
-def offered(state: State, event: Event) -> int:
-    """How many bytes an enqueue offers."""
-    if event.name == "ctl_enqueuedata":
-        return cast(int, event.arguments[3])
-    total = 0
-    packet = cast(int, event.arguments[2])
-    while packet:
-        link = packet
-        while link:
-            total += len(cast(bytes, state[f"mbuf:{link}"]["m_data"]))
-            link = cast(int, state[f"mbuf:{link}"]["m_next"])
-        packet = cast(int, state[f"mbuf:{packet}"]["m_nextpkt"])
-    return total
-
-
 def queues(trace: Trace, stop: int | None = None) -> dict[int, Queue]:
     """Every receive queue of the trace up to step ``stop``, by socket number."""
-    folder = Folder()
+    teller = Teller()
+    state = teller.state
     found: dict[int, Queue] = {}
-    pending: dict[int, tuple[int, int, int]] = {}
     for entry in trace.entries(0, stop):
-        event = folder.step(entry)
-        state = folder.state
-        if event.kind == "kpi" and event.name in ENQUEUES:
-            kctlref, unit = event.arguments[:2]
-            socket = socket_of(state, kctlref, unit)
-            pending[event.step] = (socket, cast(int, unit), offered(state, event))
-        elif event.kind == "return" and event.cause in pending:
-            socket, unit, size = pending.pop(event.cause)
-            if event.errno == ENOBUFS and socket in found:
-                found[socket].refusals.append(Refusal(event.step, size, event.errno, unit))
-                found[socket].open = True
+        told = teller.tell(entry)
+        event = teller.event
+        assert event is not None
+        for one in told:
+            if one.mark is not None and one.socket in found:
+                size, what = one.mark
+                queue = found[one.socket]
+                errno = 0 if what == LOST else number_of(what)
+                queue.refusals.append(Refusal(one.step, size, errno, queue.unit))
+                queue.open = True
         for name in {change.object for change in event.changes}:
             kind, _, number = name.partition(":")
             if kind == "so_rcv" and name in state:

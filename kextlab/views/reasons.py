@@ -11,22 +11,22 @@ from typing import cast
 from kextlab.abi import errno as darwin
 from kextlab.abi.ioctl import CTLIOCGINFO
 from kextlab.trace.events import Event
-from kextlab.trace.fold import State
-from kextlab.views.queues import ENQUEUES
-from kextlab.views.sentences import address, control_at, control_of, looked_up, size_of
+from kextlab.views.enqueue import ENQUEUES
+from kextlab.views.index import Index
+from kextlab.views.sentences import address, looked_up, size_of
 from kextlab.views.svg import count
 from kextlab.views.words import some
 
 
 def reason(
-    event: Event, errno: int, state: State, actor: str, size: int = 0, socket: int = 0
+    event: Event, errno: int, seen: Index, actor: str, size: int = 0, socket: int = 0
 ) -> str:
     """Why ``event`` was answered with ``errno``; lower case, no full stop."""
     words = None
     if event.kind == "kpi":
-        words = _kpi(event, errno, state, socket)
+        words = _kpi(event, errno, seen, socket)
     elif event.name == "connect":
-        words = _connect(event, errno, state, actor)
+        words = _connect(event, errno, seen, actor)
     elif event.name == "ioctl" and event.arguments[1] == CTLIOCGINFO:
         words = _lookup(event, errno)
     elif event.name in ("sendto", "sendmsg"):
@@ -40,17 +40,30 @@ def reason(
     return words or darwin.message_of(errno)[:1].lower() + darwin.message_of(errno)[1:]
 
 
-def _connect(event: Event, errno: int, state: State, actor: str) -> str | None:
+def consequence(event: Event, errno: int) -> str:
+    """What now, where that is not plain from the reason; "" or a sentence."""
+    if event.name == "connect":
+        match errno:
+            case darwin.EPERM:
+                return "The socket is unchanged; a root process may connect."
+            case darwin.EBUSY:
+                return "The socket is unchanged and may ask for another unit."
+            case darwin.ENOENT:
+                return "The socket is unchanged and may try again."
+    return ""
+
+
+def _connect(event: Event, errno: int, seen: Index, actor: str) -> str | None:
     where = address(event.arguments[1])
     if where is None:
         return None
-    control = control_at(state, where.sc_id)
+    control = seen.control_at(where.sc_id)
     match errno:
         case darwin.ENOENT:
             return f"there is no control id {where.sc_id}"
         case darwin.EPERM:
-            uid = state[f"proc:{actor}"]["uid"]
-            return f"{control} is privileged and the process runs as uid {uid}"
+            process = seen.state[f"proc:{actor}"]
+            return f"{control} is privileged and {process['name']} runs as uid {process['uid']}"
         case darwin.EBUSY:
             return f"unit {where.sc_unit} of {control} is taken"
         case darwin.EISCONN:
@@ -81,9 +94,9 @@ def _send(event: Event, errno: int) -> str | None:
     return None
 
 
-def _kpi(event: Event, errno: int, state: State, socket: int) -> str | None:
+def _kpi(event: Event, errno: int, seen: Index, socket: int) -> str | None:
     if event.name in ENQUEUES and socket and errno == darwin.ENOBUFS:
-        fields = state[f"so_rcv:{socket}"]
+        fields = seen.state[f"so_rcv:{socket}"]
         used, hiwat = cast(int, fields["sb_cc"]), cast(int, fields["sb_hiwat"])
         return (
             f"only {count(max(0, hiwat - used))} of {count(hiwat)} bytes are free in unit "
@@ -92,19 +105,11 @@ def _kpi(event: Event, errno: int, state: State, socket: int) -> str | None:
     if event.name in ENQUEUES and errno == darwin.EINVAL:
         return f"no client has unit {event.arguments[1]}"
     if event.name == "ctl_deregister" and errno == darwin.EBUSY:
-        name = control_of(state, event.arguments[0]) or "the control"
-        clients = sum(
-            fields["kctl"] != 0 and _name(state, fields["kctl"]) == name
-            for kcb, fields in state.items()
-            if kcb.startswith("kcb:")
-        )
+        serial = seen.serial(event.arguments[0])
+        name, clients = seen.name(serial), len(seen.clients(serial))
         return f"{name} still has {some(clients, 'client')}"
     if event.name == "ctl_deregister" and errno == darwin.EINVAL:
         return "this reference stands for no control"
     if event.name == "ctl_register" and errno == darwin.EEXIST:
         return f"a control called {event.arguments[0]} is registered already"
     return None
-
-
-def _name(state: State, serial: object) -> object:
-    return state[f"kctl:{serial}"]["name"]

@@ -17,6 +17,7 @@ from kextlab.abi.constants import (
     SOCK_STREAM,
     SS_ISCONNECTED,
     SS_ISCONNECTING,
+    SS_ISDISCONNECTED,
     SYSPROTO_EVENT,
     flag_names,
 )
@@ -49,7 +50,7 @@ class Lane:
         kind: ``SOCK_DGRAM``, ``SOCK_STREAM`` or ``events``.
         control: the serial of the control it belongs to, 0 if none.
         unit: its unit, 0 if none.
-        state: ``connected``, ``connecting``, ``bound`` or ``new``.
+        state: ``connected``, ``connecting``, ``disconnected``, ``bound`` or ``new``.
     """
 
     socket: int
@@ -158,32 +159,44 @@ def buffer_of(state: State, name: str) -> Buffer:
     return Buffer(tuple(sizes), _int(fields, "sb_cc"), _int(fields, "sb_hiwat"))
 
 
+def kind_of(so: dict[str, object]) -> str:
+    """``events``, or the name of the socket's type."""
+    if so["so_protocol"] == SYSPROTO_EVENT:
+        return "events"
+    return TYPES.get(_int(so, "so_type"), "SOCK_RAW")
+
+
+def state_named(so: dict[str, object], kcb: dict[str, object] | None) -> str:
+    """How far a socket's connection is: new, bound, connecting, connected or disconnected."""
+    words = _int(so, "so_state")
+    if words & SS_ISCONNECTED:
+        return "connected"
+    if words & SS_ISCONNECTING:
+        return "connecting"
+    if words & SS_ISDISCONNECTED:
+        return "disconnected"
+    return "bound" if kcb is not None and kcb["kctl"] else "new"
+
+
 def _lane(state: State, number: int, pid: int, fds: tuple[int, ...]) -> Lane:
     so = state[f"socket:{number}"]
     kcb = state.get(f"kcb:{number}")
-    events = so["so_protocol"] == SYSPROTO_EVENT
     control = _int(kcb, "kctl") if kcb is not None else 0
-    words = _int(so, "so_state")
-    if words & SS_ISCONNECTED:
-        is_ = "connected"
-    elif words & SS_ISCONNECTING:
-        is_ = "connecting"
-    else:
-        is_ = "bound" if control else "new"
     return Lane(
         number,
         pid,
         fds,
-        "events" if events else TYPES.get(_int(so, "so_type"), "SOCK_RAW"),
+        kind_of(so),
         control,
         _int(kcb, "unit") if kcb is not None else 0,
-        is_,
+        state_named(so, kcb),
         buffer_of(state, f"so_rcv:{number}"),
         buffer_of(state, f"so_snd:{number}"),
     )
 
 
-def _control(state: State, serial: int) -> Control:
+def control_named(state: State, serial: int) -> Control:
+    """A registered control, by its serial."""
     fields = state[f"kctl:{serial}"]
     kext = cast(str, fields["kext"])
     return Control(
@@ -222,5 +235,5 @@ def scene(state: State) -> Scene:
         cast("str | None", state["kernel"]["panic"]),
         tuple(sorted(processes, key=lambda process: process.pid)),
         tuple(lanes),
-        tuple(_control(state, serial) for serial in serials),
+        tuple(control_named(state, serial) for serial in serials),
     )

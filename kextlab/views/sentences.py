@@ -5,36 +5,39 @@ from __future__ import annotations
 from typing import cast
 
 from kextlab.abi.constants import SOCK_DGRAM, SOCK_STREAM, SYSPROTO_EVENT
-from kextlab.abi.ioctl import CTLIOCGCOUNT, CTLIOCGINFO
-from kextlab.abi.structs import CtlInfo, SockaddrCtl
+from kextlab.abi.ioctl import (
+    CTLIOCGCOUNT,
+    CTLIOCGINFO,
+    FIONBIO,
+    SIOCGKEVFILT,
+    SIOCGKEVID,
+    SIOCGKEVVENDOR,
+    SIOCSKEVFILT,
+)
+from kextlab.abi.structs import CtlEventData, CtlInfo, KernEventMsg, KevRequest, SockaddrCtl
 from kextlab.trace.events import Event
-from kextlab.trace.fold import State
-from kextlab.views.queues import ENQUEUES
+from kextlab.views.enqueue import ENQUEUES
+from kextlab.views.index import Index
 from kextlab.views.svg import count
-from kextlab.views.words import some
+from kextlab.views.words import listed, some
 
 SHORT = {"sendto": "send", "recvfrom": "recv"}
+SENDS = ("sendto", "sendmsg")
+RECVS = ("recvfrom", "recvmsg")
+REQUESTS = {
+    CTLIOCGINFO: "CTLIOCGINFO",
+    CTLIOCGCOUNT: "CTLIOCGCOUNT",
+    SIOCGKEVID: "SIOCGKEVID",
+    SIOCSKEVFILT: "SIOCSKEVFILT",
+    SIOCGKEVFILT: "SIOCGKEVFILT",
+    SIOCGKEVVENDOR: "SIOCGKEVVENDOR",
+    FIONBIO: "FIONBIO",
+}
 
 
 def kext_name(kext: str) -> str:
     """``echo`` for ``org.kextlab.echo``."""
     return kext.rpartition(".")[2] or kext
-
-
-def control_at(state: State, ident: int) -> str:
-    """The control of that id by name, or ``control id 4``."""
-    for name, fields in state.items():
-        if name.startswith("kctl:") and fields["id"] == ident:
-            return str(fields["name"])
-    return f"control id {ident}"
-
-
-def control_of(state: State, kctlref: object) -> str | None:
-    """The name of the control of that reference."""
-    for name, fields in state.items():
-        if name.startswith("kctl:") and fields["kctlref"] == kctlref:
-            return str(fields["name"])
-    return None
 
 
 def address(data: object) -> SockaddrCtl | None:
@@ -64,7 +67,21 @@ def size_of(data: object) -> int:
     return sum(len(part) for part in cast("tuple[bytes, ...]", data)) if data else 0
 
 
-def called(who: str, event: Event, state: State) -> str:
+def event_named(message: KernEventMsg) -> str:
+    """``event 4 (registered, ctl_id 2)``, or its codes if it is not one of the kernel's own."""
+    kinds = {1: "registered", 2: "deregistered"}
+    if (message.vendor_code, message.kev_class, message.kev_subclass) == (1, 3, 2):
+        kind = kinds.get(message.event_code, f"code {message.event_code}")
+        if len(message.event_data) >= CtlEventData.SIZE:
+            kind += f", ctl_id {CtlEventData.unpack(message.event_data).ctl_id}"
+        return f"event {message.id} ({kind})"
+    codes = f"vendor {message.vendor_code}, class {message.kev_class}"
+    return (
+        f"event {message.id} ({codes}, subclass {message.kev_subclass}, code {message.event_code})"
+    )
+
+
+def called(who: str, event: Event) -> str:
     """A process enters the kernel."""
     args = event.arguments
     name = SHORT.get(event.name, event.name)
@@ -75,12 +92,8 @@ def called(who: str, event: Event, state: State) -> str:
                 return f"{who} calls socket for an event socket."
             kind = kinds.get(cast(int, args[1]), "other")
             return f"{who} calls socket for a {kind} socket to a kernel control."
-        case "ioctl" if args[1] == CTLIOCGINFO:
-            info = looked_up(args[2])
-            name = info.name if info is not None else "something"
-            return f"{who} calls ioctl(fd {args[0]}, CTLIOCGINFO) to look up {name}."
-        case "ioctl" if args[1] == CTLIOCGCOUNT:
-            return f"{who} calls ioctl(fd {args[0]}, CTLIOCGCOUNT) to count the controls."
+        case "ioctl":
+            return _asked(who, args)
         case "connect" | "bind":
             where = address(args[1])
             if where is None:
@@ -91,13 +104,52 @@ def called(who: str, event: Event, state: State) -> str:
             )
         case "sendto" | "sendmsg":
             return f"{who} calls {name}(fd {args[0]}) with {some(size_of(args[1]), 'byte')}."
+        case "select":
+            return f"{who} calls select and waits until {_watched(args)}."
         case "recvfrom" | "recvmsg":
             room = some(cast(int, args[1]), "byte")
             return f"{who} calls {name}(fd {args[0]}) with room for {room}."
     return f"{who} calls {name}(fd {args[0]})." if args else f"{who} calls {name}."
 
 
-def returned(who: str, event: Event, value: object, state: State) -> str:
+def _watched(args: tuple[object, ...]) -> str:
+    """What a select waits for."""
+    kinds = zip(("readable", "writable"), args[:2], strict=False)
+    parts = [
+        f"fd {listed([str(fd) for fd in cast('tuple[int, ...]', fds)])} is {kind}"
+        for kind, fds in kinds
+        if fds
+    ]
+    return " or ".join(parts) or "the time is over"
+
+
+def _asked(who: str, args: tuple[object, ...]) -> str:
+    request = REQUESTS.get(cast(int, args[1]))
+    if request is None:
+        return f"{who} calls ioctl(fd {args[0]})."
+    words = f"{who} calls ioctl(fd {args[0]}, {request})"
+    match args[1]:
+        case n if n == CTLIOCGINFO:
+            info = looked_up(args[2])
+            return f"{words} to look up {info.name if info is not None else 'something'}."
+        case n if n == FIONBIO:
+            on = isinstance(args[2], bytes) and any(args[2])
+            return f"{words} to make it {'non-blocking' if on else 'blocking'}."
+        case n if n == CTLIOCGCOUNT:
+            return f"{words} to count the controls."
+        case n if n == SIOCSKEVFILT and isinstance(args[2], bytes) and len(args[2]) >= 12:
+            asked = KevRequest.unpack(args[2])
+            if not asked.vendor_code:
+                return f"{words} to hear every event."
+            names = (("vendor", asked.vendor_code), ("class", asked.kev_class))
+            parts = [f"{name} {code}" for name, code in names if code]
+            if asked.kev_class and asked.kev_subclass:
+                parts.append(f"subclass {asked.kev_subclass}")
+            return f"{words} to hear events of {listed(parts)}."
+    return f"{words}."
+
+
+def returned(who: str, pid: str, event: Event, value: object, seen: Index) -> str:
     """A system call went well."""
     args = event.arguments
     name = SHORT.get(event.name, event.name)
@@ -110,9 +162,9 @@ def returned(who: str, event: Event, value: object, state: State) -> str:
                 return f"ioctl returns to {who}: {info.name} is control id {info.ctl_id}."
         case "connect":
             where = address(args[1])
-            unit = unit_of(state, event, who)
+            unit = seen.unit(seen.socket_at(pid, args[0]))
             if where is not None:
-                control = control_at(state, where.sc_id)
+                control = seen.control_at(where.sc_id)
                 return f"connect returns to {who}, which is unit {unit} of {control} now."
         case "sendto" | "sendmsg":
             return f"{name} returns {count(cast(int, value))} to {who}."
@@ -124,25 +176,26 @@ def returned(who: str, event: Event, value: object, state: State) -> str:
     return f"{name} returns to {who}."
 
 
-def unit_of(state: State, event: Event, who: str) -> int:
-    """The unit of the socket a call was about."""
-    for name, fields in state.items():
-        kind, _, rest = name.partition(":")
-        if kind == "fd":
-            pid, _, fd = rest.partition(":")
-            if fd == str(event.arguments[0]) and state[f"proc:{pid}"]["name"] == who:
-                kcb = state.get(f"kcb:{fields['socket']}")
-                return cast(int, kcb["unit"]) if kcb is not None else 0
-    return 0
+def truncated(who: str, event: Event, got: int, taken: int) -> str:
+    """A datagram was longer than the room for it."""
+    name = SHORT.get(event.name, event.name)
+    words = f"{name} returns {count(got)} of {count(taken)} bytes to {who}"
+    rest = count(taken - got)
+    if event.name == "recvmsg":
+        return (
+            f"{words} and sets MSG_TRUNC; the other {rest} are gone (plain recv would not have "
+            "said so)."
+        )
+    return f"{words}; the other {rest} are gone, and only recvmsg would have said so (MSG_TRUNC)."
 
 
 def kpi_done(
-    kext: str, event: Event, value: object, state: State, size: int, socket: int
+    kext: str, event: Event, value: object, seen: Index, size: int, socket: int
 ) -> str | None:
-    """A kernel call of a kext went well."""
+    """A kernel call of a kext went well; ``None`` for the functions on mbufs."""
     args = event.arguments
     if event.name in ENQUEUES:
-        fields = state[f"so_rcv:{socket}"]
+        fields = seen.state[f"so_rcv:{socket}"]
         used, hiwat = cast(int, fields["sb_cc"]), cast(int, fields["sb_hiwat"])
         words = f"{kext} queues {some(size, 'byte')} for unit {args[1]}; "
         if used == hiwat:
@@ -150,15 +203,21 @@ def kpi_done(
         return f"{words}{count(used)} of {count(hiwat)} bytes are now in use."
     match event.name:
         case "ctl_register":
-            ident = next(
-                (f["id"] for n, f in state.items() if n[:5] == "kctl:" and f["kctlref"] == value),
-                "?",
-            )
+            ident = seen.state[f"kctl:{seen.serial(value)}"]["id"]
             return f"{kext} registers {args[0]}; the kernel gives it control id {ident}."
         case "ctl_deregister":
             return f"{kext} deregisters its control; the name and the id are gone at once."
+        case "ctl_getenqueuespace":
+            space = some(cast(int, value), "byte")
+            return f"{kext} asks for the space of unit {args[1]}; there is room for {space}."
+        case "ctl_getenqueuepacketcount":
+            records = some(cast(int, value), "record")
+            return f"{kext} asks how much waits for unit {args[1]}; there are {records}."
+        case "kev_vendor_code_find":
+            return f"{kext} asks for the vendor code of {args[0]}; it is {value}."
         case "kev_msg_post":
-            return f"{kext} posts a kernel event."
-        case "mbuf_allocpacket" | "mbuf_copyback":
-            return None
-    return f"{kext} calls {event.name}."
+            codes = ("vendor", "class", "subclass")
+            parts = [f"{name} {code}" for name, code in zip(codes, args, strict=False)]
+            last = seen.state["kern_event"]["last_event_id"]
+            return f"{kext} posts a kernel event of {listed(parts)}; it gets id {last}."
+    return None if event.name.startswith("mbuf_") else f"{kext} calls {event.name}."

@@ -23,10 +23,12 @@ from kextlab.views.lane import (
     Frame,
     draw_lane,
 )
+from kextlab.views.patches import Json, checked, moment_at
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.queues import Queue, queues
 from kextlab.views.scene import Control, Lane, Process, Scene, scene
 from kextlab.views.source import trace_of
+from kextlab.views.still import still
 from kextlab.views.svg import (
     circle,
     count,
@@ -75,23 +77,30 @@ class Column:
 
 
 def units_picture(
-    source: Trace | Kernel | State, step: int | None = None, *, notes: bool = False
+    source: Trace | Kernel | State | dict[str, Json],
+    step: int | None = None,
+    *,
+    notes: bool = False,
 ) -> Picture:
     """Who is connected to which unit, as a static SVG with alternative text.
 
     Args:
-        source: a trace, a machine, or a state (``mac.snapshot()``), which knows nothing of
-            refusals.
+        source: a trace, a machine, a scene document, or a state (``mac.snapshot()``), which
+            knows nothing of refusals.
         step: draw the machine as it was after this many steps (default: as it is).
         notes: explain the parts in the free room on the right.
 
     Raises:
         IndexError: the trace has no such step.
         TypeError: the source is nothing of these.
+        ValueError: the document is of another version.
     """
     if isinstance(source, Kernel) and source.trace.record is None:
         source = source.snapshot()  # a machine that records nothing can be drawn as it is
-    if isinstance(source, dict):
+    if isinstance(source, dict) and "format" in source:
+        doc = checked(source)
+        seen, history = still(doc, moment_at(doc, step))
+    elif isinstance(source, dict):
         seen, history = scene(source), {}
     else:
         trace = trace_of(source, "units_picture()")

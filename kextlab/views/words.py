@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kextlab.bsd.release import release_named
-from kextlab.views.queues import Queue
 from kextlab.views.scene import Control, Lane, Scene
 from kextlab.views.svg import count
+
+if TYPE_CHECKING:
+    from kextlab.views.queues import Queue
 
 MOST = 6  # sizes and units named one by one; beyond that a summary
 
@@ -60,10 +64,13 @@ def _queue(lane: Lane, queue: Queue | None) -> str:
         )
     if queue is not None and queue.open:
         last = queue.refusals[-1]
-        words += (
-            f" At step {last.step} the kernel refused {some(last.bytes, 'byte')} ({last.name}): "
-            "they did not fit."
-        )
+        size = some(last.bytes, "byte")
+        if last.errno:
+            words += (
+                f" At step {last.step} the kernel refused {size} ({last.name}): they did not fit."
+            )
+        else:
+            words += f" At step {last.step} an event of {size} did not fit and was lost."
     return words
 
 

@@ -1,15 +1,17 @@
 """The log: subject first, verb in the present, numbers with their units."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from kextlab import Kernel
-from kextlab.abi import CTLIOCGCOUNT, CTLIOCGINFO, CtlInfo
+from kextlab.abi import CTLIOCGCOUNT, CTLIOCGINFO, SIOCSKEVFILT, CtlInfo, KevRequest
 from kextlab.kernel.kext import KextError
 from kextlab.kexts import EchoKext
 from kextlab.sched.stop import KernelPanic, SimDeadlock
 from kextlab.views import log
+from tests.unit.scene_machines import Dropping
 from tests.unit.views_machines import Forgetful, Stream, Thorough, client, echoing, panicked
 
 
@@ -72,11 +74,17 @@ def test_looking_up_and_connecting() -> None:
 @pytest.mark.parametrize(
     ("address", "errno", "sentence"),
     [
-        ((9, 0), 2, "The kernel refused connect(fd 3): there is no control id 9 (ENOENT)."),
+        (
+            (9, 0),
+            2,
+            "The kernel refused connect(fd 3): there is no control id 9 (ENOENT). The socket is "
+            "unchanged and may try again.",
+        ),
         (
             (1, 1),
             16,
-            "The kernel refused connect(fd 3): unit 1 of org.kextlab.echo is taken (EBUSY).",
+            "The kernel refused connect(fd 3): unit 1 of org.kextlab.echo is taken (EBUSY). The "
+            "socket is unchanged and may ask for another unit.",
         ),
     ],
 )
@@ -104,8 +112,8 @@ def test_a_privileged_control_is_for_root() -> None:
     with pytest.raises(PermissionError):
         client(mac, control="org.kextlab.root")
     assert (
-        "The kernel refused connect(fd 3): org.kextlab.root is privileged and the process runs as "
-        "uid 501 (EPERM)."
+        "The kernel refused connect(fd 3): org.kextlab.root is privileged and client runs as uid "
+        "501 (EPERM). The socket is unchanged; a root process may connect."
     ) in said(mac)
 
 
@@ -230,6 +238,126 @@ def test_a_signal() -> None:
     refused(lambda: s.connect((1, 0)), 16)
     refused(lambda: s.send(b"x"), 32)
     assert "The kernel sends client a SIGPIPE." in said(mac)
+
+
+def listening(size: int) -> tuple[Kernel, Any]:
+    """A machine with an event socket of that size, and somebody who registers a control."""
+    mac = Kernel()
+    app = mac.spawn("watcher")
+    s = app.socket.socket(app.socket.PF_SYSTEM, app.socket.SOCK_RAW, 1)
+    app.fcntl.ioctl(s, SIOCSKEVFILT, KevRequest(1, 3, 2).pack())
+    s.setsockopt(app.socket.SOL_SOCKET, app.socket.SO_RCVBUF, size)
+    mac.load(EchoKext)
+    return mac, s
+
+
+def test_an_event_is_told_of_once_for_each_who_hears_it() -> None:
+    mac, s = listening(4096)
+    s.recv(100)
+    lines = said(mac)
+    assert (
+        "watcher calls ioctl(fd 3, SIOCSKEVFILT) to hear events of vendor 1, class 3 and subclass "
+        "2."
+    ) in lines
+    assert lines[-4:] == [
+        "echo registers org.kextlab.echo; the kernel gives it control id 1.",
+        "kern_event queues event 1 (registered, ctl_id 1) for watcher; 32 of 4,096 bytes are now "
+        "in use.",
+        "watcher calls recv(fd 3) with room for 100 bytes.",
+        "recv returns event 1 (registered, ctl_id 1), 32 bytes, to watcher.",
+    ]
+
+
+def test_a_lost_event_is_told_of_where_it_was_lost() -> None:
+    mac, s = listening(31)
+    assert said(mac)[-1] == (
+        "Event 1 (registered, ctl_id 1) did not fit watcher's 31-byte buffer and is lost; the "
+        "poster saw success, and only the gap in ids will tell."
+    )
+    assert log(mac)[-1].depth == 2
+    assert s.fileno() == 3
+
+
+def test_a_filter_decides_who_lost_an_event() -> None:
+    mac, s = listening(31)
+    app = mac.spawn("deaf")
+    deaf = app.socket.socket(app.socket.PF_SYSTEM, app.socket.SOCK_RAW, 1)
+    app.fcntl.ioctl(deaf, SIOCSKEVFILT, KevRequest(1, 1, 0).pack())
+    mac.unload(mac.kexts()[0])
+    assert "did not fit watcher's" in said(mac)[-1]
+    assert (s.fileno(), deaf.fileno()) == (3, 3)
+
+
+def test_a_datagram_longer_than_the_room_for_it() -> None:
+    mac, s = echoing(1440, 1440)
+    s.recvmsg(1000)
+    s.recv(1000)
+    assert [line for line in said(mac) if "1,000 of" in line] == [
+        "recvmsg returns 1,000 of 1,440 bytes to client and sets MSG_TRUNC; the other 440 are gone "
+        "(plain recv would not have said so).",
+        "recv returns 1,000 of 1,440 bytes to client; the other 440 are gone, and only recvmsg "
+        "would have said so (MSG_TRUNC).",
+    ]
+
+
+def test_a_refusal_the_sender_cannot_see() -> None:
+    mac = Kernel()
+    mac.load(Dropping)
+    s = client(mac)
+    for _ in range(5):
+        s.send(bytes(2048))
+    assert said(mac)[-2:] == [
+        "echo's send callback returns 0 all the same.",
+        "send returns 2,048 to client, which cannot see that 2,048 bytes did not reach a queue.",
+    ]
+
+
+def test_a_connect_callback_that_refuses_a_second_client() -> None:
+    class One(EchoKext):
+        def connect(self, kctlref: int, sac: Any, unitinfo: Any) -> int:
+            return 16 if self.clients else super().connect(kctlref, sac, unitinfo)
+
+    mac = Kernel()
+    mac.load(One)
+    first = client(mac)
+    refused(lambda: client(mac, "second"), 16)
+    assert (
+        "echo's connect callback answers EBUSY, so the kernel calls disconnect for unit 2; a kext "
+        "that clears a global flag there forgets unit 1."
+    ) in said(mac)
+    assert first.fileno() == 3
+
+
+def test_tasks_that_sleep_and_the_clock() -> None:
+    async def reader(app: Any) -> None:
+        module = app.socket
+        s = module.socket(module.PF_SYSTEM, module.SOCK_DGRAM, module.SYSPROTO_CONTROL)
+        s.connect("org.kextlab.echo")
+        s.setblocking(False)
+        loop = app.asyncio.get_running_loop()
+
+        async def later() -> None:
+            await app.asyncio.sleep(0.5)
+            await loop.sock_sendall(s, b"hello")
+
+        task = app.asyncio.create_task(later())
+        await loop.sock_recv(s, 100)
+        await task
+
+    mac = Kernel()
+    mac.load(EchoKext)
+    mac.spawn("reader").run(reader)
+    mac.run()
+    lines = said(mac)
+    told = [
+        "reader calls ioctl(fd 3, FIONBIO) to make it non-blocking.",
+        "reader calls select and waits until fd 3 is readable.",
+        "reader sleeps in select until bytes are queued; others run.",
+        "Nobody can run; the clock moves on to 0.5 s.",
+        "reader calls send(fd 3) with 5 bytes.",
+        "recv returns 5 bytes to reader.",
+    ]
+    assert [line for line in lines if line in told] == told
 
 
 def test_a_log_can_be_read_sliced_and_shown() -> None:

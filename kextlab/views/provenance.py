@@ -1,0 +1,326 @@
+"""What an answer rests on: the badge beside it, the recording and the routine of XNU.
+
+Three badges: ``recorded`` (with the name of a recording), ``ported``, ``documented`` (documented
+only). Refusals follow the causes behind ``explain``; of several that fit, the state at that moment
+decides, and where it cannot, the weakest badge counts. A call that went well is recorded if
+``SHOWN`` names a recording in which that very call went well, or in which that callback ran; a test
+looks into the recordings. What slept, or was interrupted by another task, is documented only: no
+recording has more than one thread. docs/fidelity.md says the same for readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple, cast
+
+from kextlab.abi import constants as c
+from kextlab.abi.errno import name_of
+from kextlab.kernel.explain import (
+    ANY,
+    FAMILIES,
+    Cause,
+    causes_by_errno,
+    causes_by_text,
+)
+from kextlab.kernel.explanations import PORTED
+from kextlab.trace.events import Event
+from kextlab.views.enqueue import ENQUEUES
+from kextlab.views.index import Index
+
+
+class Source(NamedTuple):
+    """The badge, the recording's name ("" if none), the file and routine of XNU."""
+
+    badge: str
+    name: str
+    where: str
+
+
+RECORDED, DOCUMENTED = "recorded", "documented"
+
+SHOWN = {
+    "socket": ("only-connect", "socreate_internal"),
+    "dup": ("close-dup", "dup"),
+    "close": ("close-connected", "soclose"),
+    "bind": ("bind-then-connect", "ctl_bind"),
+    "connect": ("only-connect", "ctl_connect"),
+    "getpeername": ("peer-connected", "ctl_peeraddr"),
+    "sendto": ("dgram-echo", "ctl_send"),
+    "sendmsg": ("dgram-many-iovs", "ctl_send"),
+    "sendmsg_x": ("sendlist-x", "ctl_send_list"),
+    "recvfrom": ("dgram-truncate-recv", "soreceive"),
+    "recvmsg": ("dgram-echo", "soreceive"),
+    "recvmsg_x": ("recvx-truncate", "soreceive_list"),
+    "shutdown": ("flow-shutdown-rd-enqueue", "soshutdown"),
+    "setsockopt": ("opt-set", "ctl_ctloutput"),
+    "getsockopt": ("opt-get", "ctl_ctloutput"),
+    "setsockopt SOL_SOCKET": ("opt-sol-socket", "sosetoptlock"),
+    "getsockopt SOL_SOCKET": ("opt-sol-socket", "sogetoptlock"),
+    "poll": ("poll-stream", "sopoll"),
+    "ioctl CTLIOCGINFO": ("lookup-prefix", "ctl_ioctl"),
+    "ioctl CTLIOCGCOUNT": ("lookup-count", "ctl_ioctl"),
+    "ioctl SIOCGKEVID": ("ev-id-sequence", "kev_control"),
+    "ioctl SIOCSKEVFILT": ("ev-register-event", "kev_control"),
+    "ioctl SIOCGKEVFILT": ("r00012", "kev_control"),
+    "ioctl SIOCGKEVVENDOR": ("ev-vendor-find", "kev_control"),
+    "ioctl FIONBIO": ("ioctl-socket-level", "soo_ioctl"),
+    "ctl_register": ("reg-basic", "ctl_register"),
+    "ctl_deregister": ("reg-basic", "ctl_deregister"),
+    "ctl_enqueuedata": ("flow-one-too-many", "ctl_enqueuedata"),
+    "ctl_enqueuembuf": ("dgram-mbuf-eor", "ctl_enqueuembuf"),
+    "ctl_enqueuembuf_list": ("dgram-list-records", "ctl_enqueuembuf_list"),
+    "ctl_getenqueuespace": ("flow-one-too-many", "ctl_getenqueuespace"),
+    "ctl_getenqueuepacketcount": ("dgram-list-records", "ctl_getenqueuepacketcount"),
+    "ctl_getenqueuereadable": ("stream-lowat", "ctl_getenqueuereadable"),
+    "ctl_name_by_id": ("reg-name-95", "ctl_name_by_id"),
+    "kev_vendor_code_find": ("ev-vendor-find", "kev_vendor_code_find"),
+    "kev_msg_post": ("r00011", "kev_msg_post"),
+    "kev_post_msg": ("ev-data-vectors", "kev_post_msg"),
+    "callback bind": ("bind-then-connect", "ctl_bind"),
+    "callback connect": ("only-connect", "ctl_connect"),
+    "callback disconnect": ("close-connected", "ctl_disconnect"),
+    "callback getopt": ("opt-get", "ctl_ctloutput"),
+    "callback rcvd": ("dgram-echo", "ctl_usr_rcvd"),
+    "callback send": ("dgram-echo", "ctl_send"),
+    "callback send_list": ("sosendlist", "ctl_send_list"),
+    "callback setopt": ("opt-set", "ctl_ctloutput"),
+    "callback setup": ("bind-with-setup", "ctl_setup_kctl"),
+    "signal SIGPIPE": ("send-after-failed-connect", "sosend"),
+}
+"""A call that went well, or a callback that ran, to a recording that shows it and XNU's routine."""
+
+LOST = Source(RECORDED, "ev-overflow", "kern_event.c, kev_post_msg")
+"""An event that a full event socket lost."""
+SLEPT = Source(DOCUMENTED, "", "uipc_socket2.c, sbwait")
+"""What happens when a sleeper is woken."""
+
+_FILES = (
+    (("ctl_", "kctl_", "kcb_"), "kern_control.c"),
+    (("kev_",), "kern_event.c"),
+    (("soo_",), "sys_socket.c"),
+    (("sb", "pru_"), "uipc_socket2.c"),
+    (("sosendcheck", "soreceive", "so"), "uipc_socket.c"),
+    (("mbuf_",), "kpi_mbuf.c"),
+    (("m_",), "uipc_mbuf.c"),
+    (("file_socket", "dup", "sys_fcntl"), "kern_descrip.c"),
+    (("ioctl", "select", "poll"), "sys_generic.c"),
+    (("kernel_trap",), "trap.c"),
+    (("unix_syscall",), "systemcalls.c"),
+    (("msleep",), "kern_synch.c"),
+    (
+        ("bind", "connect", "getpeername", "getsockaddr", "sockargs", "sendmsg", "setsockopt"),
+        "uipc_syscalls.c",
+    ),
+)
+"""How routines begin, and the file of XNU they are in."""
+
+
+def where(routine: str) -> str:
+    """A routine with the file of XNU it is in, where that is known."""
+    for prefixes, file in _FILES:
+        if routine.startswith(prefixes):
+            return f"{file}, {routine}"
+    return routine
+
+
+def _of(cause: Cause) -> Source:
+    if cause.recorded:
+        return Source(RECORDED, cause.recording, where(cause.routine))
+    badge = "ported" if cause.recording == PORTED else DOCUMENTED
+    return Source(badge, "", where(cause.routine))
+
+
+@cache
+def shown(what: str) -> Source:
+    """What a success rests on; documented only if no recording shows it."""
+    if what not in SHOWN:
+        return Source(DOCUMENTED, "", "")
+    name, routine = SHOWN[what]
+    return Source(RECORDED, name, where(routine))
+
+
+def answered(event: Event, request: str = "") -> Source:
+    """What a call that went well, or a callback that ran, rests on."""
+    if event.kind == "callback":
+        return shown(f"callback {event.name}")
+    if request:
+        return shown(f"{event.name} {request}")
+    if event.name in ("setsockopt", "getsockopt") and event.arguments[1] == c.SOL_SOCKET:
+        return shown(f"{event.name} SOL_SOCKET")
+    return shown(event.name)
+
+
+@cache
+def _causes(call: str, errno: str) -> tuple[Cause, ...]:
+    family = FAMILIES.get(call, call)
+    return tuple(cause for cause in causes_by_errno().get(errno, ()) if cause.call == family)
+
+
+def refused(
+    event: Event, errno: int, seen: Index, pid: str, size: int, socket: int
+) -> tuple[Source, str]:
+    """What a refusal rests on, and why the kernel refuses that way."""
+    causes = _causes(event.name, name_of(errno))
+    if len(causes) > 1:
+        recording = _which(event, name_of(errno), seen, pid, size, socket)
+        if recording is not None:
+            causes = tuple(
+                cause
+                for cause in causes
+                if (cause.recording if cause.recorded else "") == recording
+            )
+    return _told(causes)
+
+
+def passed_on(event: Event, callback: str) -> tuple[Source, str]:
+    """What it rests on that a callback's errno reaches the process."""
+    family = FAMILIES.get(event.name, event.name)
+    causes = [cause for cause in causes_by_errno()[ANY] if cause.call == family]
+    if len(causes) > 1:
+        causes = [cause for cause in causes if ("setup" in cause.routine) == (callback == "setup")]
+    return _told(causes)
+
+
+def stopped(kind: str, text: str, call: str) -> tuple[Source, str]:
+    """What a panic or a deadlock rests on."""
+    import re
+
+    found = [cause for pattern, cause in causes_by_text().get(kind, ()) if re.search(pattern, text)]
+    family = FAMILIES.get(call, call)
+    return _told([cause for cause in found if cause.call == family] or found)
+
+
+def _told(causes: Iterable[Cause]) -> tuple[Source, str]:
+    """The weakest badge of several; their words if they are one."""
+    causes = list(causes)
+    if not causes:
+        return Source(DOCUMENTED, "", ""), ""
+    weakest = min(causes, key=lambda cause: cause.recorded)
+    if len(causes) > 1:
+        return _of(weakest), ""
+    return _of(weakest), f"{weakest.when} What to do: {weakest.remedy}"
+
+
+def _which(event: Event, errno: str, seen: Index, pid: str, size: int, socket: int) -> str | None:
+    """The recording of the cause that holds in this state, "" for one without a recording,
+    ``None`` where the state does not tell."""
+    if event.kind == "kpi":
+        return _which_kpi(event, errno, seen, size, socket)
+    name, args = event.name, event.arguments
+    so = seen.state.get(f"socket:{socket}")
+    events = seen.listens(socket)
+    match name, errno:
+        case (("connect" | "bind"), ("EINVAL" | "ENOENT" | "EBUSY")):
+            return _which_address(name, errno, args[1], seen)
+        case "getpeername", "EINVAL":
+            shut = c.SS_CANTSENDMORE | c.SS_CANTRCVMORE
+            state = cast(int, so["so_state"]) if so is not None else 0
+            return "conn-callback-error" if state & shut == shut else ""
+        case (("sendto" | "sendmsg"), "EINVAL"):
+            eor = cast(int, args[2]) & c.MSG_EOR and seen.streams(socket)
+            return "r00344" if eor else ""
+        case (("sendto" | "sendmsg" | "sendmsg_x"), "EOPNOTSUPP"):
+            return "ev-send" if events else "r00037"
+        case (("sendto" | "sendmsg"), "EMSGSIZE"):
+            hiwat = seen.state.get(f"so_snd:{socket}", {}).get("sb_hiwat", 0)
+            return "dgram-send-emsgsize" if size > cast(int, hiwat) else ""
+        case (("recvfrom" | "recvmsg" | "recvmsg_x"), "EAGAIN"):
+            cc = seen.state.get(f"so_rcv:{socket}", {}).get("sb_cc", 0)
+            return "" if cc else "dgram-recv-blocking"
+        case "ioctl", "ENOENT":
+            return "ev-vendor-find" if events else "lookup-prefix"
+        case "ioctl", "ENOTSUP":
+            return "lookup-event-socket" if events else "ioctl-unknown"
+        case "ioctl", "EINVAL":
+            data = args[2]
+            return "lookup-ioctl-empty" if isinstance(data, bytes) and not data[4] else ""
+        case "shutdown", "ENOTCONN":
+            connected = so is not None and cast(int, so["so_state"]) & c.SS_ISCONNECTED
+            return "" if connected else "flow-shutdown-unconnected"
+        case (("setsockopt" | "getsockopt"), "ENOPROTOOPT"):
+            return "ev-send" if events and args[1] != c.SOL_SOCKET else "opt-sol-socket"
+        case "getsockopt", "EINVAL":
+            return (
+                "r00002" if seen.state.get(f"kcb:{socket}", {}).get("kctl") else "opt-unconnected"
+            )
+        case "setsockopt", "EINVAL":
+            return _which_option(args, seen, socket)
+    return None
+
+
+def _which_address(name: str, errno: str, data: object, seen: Index) -> str | None:
+    if errno == "EINVAL":
+        if data is None:
+            return ""
+        length = len(cast(bytes, data))
+        if name == "connect":
+            return "conn-name-short" if length < 2 else "conn-sc-len"
+        return "r00289" if length < 2 else "r00027" if length != 32 else "bind-no-callback"
+    ident = int.from_bytes(cast(bytes, data)[4:8], "little")
+    unit = int.from_bytes(cast(bytes, data)[8:12], "little")
+    serial = seen.serial_at(ident)
+    if errno == "ENOENT":
+        return "static-wrong-unit" if serial else "conn-retry-after-enoent"
+    if name == "bind":
+        return "r00027" if unit else ""
+    flags = cast(int, seen.state.get(f"kctl:{serial}", {}).get("flags", 0))
+    if flags & c.CTL_FLAG_REG_ID_UNIT:
+        return "static-unit-zero"
+    return "unit-explicit-busy" if unit else None
+
+
+def _which_option(args: tuple[object, ...], seen: Index, socket: int) -> str | None:
+    if args[1] == c.SOL_SOCKET:
+        shut = c.SS_CANTSENDMORE | c.SS_CANTRCVMORE
+        so = seen.state.get(f"socket:{socket}", {})
+        if cast(int, so.get("so_state", 0)) & shut == shut:
+            return "send-after-failed-connect"
+        return "opt-getopt-null-len" if cast(int, args[4]) < 4 else "flow-setsockopt-limits"
+    if args[1] == c.SYSPROTO_CONTROL and not seen.state.get(f"kcb:{socket}", {}).get("kctl"):
+        return "opt-unconnected"
+    return ""
+
+
+def _which_kpi(event: Event, errno: str, seen: Index, size: int, socket: int) -> str | None:
+    name, args = event.name, event.arguments
+    if name in ENQUEUES and errno == "ENOBUFS" and socket:
+        return _which_full(event, seen, size, socket)
+    if errno == "EINVAL" and name.startswith(("ctl_enqueue", "ctl_getenqueue")):
+        if not seen.serial(args[0]):
+            return "stale-ref-reused-slot"
+        if socket:
+            return "dgram-list-eor-einval" if name.endswith("_list") else "flow-null-outputs"
+        return "unit-wrong-enqueue"
+    match name, errno:
+        case "ctl_register", "EINVAL":
+            if args[0] is None:
+                return "reg-null"
+            length = len(str(args[0]).encode())
+            return "reg-empty-name" if not length else "" if length > 95 else "reg-no-connect"
+        case "ctl_register", "EEXIST":
+            names = {f["name"] for n, f in seen.state.items() if n.startswith("kctl:")}
+            return "reg-duplicate-name" if args[0] in names else "static-two-units"
+        case "kev_msg_post", "EINVAL":
+            return "ev-kpi-apple" if args else "ev-kpi-null"
+    return None
+
+
+def _which_full(event: Event, seen: Index, size: int, socket: int) -> str | None:
+    fields = seen.state[f"so_rcv:{socket}"]
+    hiwat, cc = cast(int, fields["sb_hiwat"]), cast(int, fields["sb_cc"])
+    if not hiwat:
+        return "flow-shutdown-rd-enqueue"
+    kctl = seen.state.get(f"kctl:{seen.serial(event.arguments[0])}", {})
+    critical = cast(int, kctl.get("flags", 0)) & c.CTL_FLAG_REG_CRIT
+    if critical:
+        own = {"ctl_enqueuedata": "crit-reserve", "ctl_enqueuembuf": "crit-mbuf"}
+        flags = cast(int, event.arguments[-1])
+        if flags & c.CTL_DATA_CRIT:
+            return "crit-grow-fails" if event.name == "ctl_enqueuedata" else ""
+        return own.get(event.name, "crit-list")
+    if size <= hiwat - cc:  # bytes would fit, so mbuf memory ran out
+        known = event.name == "ctl_enqueuedata"
+        return "flow-eor-records-stream-tiny-buffer" if known else ""
+    full = {"ctl_enqueuedata": "flow-one-too-many", "ctl_enqueuembuf": "r00000"}
+    return full.get(event.name, "dgram-list-overflow-remain")

@@ -1,0 +1,492 @@
+"""Telling a trace: each step that says something becomes a sentence, with what a picture needs.
+
+One pass. The teller folds the entries, keeps the calls that are open in each task, and hands out
+``Told``: the sentence, who did it to whom, the label for an arrow, what it rests on. ``log`` makes
+lines of them, ``scenes`` moments of a scene document.
+
+What a kext's kernel call causes inside the kernel (events that are queued or lost) is told after
+the call itself, though it is known before the call returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from kextlab.abi.errno import name_of
+from kextlab.trace.codes import Entry
+from kextlab.trace.events import Event
+from kextlab.trace.fold import Folder, State
+from kextlab.views import provenance, routes
+from kextlab.views.broadcasts import Broadcasts
+from kextlab.views.enqueue import ENQUEUES, offered
+from kextlab.views.index import Index
+from kextlab.views.payload import Payload, asked, given, read_event
+from kextlab.views.reasons import consequence, reason
+from kextlab.views.sentences import (
+    RECVS,
+    REQUESTS,
+    SENDS,
+    SHORT,
+    called,
+    event_named,
+    kext_name,
+    kpi_done,
+    returned,
+    size_of,
+    truncated,
+)
+from kextlab.views.svg import count
+from kextlab.views.told import Frame, Told
+from kextlab.views.words import listed, some
+
+
+class Teller:
+    """Folds a trace and tells what each step was."""
+
+    def __init__(self) -> None:
+        self.folder = Folder()
+        self.seen = Index(self.folder.state)
+        self.stacks: dict[int, list[Frame]] = {0: []}
+        self.frames = self.stacks[0]
+        self.event: Event | None = None
+        self._broadcasts = Broadcasts(self.seen)
+
+    @property
+    def state(self) -> State:
+        """The state after the last step; live."""
+        return self.folder.state
+
+    def tell(self, entry: Entry) -> list[Told]:
+        """Take in one step; what there is to say of it, mostly nothing or one sentence."""
+        event = self.event = self.folder.step(entry)
+        kind = event.kind
+        if kind == "change":
+            return self._changed(event, entry)
+        depth = len(self.frames)
+        if kind in ("syscall", "kpi", "callback"):
+            self.seen.update(event)
+            told = self._enter(event, str(entry[1]))
+        elif kind == "return":
+            told = self._leave(event) if self.frames else []
+        elif kind == "wakeup":
+            return []
+        else:
+            told = self._noted(event)
+        depth = min(depth, len(self.frames))
+        for one in told:
+            one.depth += depth
+            one.task = event.task
+        return told
+
+    def flush(self) -> list[Told]:
+        """What is held back for a call that has not returned yet."""
+        return [one for frames in self.stacks.values() for frame in frames for one in frame.held]
+
+    # -- notes and changes -----------------------------------------------------------------
+
+    def _noted(self, event: Event) -> list[Told]:
+        if event.kind == "stop":
+            return self._stopped(event)
+        if event.kind == "switch":
+            for frame in self.frames:
+                frame.slept = True
+            self.frames = self.stacks.setdefault(event.task, [])
+            return []
+        if event.kind == "sleep":
+            for frame in self.frames:
+                frame.slept = True
+            return []
+        if event.kind == "signal":
+            who, signal = self.seen.process(event.name), str(event.arguments[0])
+            text = f"The kernel sends {who} a {signal}."
+            source = provenance.shown(f"signal {signal}")
+            told = self._told(
+                event, "loss", text, "note", routes.KERNEL, f"proc:{event.name}", signal
+            )
+            told.source = source
+            return [told]
+        return []
+
+    def _changed(self, event: Event, entry: Entry) -> list[Told]:
+        changes = event.changes
+        self.seen.update(event)
+        if self.frames:
+            frame = self.frames[-1]
+            if frame.socket and frame.event.name.startswith("recv"):
+                for change in changes:
+                    if change.field == "sb_cc" and change.object == f"so_rcv:{frame.socket}":
+                        frame.taken += max(0, change.old - change.new)
+        told = []
+        for change in changes:
+            if change.object == "kernel" and change.field == "panic" and change.new is not None:
+                told.append(self._panic(event, str(change.new)))
+            elif change.object == "kernel" and change.field == "clock" and change.old is not None:
+                told.append(self._later(event, cast(int, change.new)))
+            elif change.new == "asleep" and change.field == "state" and self.frames:
+                told += self._asleep(event, change.object)
+        for delivery in self._broadcasts.take(event, entry):
+            text, world = self._delivered(delivery.message, delivery.socket, delivery.lost)
+            one = self._told(event, world, text, "call", routes.EVENTS, routes.KERNEL)
+            one.label, one.socket = f"event {delivery.message.id}", delivery.socket
+            one.source = provenance.shown("kev_post_msg")
+            one.payload = Payload(delivery.data, len(delivery.data), "kern_event_msg")
+            if delivery.lost:
+                one.kind, one.source = "refusal", provenance.LOST
+                one.mark = (len(delivery.data), "lost")
+            told.append(one)
+        if not told:
+            return told
+        kpi = next((f for f in reversed(self.frames) if f.event.kind == "kpi"), None)
+        for one in told:
+            one.depth, one.task = len(self.frames), event.task
+        if kpi is not None and kpi is self.frames[-1]:
+            if told[0].kind != "panic":
+                kpi.held += told
+                return []
+            held, kpi.held = kpi.held, []
+            return [*held, *told]
+        return told
+
+    def _later(self, event: Event, clock: int) -> Told:
+        text = f"Nobody can run; the clock moves on to {clock / 1e9:,.9g} s."
+        return self._told(event, "kern", text, "note", routes.KERNEL, routes.KERNEL, "time")
+
+    def _asleep(self, event: Event, task: str) -> list[Told]:
+        """A task sleeps inside a call, so that others run."""
+        calls = [frame for frame in self.frames if frame.event.kind == "syscall"]
+        if not calls or task != f"task:{event.task}":
+            return []
+        frame, fields = calls[-1], self.state[task]
+        who, call = self.seen.process(frame.actor), self._call(frame.event)
+        kind = str(fields["channel"]).partition(":")[0]
+        until = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}.get(kind)
+        if until is None:
+            until = f" in {fields['wmesg']}"
+        text = f"{who} sleeps in {call}{until}; others run."
+        told = self._told(event, "kern", text, "note", frame.place, frame.place, "sleeps")
+        told.inside, told.socket = frame, frame.socket
+        return [told]
+
+    def _pid(self, socket: int) -> int:
+        """The process that holds an event socket."""
+        return self._broadcasts.pids.get(socket, 0)
+
+    def _delivered(self, message: object, socket: int, lost: bool) -> tuple[str, str]:
+        name = event_named(message)  # type: ignore[arg-type]
+        who = self.seen.process(self._pid(socket))
+        fields = self.state[f"so_rcv:{socket}"]
+        used, hiwat = cast(int, fields["sb_cc"]), cast(int, fields["sb_hiwat"])
+        if lost:
+            return (
+                f"{name.capitalize()} did not fit {who}'s {count(hiwat)}-byte buffer and is lost; "
+                "the poster saw success, and only the gap in ids will tell.",
+                "loss",
+            )
+        return (
+            f"kern_event queues {name} for {who}; {count(used)} of {count(hiwat)} bytes are now in "
+            "use.",
+            "data",
+        )
+
+    def _told(
+        self,
+        event: Event,
+        world: str,
+        text: str,
+        kind: str,
+        sender: str,
+        receiver: str,
+        label: str = "",
+    ) -> Told:
+        inside = self.frames[-1] if self.frames else None
+        return Told(event.step, world, text, kind, sender, receiver, label, inside=inside)
+
+    # -- calls -----------------------------------------------------------------------------
+
+    def _enter(self, event: Event, who: str) -> list[Told]:
+        if event.kind == "syscall":
+            return self._syscall(event, who)
+        if event.kind == "callback":
+            return self._callback(event, who)
+        frame = Frame(event, who, routes.CONTROL)
+        if event.name.startswith("kev_"):
+            frame.place = routes.EVENTS
+        elif not event.name.startswith("ctl_"):
+            frame.place = routes.KERNEL
+        args = event.arguments
+        if event.name.startswith(("ctl_enqueue", "ctl_getenqueue")):
+            frame.socket = self.seen.socket_of(args[0], args[1])
+            if event.name in ENQUEUES:
+                frame.size = offered(self.state, event)
+        self.frames.append(frame)
+        return []
+
+    def _syscall(self, event: Event, pid: str) -> list[Told]:
+        args, seen = event.arguments, self.seen
+        named = bool(args) and event.name not in ("socket", "select")
+        socket = seen.socket_at(pid, args[0]) if named else 0
+        kcb = self.state.get(f"kcb:{socket}")
+        connected = kcb is not None and bool(kcb["kctl"])
+        place, via = routes.route(event, seen.listens(socket), connected)
+        size = size_of(args[1]) if event.name in SENDS else 0
+        told = self._told(
+            event,
+            "user",
+            called(seen.process(pid), event),
+            "call",
+            f"proc:{pid}",
+            place,
+            routes.short(event, size),
+        )
+        told.via, told.socket, told.payload = via, socket, asked(event)
+        told.frame = Frame(event, pid, place, size, socket)
+        self.frames.append(told.frame)
+        return [told]
+
+    def _callback(self, event: Event, kext: str) -> list[Told]:
+        place = f"kext:{kext}"
+        unit = self._unit(event)
+        label = routes.short(event, 0)
+        if event.name in ("start", "stop"):
+            text = f"The kernel runs {kext_name(kext)}'s {event.name} routine."
+            sender = routes.KERNEL
+        else:
+            text = f"kern_control runs {kext_name(kext)}'s {event.name} callback"
+            text += f" for unit {unit}." if unit is not None else "."
+            label += f" unit {unit}" if unit is not None else ""
+            sender = routes.CONTROL
+        told = self._told(event, "kern", text, "call", sender, place, label)
+        told.source = provenance.answered(event)
+        above = self.frames[-1] if self.frames else None
+        told.socket = above.socket if above is not None else 0
+        told.frame = Frame(event, kext, place, socket=told.socket)
+        self.frames.append(told.frame)
+        return [told]
+
+    @staticmethod
+    def _unit(event: Event) -> int | None:
+        """The unit a callback is about; where it stands differs from callback to callback."""
+        at = {"setup": 0, "connect": 2, "bind": 2, "send": 2, "send_list": 2}.get(event.name, 1)
+        return cast(int, event.arguments[at]) if at < len(event.arguments) else None
+
+    # -- returns ---------------------------------------------------------------------------
+
+    def _leave(self, event: Event) -> list[Told]:
+        frame = self.frames.pop()
+        errno = event.errno or 0
+        if frame.event.kind == "kpi":
+            return self._kpi(frame, event, errno)
+        if frame.event.kind == "callback":
+            return self._callback_returned(frame, event, errno)
+        who = self.seen.process(frame.actor)
+        told = self._told(event, "user", "", "return", frame.place, f"proc:{frame.actor}")
+        told.inside, told.socket = frame, frame.socket
+        if not errno:
+            self._went_well(told, frame, event, who)
+        else:
+            self._refused(told, frame, errno, who)
+        return [told]
+
+    def _went_well(self, told: Told, frame: Frame, event: Event, who: str) -> None:
+        opened = frame.event
+        told.label = routes.answer(opened, event.value)
+        told.text = returned(who, frame.actor, opened, event.value, self.seen)
+        told.payload = given(opened, event.value, self.seen.listens(frame.socket))
+        request = (
+            REQUESTS.get(cast(int, opened.arguments[1]), "?") if opened.name == "ioctl" else ""
+        )
+        told.source = provenance.SLEPT if frame.slept else provenance.answered(opened, request)
+        if opened.name in RECVS and told.payload is not None:
+            got = told.payload.length
+            told.world = "data"
+            message = read_event(told.payload)
+            if message is not None:
+                name, size = event_named(message), some(got, "byte")
+                told.text = (
+                    f"{SHORT.get(opened.name, opened.name)} returns {name}, {size}, to {who}."
+                )
+            if frame.taken > got and not self.seen.streams(frame.socket):
+                told.text = truncated(who, opened, got, frame.taken)
+                told.world = "loss"
+        elif opened.name in SENDS and frame.unnoticed:
+            told.text = (
+                f"{told.text[:-1]}, which cannot see that {some(frame.unnoticed, 'byte')} did not "
+                "reach a queue."
+            )
+
+    def _refused(self, told: Told, frame: Frame, errno: int, who: str) -> None:
+        call, name = self._call(frame.event), name_of(errno)
+        told.errno, told.label = name, f"= {name}"
+        callback = frame.refused_inside.get(errno)
+        if callback is not None:
+            told.text = f"{call} returns {name} to {who}."
+            told.source, told.why = provenance.passed_on(frame.event, callback)
+            return
+        told.source, told.why = provenance.refused(
+            frame.event, errno, self.seen, frame.actor, frame.size, frame.socket
+        )
+        why = reason(frame.event, errno, self.seen, frame.actor)
+        told.text = f"The kernel refused {call}: {why} ({name})."
+        after = consequence(frame.event, errno)
+        if after:
+            told.text += f" {after}"
+        told.world, told.kind, told.back = "loss", "refusal", True
+        routine = told.source.where.rpartition(", ")[2]
+        told.sender, told.receiver = (
+            f"proc:{frame.actor}",
+            routes.refuser(routine, frame.place),
+        )
+
+    @staticmethod
+    def _call(event: Event) -> str:
+        name = SHORT.get(event.name, event.name)
+        return name if event.name in ("socket", "select") else f"{name}(fd {event.arguments[0]})"
+
+    def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
+        name, kext = frame.event.name, kext_name(frame.actor)
+        above = self.frames[-1] if self.frames else None
+        routine = "routine" if name in ("start", "stop") else "callback"
+        caller = routes.KERNEL if routine == "routine" else routes.CONTROL
+        if not errno:
+            if not frame.unnoticed:
+                return []
+            if above is not None:
+                above.unnoticed += frame.unnoticed
+            text = f"{kext}'s {name} {routine} returns 0 all the same."
+            told = self._told(event, "kern", text, "return", frame.place, caller, "= 0")
+            told.inside, told.socket = frame, frame.socket
+            return [told]
+        if above is not None:
+            above.refused_inside[errno] = name
+        words = f"{kext}'s {name} {routine} answers {name_of(errno)}"
+        unit = self._unit(frame.event)
+        told = self._told(event, "loss", "", "refusal", caller, frame.place, f"= {name_of(errno)}")
+        if name == "connect":
+            words += f", so the kernel calls disconnect for unit {unit}"
+            others = [str(u) for u in self._others(frame) if u != unit]
+            if others:
+                units = f"unit{'s' * (len(others) > 1)} {listed(others[:4])}"
+                words += f"; a kext that clears a global flag there forgets {units}"
+            told.source = provenance.passed_on(above.event, name)[0] if above is not None else None
+        elif name == "disconnect":
+            words += ", which the kernel ignores"
+        elif name == "stop":
+            words += ", so the kext stays loaded"
+        elif name == "start":
+            words += ", so the kext is not loaded"
+        told.text = f"{words}."
+        told.inside, told.back, told.errno, told.socket = frame, True, name_of(errno), frame.socket
+        return [told]
+
+    def _others(self, frame: Frame) -> list[int]:
+        return self.seen.clients(self.seen.serial(frame.event.arguments[0]))
+
+    def _kpi(self, frame: Frame, event: Event, errno: int) -> list[Told]:
+        opened, kext = frame.event, kext_name(frame.actor)
+        held, frame.held = frame.held, []
+        told = self._told(
+            opened,
+            "kern",
+            "",
+            "call",
+            f"kext:{frame.actor}",
+            frame.place,
+            routes.short(opened, frame.size),
+        )
+        told.socket = frame.socket
+        if opened.name == "ctl_enqueuedata":
+            told.payload = Payload(cast(bytes, opened.arguments[2]), frame.size)
+        if frame.slept:
+            told.step = event.step
+        if errno:
+            self._kpi_refused(told, frame, errno)
+        else:
+            words = kpi_done(kext, opened, event.value, self.seen, frame.size, frame.socket)
+            if words is None:
+                return held
+            told.text = words
+            told.source = provenance.answered(opened)
+            if opened.name in ENQUEUES:
+                told.world = "data"
+        for one in held:
+            one.depth -= len(self.frames)  # the caller adds it
+        return [told, *held]
+
+    def _kpi_refused(self, told: Told, frame: Frame, errno: int) -> None:
+        opened, name = frame.event, name_of(errno)
+        why = reason(opened, errno, self.seen, frame.actor, frame.size, frame.socket)
+        told.world, told.kind, told.errno = "loss", "refusal", name
+        told.source, told.why = provenance.refused(
+            opened, errno, self.seen, frame.actor, frame.size, frame.socket
+        )
+        what = opened.name
+        if opened.name in ENQUEUES and frame.socket:
+            what = some(frame.size, "byte")
+            why += f" ({name}). Nothing was queued; the kext must keep or drop it."
+            told.mark = (frame.size, name)
+            if self.frames:
+                self.frames[-1].unnoticed += frame.size
+        else:
+            why += f" ({name})."
+        told.text = f"The kernel refused {what}: {why}"
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _stopped(self, event: Event) -> list[Told]:
+        """No open call returns; a panic was told already, inside the frame it happened in."""
+        calls = [frame for frame in self.frames if frame.event.kind == "syscall"]
+        held = [one for frame in self.frames for one in frame.held]
+        for frames in self.stacks.values() if event.name == "panic" else (self.frames,):
+            frames.clear()
+        if event.name == "panic" or not calls:
+            return held
+        frame = calls[-1]
+        who, call = self.seen.process(frame.actor), self._call(frame.event)
+        if event.name == "deadlock":
+            text = f"{who} sleeps in {call} and nothing can wake it."
+        elif event.name == "killed":
+            text = f"{who} is killed inside {call}, which does not return."
+        else:
+            text = f"{who}'s {call} does not return: {event.arguments[0]}"
+        told = self._told(event, "loss", text, "note", frame.place, f"proc:{frame.actor}")
+        told.label, told.inside, told.socket = event.name, frame, frame.socket
+        if event.name == "deadlock":
+            told.source, told.why = provenance.stopped(
+                "deadlock", str(event.arguments[0]), frame.event.name
+            )
+        return [*held, told]
+
+    def _panic(self, event: Event, text: str) -> Told:
+        """Why, as far as the trace shows it; then what it means."""
+        inside = self.frames[-1].event if self.frames else None
+        gone = [
+            (kext_name(str(fields["kext"])), str(fields["name"]))
+            for name, fields in self.state.items()
+            if name.startswith("kctl:") and f"kext:{fields['kext']}" not in self.state
+        ]
+        if inside is not None and inside.kind == "kpi" and inside.name.startswith("ctl_"):
+            kext = kext_name(self.frames[-1].actor)
+            why = f"{kext} calls {inside.name} with a reference whose slot is empty"
+        elif gone:
+            kext, control = gone[0]
+            why = f"{kext} was unloaded without ctl_deregister, and {control} points into its code"
+        else:
+            why = ""
+        said = f"Panic, {text}: {why}." if why else f"Panic: {text}."
+        said = f"{said} The Mac stops here; mac.reboot() starts again."
+        place = self.frames[-1].place if self.frames else routes.KERNEL
+        told = self._told(event, "loss", said, "panic", place, place, "panic")
+        call = ""
+        if inside is not None:
+            call = "callback" if inside.kind == "callback" else inside.name
+        told.source, told.why = provenance.stopped("panic", text, call)
+        return told
+
+
+def telling(entries: Iterator[Entry]) -> Iterator[Told]:
+    """What there is to say of a whole trace."""
+    teller = Teller()
+    for entry in entries:
+        yield from teller.tell(entry)
+    yield from teller.flush()
