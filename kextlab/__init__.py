@@ -11,7 +11,8 @@
 
 The names below are imported when they are first used, so that ``import kextlab`` costs next to
 nothing: ``Kernel`` (``kextlab.userland.mac``), the simulated Mac; ``explain``
-(``kextlab.kernel.explain``), why the kernel said so; ``__version__``.
+(``kextlab.kernel.explain``), why the kernel said so; ``Scope`` (``kextlab.widgets.scope``), see and
+step it in a notebook; ``__version__``.
 """
 
 from __future__ import annotations
@@ -21,12 +22,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kextlab.kernel.explain import explain as explain
     from kextlab.userland.mac import Kernel as Kernel
+    from kextlab.widgets.scope import Scope as Scope
 
     __version__: str
 
-__all__ = ["Kernel", "explain"]
+__all__ = ["Kernel", "Scope", "explain"]
 
-_HOMES = {"Kernel": "kextlab.userland.mac", "explain": "kextlab.kernel.explain"}
+_HOMES = {
+    "Kernel": "kextlab.userland.mac",
+    "Scope": "kextlab.widgets.scope",
+    "explain": "kextlab.kernel.explain",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,576 @@
+// Scope as a whole: which moment it is, what is selected, and the parts that show it.
+
+import {count, escaped} from "./marks.js";
+import {setFamily, width} from "./measure.js";
+import {Story} from "./model.js";
+import {Theme} from "./theme.js";
+import {badge, ICONS, LOGO} from "./icons.js";
+import {Topology} from "./topology.js";
+import {Queues} from "./queues.js";
+import {Rows} from "./rows.js";
+import {Scrubber} from "./scrubber.js";
+import {Inspector} from "./inspector.js";
+import {Gauges} from "./gauges.js";
+import {Controls} from "./controls.js";
+import {Dialogs, outside} from "./dialogs.js";
+import {download, picture} from "./exports.js";
+import {onKey} from "./keys.js";
+import {PROVENANCE} from "./words.js";
+
+export const PARTS = ["topology", "queues", "diagram", "log", "inspector", "scrubber"];
+const SPEEDS = [1, 2, 4, 8, 16];
+const NAMES = {topology: "Scene", diagram: "Space-time", log: "Log", queues: "Queues", inspector: "Bytes"};
+
+export class App {
+  constructor(root, doc, host) {
+    this.root = root;
+    this.host = host;
+    const options = host.options || {};
+    this.stories = [new Story(doc)];
+    this.shown = 0;
+    this.forks = [0];
+    this.live = doc.live || null;
+    this.offered = doc.changes || [];
+    this.allowed = options.parts && options.parts.length ? options.parts : PARTS;
+    this.parts = new Set(this.allowed);
+    this.presenter = Boolean(options.presenter);
+    this.type = 1;
+    this.speed = 4;
+    this.playing = false;
+    this.dragging = false;
+    this.comparing = false;
+    this.sel = null;
+    this.now = this.story.last;
+    this.rowsShow = "log";
+    this.asked = 0;
+    this.build();
+    this.theme = new Theme(root.host || root, (dark) => this.el.toggleAttribute("data-dark", dark));
+    if (options.theme && options.theme !== "auto") this.theme.chosen = options.theme;
+    this.theme.apply();
+    for (const branch of doc.branches || []) this.addBranch(branch, false);
+    const at = options.at === undefined || options.at === null ? null : this.story.momentOf(options.at);
+    if (at !== null) this.now = at;
+    else if (options.at !== undefined && options.at !== null) this.error(outside(options.at, this.story));
+    this.story.goto(this.now);
+    this.watch = new ResizeObserver(() => this.resized());
+    this.watch.observe(this.el);
+    this.resized();
+  }
+
+  get story() {
+    return this.stories[this.shown];
+  }
+
+  active() {
+    return this.root.activeElement;
+  }
+
+  // -- the page ----------------------------------------------------------------------
+
+  build() {
+    const {story} = this;
+    this.el = document.createElement("section");
+    this.el.className = "scope";
+    this.el.tabIndex = -1;
+    this.el.setAttribute("aria-label", `Scope: ${story.title || "a kernel"}`);
+    this.el.toggleAttribute("data-presenter", this.presenter);
+    const one = this.allowed.length === 1;
+    this.el.toggleAttribute("data-one", one);
+    const toggles = Object.entries(NAMES).filter(([part]) => this.allowed.includes(part))
+      .map(([part, name]) => `<button data-part="${part}" aria-pressed="true">${name}</button>`).join("");
+    const xnu = escaped(String(story.doc.release || "").replace(/^(xnu-\d+).*/, "$1"));
+    const release = story.doc.macos ? `macOS ${escaped(story.doc.macos)}<span class="xnu"> \u00b7 ${xnu}</span>` : xnu;
+    this.el.innerHTML = `
+<div class="top"><h1>${LOGO}<span>Scope</span></h1><span class="sub">${escaped(story.title)}</span><span class="release" title="${escaped(story.doc.release || "")}">${release}</span><span class="grow"></span>
+<span class="seg parts" role="group" aria-label="Parts">${toggles}</span>
+<button class="btn" data-act="export">Export</button><button class="btn theme" data-act="theme">Theme: auto</button><button class="btn" data-act="sheet" aria-label="All keys">?</button></div>
+<div class="notice" role="status" hidden></div>
+<div class="main"><div class="scene"></div></div>
+<div class="sentence"><b class="pill"></b><div><p></p><div class="why"></div></div></div>
+<div class="folds"></div>
+<div class="dock"><div class="bar"></div></div>
+<div class="sr live-region" aria-live="polite"></div>`;
+    const at = (name) => this.el.querySelector(name);
+    [this.notice, this.main, this.scene, this.sentence, this.dock, this.bar, this.region] =
+      [".notice", ".main", ".scene", ".sentence", ".dock", ".bar", ".live-region"].map(at);
+    this.topology = new Topology(this, () => this.story);
+    this.queues = new Queues(this);
+    this.rows = new Rows(this);
+    this.scrubber = new Scrubber(this);
+    this.inspector = new Inspector(this);
+    this.gauges = new Gauges(this);
+    this.controls = new Controls(this);
+    this.dialogs = new Dialogs(this);
+    this.scene.append(this.gauges.el, this.topology.el);
+    this.main.append(this.inspector.el);
+    this.main.after(this.controls.el);
+    at(".folds").append(this.rows.el, this.queues.el);
+    this.dock.prepend(this.scrubber.el);
+    this.bar.innerHTML = `<div class="transport" role="group" aria-label="Playing"><button data-act="first" aria-label="First event">${ICONS.first}</button><button data-act="back" aria-label="Step back">${ICONS.back}</button><button class="play" data-act="play" aria-label="Play">${ICONS.play}</button><button data-act="step" aria-label="Step">${ICONS.step}</button><button data-act="last" aria-label="Last event">${ICONS.last}</button></div>
+<button class="btn speed" data-act="speed"></button><div class="pos"><b></b><span></span></div><span class="seg branches" role="group" aria-label="Branches" data-branches hidden></span><span class="grow"></span>
+<div class="keys"><button data-act="back" tabindex="-1"><kbd>\u2190</kbd></button><button data-act="step" tabindex="-1"><kbd>\u2192</kbd>step</button><button data-act="play" tabindex="-1"><kbd>space</kbd>play</button><button data-act="loss" aria-label="Next refusal or loss"><kbd>n</kbd>next loss</button><button data-act="goto" aria-label="Go to a step"><kbd>g</kbd>go to</button><button data-act="branch" aria-label="Branch here"><kbd>b</kbd>branch</button><button data-act="sheet" tabindex="-1"><kbd>?</kbd>all keys</button></div>`;
+    this.el.append(this.dialogs.el);
+    this.el.addEventListener("keydown", (event) => onKey(this, event));
+    for (const kind of ["keyup", "keypress"]) this.el.addEventListener(kind, (event) => event.stopPropagation());
+    this.el.addEventListener("click", (event) => this.click(event));
+    this.root.append(this.el);
+    this.parts_ = [this.topology, ...this.others()];
+  }
+
+  // The rows come last: moving them makes the browser lay out, once, all that has changed before.
+  others() {
+    return [this.gauges, this.queues, this.inspector, this.controls, this.scrubber, this.rows];
+  }
+
+  resized() {
+    const room = this.el.clientWidth;
+    if (!room || this.gone) return;
+    const height = innerHeight;
+    if (room === this.room && (height === this.height || !this.presenter)) return;
+    this.room = room;
+    this.height = height;
+    setFamily(this.el);
+    this.size = this.presenter ? (room < 560 ? "narrow" : "wide") : room < 560 ? "narrow" : room < 980 ? "mid" : "wide";
+    this.type = this.presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, height / 584))) : 1;
+    this.el.style.setProperty("--type", this.type);
+    this.el.dataset.size = this.size;
+    this.lay();
+  }
+
+  // Where the time axis runs, shared by the queues and the scrubber.
+  get axis() {
+    const n = Math.max(1, this.most());
+    const {room, size, presenter, type} = this;
+    const [x0, x1] = presenter && size !== "narrow" ? [96 * type * 0.8, room - 150 * type * 0.8] : size === "narrow" ? [16, room - 16] : [136, room - this.margin()];
+    return {x0, x1, x: (at) => (at < 0 ? x0 : x0 + ((at + 0.5) / n) * (x1 - x0))};
+  }
+
+  // Room for the numbers at the right of the queues.
+  margin() {
+    const {series} = this.story;
+    const many = series.queues.size > 6 ? width(`${count(series.total.most)} / peak ${count(series.total.most)}`, 12, 600) + 66 : 0;
+    return Math.max(144, many);
+  }
+
+  most() {
+    return this.story.moments.length;
+  }
+
+  // How much room the presenter's sentence and scrubber take below the scene.
+  below() {
+    return this.parts.has("scrubber") ? this.dock.offsetHeight + this.sentence.offsetHeight : 0;
+  }
+
+  lay() {
+    const {parts, el} = this;
+    for (const part of PARTS) el.toggleAttribute(`data-no-${part}`, !parts.has(part));
+    el.toggleAttribute("data-comparing", this.comparing);
+    this.scene.hidden = !parts.has("topology");
+    this.inspector.el.hidden = !parts.has("inspector") || (this.comparing && !this.sel);
+    this.queues.el.classList.toggle("away", !parts.has("queues"));
+    this.rows.el.hidden = !parts.has("diagram") && !parts.has("log");
+    this.scrubber.el.hidden = !parts.has("scrubber");
+    this.bar.hidden = !parts.has("scrubber");
+    this.sentence.hidden = !(this.size === "narrow" || this.presenter || !parts.has("log")) || this.allowed.length === 1 || this.comparing;
+    this.main.hidden = this.scene.hidden && this.inspector.el.hidden;
+    for (const button of el.querySelectorAll("[data-part]")) button.setAttribute("aria-pressed", parts.has(button.dataset.part));
+    for (const part of this.parts_) if (part.layout) part.layout();
+    this.drawn = this.parts_.filter((part) => this.seen(part));
+    this.draw();
+    if (this.presenter) this.draw(); // the scene takes what the sentence leaves
+  }
+
+  // Is the part in the page at all? Asked when the page is laid out, not at every step.
+  seen(part) {
+    return !part.el.classList.contains("away") && (part === this.controls || part === this.gauges || part.el.getClientRects().length > 0);
+  }
+
+  draw() {
+    if (!this.room) return;
+    for (const story of this.comparing ? this.stories.filter((_, i) => i === 0 || i === this.paired) : [this.story]) story.goto(this.now);
+    this.sentenceNow();
+    this.position();
+    for (const part of this.drawn) part.update();
+  }
+
+  position() {
+    const {story, now} = this;
+    const step = count(story.stepOf(now));
+    const pos = this.bar.querySelector(".pos");
+    if (pos.firstChild.textContent !== step) pos.firstChild.textContent = step;
+    const of = ` / ${count(story.steps)}`;
+    if (pos.lastChild.textContent !== of) pos.lastChild.textContent = of;
+    if (this.saidSpeed !== this.speed) {
+      this.saidSpeed = this.speed;
+      const speed = this.bar.querySelector(".speed");
+      speed.textContent = `${this.speed} event${this.speed > 1 ? "s" : ""}/s`;
+      speed.setAttribute("aria-label", `Speed: ${speed.textContent}; changes it`);
+    }
+  }
+
+  words() {
+    const moment = this.story.moments[this.now];
+    return moment ? `Step ${count(moment.step)}. ${moment.text}` : "Nothing has happened yet.";
+  }
+
+  provenance(moment) {
+    const [kind, recording, routine] = this.story.sources[moment.source] || [];
+    const parts = [];
+    if (kind) parts.push(badge(kind, PROVENANCE[kind] || kind));
+    if (recording) parts.push(`<code>${escaped(recording)}</code>`);
+    if (moment.errno || moment.why) parts.push(`<button class="link" data-act="explain">${moment.errno && moment.errno !== "lost" ? `explain(${escaped(moment.errno)})` : "why"}</button>`);
+    if (routine) parts.push(`<span>${escaped(routine)}</span>`);
+    return parts.join("");
+  }
+
+  sentenceNow() {
+    if (this.sentence.hidden) return;
+    const moment = this.story.moments[this.now];
+    const text = moment ? moment.text : "Nothing has happened yet.";
+    const cut = this.presenter ? text.search(/[.] (?=[A-Z])/) : -1;
+    const key = `${this.now}/${this.shown}/${text}`;
+    if (this.sentenceKey === key) return;
+    this.sentenceKey = key;
+    this.sentence.querySelector(".pill").textContent = moment ? count(moment.step) : "0";
+    const p = this.sentence.querySelector("p");
+    p.innerHTML = cut < 0 ? escaped(text) : `${escaped(text.slice(0, cut + 1))} <span>${escaped(text.slice(cut + 2))}</span>`;
+    this.sentence.querySelector(".why").innerHTML = moment ? this.provenance(moment) : "";
+    this.sentence.dataset.world = moment ? moment.world : "";
+  }
+
+  // -- moving ------------------------------------------------------------------------
+
+  goto(target, how = "") {
+    const at = this.story.within(target);
+    if (at === this.now) return true;
+    const next = at === this.now + 1;
+    if (next && !this.dragging) for (const part of this.scenes()) part.foresee(part.storyOf().patches[at] || []);
+    this.now = at;
+    if (!this.playing && !this.dragging) this.announce();
+    this.draw();
+    return true;
+  }
+
+  scenes() {
+    return this.drawn.filter((part) => part.foresee);
+  }
+
+  announce() {
+    this.region.textContent = this.words();
+  }
+
+  step(by) {
+    this.pause();
+    const at = this.now + by;
+    if (at < 0 || at > this.story.last) return true;
+    return this.goto(at);
+  }
+
+  along(forward) {
+    this.pause();
+    const sock = this.sel && this.sel.sock;
+    if (!sock) return this.step(forward ? 1 : -1);
+    const at = this.story.series.event(sock, this.now, forward);
+    if (at === null) return this.say(`There is no ${forward ? "later" : "earlier"} event of this queue.`);
+    return this.goto(at);
+  }
+
+  loss(forward) {
+    this.pause();
+    const at = this.story.series.loss(this.now, forward);
+    if (at === null) return this.say(`There is no ${forward ? "later" : "earlier"} refusal or loss.`);
+    return this.goto(at);
+  }
+
+  toggle() {
+    if (this.playing) return this.pause();
+    if (this.now >= this.story.last) this.goto(0);
+    if (this.story.last < 1) return true;
+    this.playing = true;
+    this.playButton();
+    const tick = () => {
+      if (!this.playing) return;
+      if (this.now >= this.story.last) return this.pause();
+      this.goto(this.now + 1);
+      this.timer = setTimeout(tick, 1000 / this.speed);
+    };
+    this.timer = setTimeout(tick, 1000 / this.speed);
+    return true;
+  }
+
+  pause() {
+    if (!this.playing) return true;
+    this.playing = false;
+    clearTimeout(this.timer);
+    this.playButton();
+    this.announce();
+    return true;
+  }
+
+  playButton() {
+    const button = this.bar.querySelector(".play");
+    button.innerHTML = this.playing ? ICONS.pause : ICONS.play;
+    button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
+  }
+
+  faster(by) {
+    const i = Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(this.speed) + by));
+    this.speed = SPEEDS[i];
+    this.draw();
+    return true;
+  }
+
+  // -- what is shown ------------------------------------------------------------------
+
+  select(sel) {
+    const first = this.comparing && !this.sel !== !sel;
+    this.sel = sel;
+    if (first) this.lay();
+    else this.draw();
+    return true;
+  }
+
+  escape() {
+    if (!this.notice.hidden) this.notice.hidden = true;
+    else if (this.sel) this.select(null);
+    else if (this.comparing) this.compare(false);
+    return true;
+  }
+
+  switch(part) {
+    if (!this.allowed.includes(part)) return true;
+    if (this.parts.has(part)) this.parts.delete(part);
+    else this.parts.add(part);
+    if (!this.parts.size) this.parts.add(part);
+    const narrow = this.size === "narrow" || this.size === "mid";
+    if (narrow && this.parts.has(part) && (part === "log" || part === "diagram")) this.rowsShow = part;
+    this.lay();
+    return true;
+  }
+
+  say(words) {
+    return this.tell(words, false);
+  }
+
+  error(words) {
+    return this.tell(words, true);
+  }
+
+  tell(words, wrong) {
+    clearTimeout(this.fading);
+    this.notice.hidden = false;
+    this.notice.className = wrong ? "notice wrong" : "notice";
+    this.notice.textContent = words;
+    if (!wrong) this.fading = setTimeout(() => (this.notice.hidden = true), 6000);
+    return true;
+  }
+
+  focus() {
+    this.el.focus({preventScroll: true});
+  }
+
+  click(event) {
+    const button = event.target.closest("[data-act], [data-part], [data-story]");
+    if (!button || !this.el.contains(button) || button.closest("dialog")) return;
+    const {act, part, story} = button.dataset;
+    if (part) this.switch(part);
+    else if (story !== undefined && button.closest("[data-branches]")) this.show(Number(story));
+    else if (act) {
+      ({
+        export: () => this.dialogs.export(), sheet: () => this.dialogs.sheet(), goto: () => this.dialogs.goto(), branch: () => this.dialogs.branch(),
+        theme: () => (button.textContent = `Theme: ${this.theme.next()}`), first: () => (this.pause(), this.goto(0)), last: () => (this.pause(), this.goto(this.story.last)),
+        back: () => this.step(-1), step: () => this.step(1), play: () => this.toggle(), loss: () => this.loss(true), explain: () => this.explain(),
+        speed: () => ((this.speed = SPEEDS[(SPEEDS.indexOf(this.speed) + 1) % SPEEDS.length]), this.draw()), compare: () => this.compare(!this.comparing),
+        rows: () => ((this.rowsShow = this.rowsShow === "log" ? "diagram" : "log"), this.lay()),
+      })[act]?.();
+    }
+  }
+
+  explain() {
+    if (this.allowed.includes("inspector") && !this.parts.has("inspector")) this.switch("inspector");
+    this.sel = null;
+    this.draw();
+    const moment = this.story.moments[this.now];
+    if (!this.parts.has("inspector") && moment.why) this.say(moment.why);
+    this.inspector.el.scrollIntoView({block: "nearest"});
+  }
+
+  // -- branches -----------------------------------------------------------------------
+
+  changes() {
+    return this.offered;
+  }
+
+  faults() {
+    return (this.live && this.live.faults) || [];
+  }
+
+  // Stored branches, those that fork off at this moment first.
+  branchesHere() {
+    const all = this.stories.map((story, i) => [story, i]).slice(1);
+    return all.sort((a, b) => Math.abs(this.forkOf(a[1]) - this.now) - Math.abs(this.forkOf(b[1]) - this.now));
+  }
+
+  forkOf(i) {
+    return this.forks[i || this.shown];
+  }
+
+  addBranch(branch, show = true) {
+    const story = new Story(branch.doc);
+    if (branch.title) story.title = branch.title;
+    this.stories.push(story);
+    this.forks.push(branch.at);
+    this.branchButtons();
+    if (!show) return;
+    this.show(this.stories.length - 1);
+    this.compare(true);
+  }
+
+  branchButtons() {
+    const seg = this.el.querySelector("[data-branches]");
+    seg.hidden = this.stories.length < 2;
+    const one = (story, i) => `<button data-story="${i}" aria-pressed="${i === this.shown}" title="${escaped(i ? story.title : "the original")}">${i ? `Branch ${i}` : "Original"}</button>`;
+    seg.innerHTML = this.stories.map(one).join("") + `<button data-act="compare" aria-pressed="${this.comparing}">Side by side</button>`;
+  }
+
+  show(i) {
+    if (!this.stories[i] || i === this.shown) return true;
+    this.pause();
+    this.shown = i;
+    this.now = this.story.within(this.now);
+    if (i) this.paired = i;
+    if (this.sel && this.sel.kind !== "sock") this.sel = null;
+    this.branchButtons();
+    this.lay();
+    this.announce();
+    return true;
+  }
+
+  turn(by) {
+    if (this.stories.length < 2) return this.say("There is no branch yet: b makes one.");
+    return this.show((this.shown + by + this.stories.length) % this.stories.length);
+  }
+
+  compare(on) {
+    if (on && this.stories.length < 2) return this.say("There is no branch to compare with yet: b makes one.");
+    this.comparing = on;
+    if (on) {
+      this.paired = this.shown || this.paired || this.stories.length - 1;
+      this.pair = [0, this.paired].map((i) => new Side(this, i));
+      this.scene.replaceChildren(...this.pair.map((side) => side.el));
+      this.parts_ = [...this.pair, ...this.others().slice(1)];
+    } else {
+      this.pair = null;
+      this.scene.replaceChildren(this.gauges.el, this.topology.el);
+      this.parts_ = [this.topology, ...this.others()];
+    }
+    this.branchButtons();
+    this.lay();
+    return true;
+  }
+
+  // -- Python --------------------------------------------------------------------------
+
+  ask(message, waiting) {
+    if (!this.host.send) return this.error("This page has no Python behind it.");
+    if (waiting) this.say(waiting);
+    this.host.send({...message, id: ++this.asked});
+    return true;
+  }
+
+  receive(message) {
+    if (message.more) this.append(message.more);
+    if (message.branch) this.addBranch(message.branch);
+    if (message.error) this.error(message.error);
+    if (message.said) this.say(message.said);
+    if (message.offered) this.dialogs.offered(message.offered);
+    if (message.goto !== undefined) this.gotoStep(message.goto);
+    if (message.file) download(message.file.name, message.file.type, message.file.content);
+  }
+
+  append(more) {
+    const [story] = this.stories;
+    const follows = !this.shown && this.now >= story.last;
+    if (more.live) this.live = more.live;
+    if (!story.append(more)) {
+      this.error(`what was added begins at event ${more.from}, but ${story.moments.length} are here: run the cell again`);
+      return;
+    }
+    this.rows.layout();
+    this.queues.layout();
+    if (follows && !this.playing) this.now = story.last;
+    this.draw();
+    if (follows) this.announce();
+  }
+
+  gotoStep(step) {
+    const at = this.story.momentOf(step);
+    return at === null ? this.error(outside(step, this.story)) : this.goto(at);
+  }
+
+  export(what) {
+    const name = `scope-step-${this.story.stepOf(this.now)}`;
+    if (what === "html") return this.ask({do: "export", what: "html"}, "The page is being written \u2026");
+    if (what === "json") return download(`${name}.json`, "application/json", JSON.stringify(this.story.doc));
+    const svg = this.scene.querySelector("svg");
+    if (!svg || this.scene.hidden) return this.error("The scene is switched off; there is no picture to export.");
+    download(`${name}.svg`, "image/svg+xml", picture(svg, this.words(), this.theme.dark()));
+    return true;
+  }
+
+  destroy() {
+    this.gone = true;
+    this.pause();
+    this.watch.disconnect();
+    this.theme.stop();
+    this.el.remove();
+  }
+}
+
+// One of two stories side by side: its name, its scene, its sentence.
+class Side {
+  constructor(app, i) {
+    this.app = app;
+    this.i = i;
+    this.el = document.createElement("div");
+    this.el.className = "side";
+    const story = app.stories[i];
+    this.el.innerHTML = `<h2><span>${i ? `Branch at ${count(app.stories[0].stepOf(app.forks[i]))}: ${escaped(story.title)}` : "The original"}</span><em></em></h2><div class="place"></div><p class="beneath"></p>`;
+    this.topology = new Topology(app, () => app.stories[i]);
+    this.el.querySelector(".place").append(this.topology.el);
+  }
+
+  storyOf() {
+    return this.app.stories[this.i];
+  }
+
+  layout() {
+    this.topology.layout();
+  }
+
+  foresee(patch) {
+    this.topology.foresee(patch);
+  }
+
+  key(name) {
+    return this.topology.key(name);
+  }
+
+  update() {
+    const {app} = this;
+    const story = app.stories[this.i];
+    story.goto(app.now);
+    this.topology.update();
+    const moment = story.moments[story.within(app.now)];
+    const p = this.el.querySelector(".beneath");
+    const words = moment ? `<b class="pill">${count(moment.step)}</b>${app.now > story.last ? "It ended here. " : ""}${escaped(moment.text)}` : "Nothing has happened yet.";
+    if (p.innerHTML !== words) p.innerHTML = words;
+    let lost = 0;
+    for (const queue of story.series.queues.values()) lost += queue.lost(app.now);
+    const said = `${lost ? `${count(lost)} lost so far` : "nothing lost so far"}`;
+    const em = this.el.querySelector("h2 em");
+    if (em.textContent !== said) em.textContent = said;
+    em.classList.toggle("full", lost > 0);
+    this.el.dataset.world = moment ? moment.world : "";
+  }
+}

@@ -1,0 +1,103 @@
+// What moves: only what the changes of one step name, and never for longer than there is time.
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+export const reduced = () => still.matches;
+
+// How long a move of `most` ms may take; 0: no motion at all.
+export function time(app, most) {
+  if (still.matches || app.dragging) return 0;
+  if (!app.playing) return most;
+  return app.speed > 8 ? 0 : Math.min(most, 600 / app.speed);
+}
+
+// What one patch does to the queues: chips that came, chips that went, marks that appeared.
+export function changes(patch, state) {
+  const found = {came: [], went: [], refused: [], socks: new Set()};
+  for (const op of patch) {
+    const [kind, id, field, inner] = op[0].split("/");
+    if (kind !== "socks") continue;
+    found.socks.add(id);
+    if (field === "mark" && op[1]) found.refused.push(id);
+    if (field !== "rcv" || inner !== "q" || op.length !== 3) continue;
+    if (op[1] === "+") found.came.push([id, op[2][0]]);
+    else if (state.socks[id]) for (const item of state.socks[id].rcv.q.slice(0, op[2])) found.went.push([id, item[0]]);
+  }
+  return found;
+}
+
+const rectOf = (node) => ["x", "y", "width", "height"].map((name) => Number(node.getAttribute(name)));
+
+const shape = (svg, sock, chip) => {
+  const found = svg.querySelector(`[data-key="chip/${sock}/${chip}"]`);
+  return found ? found.firstElementChild : null;
+};
+
+// Before the picture changes: where the chips that leave it stand.
+export function leaving(svg, found) {
+  return found.went.slice(0, 8).map(([sock, chip]) => shape(svg, sock, chip)).filter(Boolean).map(rectOf);
+}
+
+// A box over the picture in place of a shape in it: the compositor moves it, no frame is drawn for it.
+function ghost(over, [x, y, w, h], name, frames, options, node) {
+  const box = document.createElement("div");
+  box.className = `ghost ${name}`;
+  box.style.cssText = `left:${x}px;top:${y}px;width:${w}px;height:${Math.max(2, h)}px`;
+  over.append(box);
+  if (node) node.style.visibility = "hidden";
+  const done = () => {
+    box.remove();
+    if (node) node.style.visibility = "";
+  };
+  const move = box.animate(frames, {fill: "both", ...options});
+  move.onfinish = done;
+  move.oncancel = done;
+}
+
+const by = (px) => `translateY(${px}px)`;
+
+export function play(svg, over, found, gone, g, app) {
+  const f = g.f;
+  const [into, out, up, draw] = [time(app, 160), time(app, 120), time(app, 180), time(app, 200)];
+  over.textContent = "";
+  if (out) {
+    for (const rect of gone) {
+      const frames = [{transform: by(0), opacity: 1}, {transform: by(g.collar + 4 * f - rect[1]), opacity: 0.2}];
+      ghost(over, rect, "chip", frames, {duration: out, easing: "ease-in"});
+    }
+  }
+  if (into) {
+    for (const [sock, chip] of found.came.slice(0, 8)) {
+      const node = shape(svg, sock, chip);
+      if (!node) continue;
+      const rect = rectOf(node);
+      ghost(over, rect, "chip", [{transform: by(g.port - rect[1] - 4 * f)}, {transform: by(0)}], {duration: into, easing: "ease-out"}, node);
+      const arrow = svg.querySelector(`[data-event="${chip}"]`);
+      if (arrow && draw) {
+        const length = arrow.getTotalLength();
+        arrow.animate([{strokeDasharray: length, strokeDashoffset: length}, {strokeDasharray: length, strokeDashoffset: 0}], {duration: draw});
+      }
+    }
+  }
+  if (up) {
+    for (const sock of found.refused) {
+      const node = svg.querySelector(`[data-mark="${sock}"] rect`);
+      if (!node) continue;
+      const rect = rectOf(node);
+      const frames = [
+        {transform: by(Math.max(12, g.port - rect[1] - rect[3])), easing: "ease-out"},
+        {transform: by(-8 * f), offset: 0.67},
+        {transform: by(0)},
+      ];
+      ghost(over, rect, "refused", frames, {duration: up}, node);
+    }
+  }
+  if (still.matches && !app.dragging) outline(svg, found);
+}
+
+// Without motion the changed element gets an outline for that step.
+function outline(svg, found) {
+  const keys = [...found.came.map(([sock, chip]) => `chip/${sock}/${chip}`), ...[...found.socks].map((id) => `sock/${id}`)];
+  const node = keys.map((key) => svg.querySelector(`[data-key="${key}"]`)).find(Boolean);
+  if (node) node.classList.add("changed");
+}

@@ -1,0 +1,252 @@
+// The space-time diagram and the log: one list of rows, of which only those in view exist.
+//
+// A row's height follows from its sentence, measured; where a row stands is a prefix sum. A step
+// rewrites the row it leaves, the row it enters, and whatever comes into view.
+
+import {definitions, escaped, count, worldmark} from "./marks.js";
+import {lines as wrapped} from "./measure.js";
+import {head, lifelines, row as diagram} from "./spacetime.js";
+import {badge} from "./icons.js";
+import {PROVENANCE} from "./words.js";
+
+const STEP = 44;
+const QUEUED = 128;
+const SPARE = 6; // rows kept above and below what is in view
+
+export class Rows {
+  constructor(app) {
+    this.app = app;
+    this.el = document.createElement("section");
+    this.el.className = "rows";
+    this.el.setAttribute("aria-label", "Space-time diagram and log");
+    this.el.innerHTML =
+      `<svg width="0" height="0" aria-hidden="true" class="defs">${definitions("")}</svg>` +
+      '<div class="heads"></div><div class="view" tabindex="0" role="group" aria-label="What happened, a line a moment"><ol class="list" role="list"></ol></div>';
+    this.heads = this.el.querySelector(".heads");
+    this.view = this.el.querySelector(".view");
+    this.list = this.el.querySelector(".list");
+    this.rows = new Map(); // moment to {node, key}
+    this.view.addEventListener("scroll", () => this.scrolled(), {passive: true});
+    this.list.addEventListener("click", (event) => this.click(event));
+    this.measured = null;
+  }
+
+  get story() {
+    return this.app.story;
+  }
+
+  layout() {
+    this.room = this.high = 0;
+    this.measured = null;
+    this.rows.clear();
+    this.list.textContent = "";
+  }
+
+  // Widths, then every row's height: once for a width, and for what is appended.
+  measure() {
+    const {app, story} = this;
+    const {parts, size} = app;
+    if (!this.room) this.room = this.view.clientWidth;
+    const {room} = this;
+    const both = parts.has("diagram") && parts.has("log") && size !== "narrow";
+    const wide = both && room >= 760;
+    const drawing = parts.has("diagram") && (wide || !parts.has("log") || app.rowsShow === "diagram");
+    const logging = parts.has("log") && (wide || !drawing);
+    const across = !drawing ? 0 : logging ? Math.min(560, Math.round(room * 0.48)) : Math.min(760, room - STEP - (parts.has("log") ? 44 : 0));
+    const said = logging ? room - STEP - across : 0;
+    const old = this.measured;
+    const key = `${room}/${across}/${said}`;
+    if (!old || old.key !== key || old.story !== story) {
+      this.measured = {key, story, room, across, said, tops: [0], count: 0, lines: null};
+      this.measured.queued = said > 520 ? QUEUED : 0;
+      this.rows.clear();
+      this.list.textContent = "";
+    }
+    const me = this.measured;
+    const text = said - 32 - me.queued;
+    const touch = size === "narrow" ? 12 : 0;
+    for (let i = me.count; i < story.moments.length; i++) {
+      const n = logging ? wrapped(story.moments[i].text, text, 13) : 1;
+      me.tops.push(me.tops[i] + n * 20 + touch);
+    }
+    me.count = story.moments.length;
+    if (drawing) {
+      const pinned = this.pinned();
+      if (!me.lines || me.pinned !== pinned || me.used !== story.lifelines.length) {
+        me.lines = lifelines(story, across, pinned ? [pinned] : []);
+        me.pinned = pinned;
+        me.used = story.lifelines.length;
+        this.rows.clear();
+        this.list.textContent = "";
+      }
+    }
+    if (this.across !== across) this.el.style.setProperty("--across", (this.across = across) + "px");
+    if (this.el.dataset.log !== String(logging)) this.el.dataset.log = logging;
+    if (this.el.dataset.diagram !== String(drawing)) this.el.dataset.diagram = drawing;
+    return me;
+  }
+
+  // The process whose lifeline must be among those drawn.
+  pinned() {
+    const {sel} = this.app;
+    const queue = sel && sel.sock ? this.story.series.queues.get(String(sel.sock)) : null;
+    return queue ? `proc:${queue.pid}` : "";
+  }
+
+  // How much taller the current row is than it would be.
+  extra(me) {
+    const {now} = this.app;
+    if (now < 0 || now >= me.count) return 0;
+    if (this.app.size === "narrow" && !this.app.sentence.hidden && me.said) return 0;
+    const moment = this.story.moments[now];
+    let height = 40;
+    if (me.said) {
+      const n = wrapped(moment.text, me.said - 40, 14, 600);
+      const why = this.whyWidth(moment) > me.said - 32 ? 44 : 24;
+      height = 14 + n * 20 + 4 + why + 8;
+    }
+    if (me.across) height = Math.max(height, moment.kind === "refusal" ? 92 : 60);
+    if (me.said && me.across) height = Math.max(height, 92);
+    return height - (me.tops[now + 1] - me.tops[now]);
+  }
+
+  whyWidth(moment) {
+    const source = this.story.sources[moment.source] || [];
+    return 24 + 7 * ((PROVENANCE[source[0]] || "").length + (source[1] || "").length + (source[2] || "").length + (moment.errno ? 9 + moment.errno.length : 0)) + 36;
+  }
+
+  top(me, at) {
+    return me.tops[at] + (at > this.app.now && this.app.now >= 0 ? this.more : 0);
+  }
+
+  update() {
+    const me = this.measure();
+    const {app} = this;
+    this.more = this.extra(me);
+    if (this.headKey !== me.key + app.stories.indexOf(this.story) + me.pinned + me.used) this.head(me);
+    const total = me.tops[me.count] + this.more;
+    const tall = `${Math.round(Math.min(app.size === "narrow" ? 212 : 332, Math.max(60, me.tops[me.count] + 92)))}px`;
+    if (this.view.style.height !== tall) {
+      this.view.style.height = tall;
+      this.high = 0;
+    }
+    if (!this.high) this.high = this.view.clientHeight;
+    const whole = total + "px";
+    if (this.list.style.height !== whole) this.list.style.height = whole;
+    const height = this.high;
+    if (app.now >= 0 && height) {
+      // The current row stands still, two rows above the lower edge, while the past moves up.
+      const bottom = this.top(me, app.now) + (me.tops[app.now + 1] - me.tops[app.now]) + this.more;
+      const wanted = Math.max(0, Math.min(total - height, bottom + 44 - height));
+      this.from = wanted;
+      this.show(me, wanted, height);
+      this.view.scrollTop = wanted;
+    } else {
+      this.from = this.view.scrollTop;
+      this.show(me, this.from, height);
+    }
+  }
+
+  scrolled() {
+    const me = this.measured;
+    if (!me || Math.abs(this.view.scrollTop - this.from) < 0.5) return;
+    this.from = this.view.scrollTop;
+    this.show(me, this.from, this.high);
+  }
+
+  find(me, y) {
+    let [low, high] = [0, Math.max(0, me.count - 1)];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.top(me, middle) <= y) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  show(me, from, height) {
+    if (!me.count || !height) {
+      for (const row of this.rows.values()) row.node.remove();
+      this.rows.clear();
+      this.list.innerHTML = me.count ? "" : '<li class="none">Nothing has happened yet.</li>';
+      return;
+    }
+    const none = this.list.querySelector(".none");
+    if (none) none.remove();
+    const {now} = this.app;
+    const first = Math.max(0, this.find(me, from) - SPARE);
+    const last = Math.min(me.count - 1, this.find(me, from + height) + SPARE);
+    for (const [at, row] of this.rows) {
+      if (at < first || at > last) {
+        row.node.remove();
+        this.rows.delete(at);
+      }
+    }
+    for (let at = first; at <= last; at++) {
+      const when = at === now ? "now" : at > now ? "future" : "past";
+      const top = this.top(me, at);
+      const h = me.tops[at + 1] - me.tops[at] + (at === now ? this.more : 0);
+      let row = this.rows.get(at);
+      if (!row) {
+        row = {node: document.createElement("li"), when: "", top: -1};
+        row.node.dataset.at = at;
+        this.rows.set(at, row);
+        const next = this.rows.get(at + 1);
+        this.list.insertBefore(row.node, next ? next.node : null);
+      }
+      if (row.top !== top) {
+        row.node.style.transform = `translateY(${top}px)`;
+        row.top = top;
+      }
+      if (row.when !== when) {
+        row.when = when;
+        row.node.className = when === "now" && !this.more ? "now plain" : when;
+        row.node.style.height = h + "px";
+        if (when === "now") row.node.setAttribute("aria-current", "step");
+        else row.node.removeAttribute("aria-current");
+        row.node.innerHTML = this.row(me, at, h, when);
+      }
+    }
+  }
+
+  row(me, at, height, when) {
+    const {story} = this;
+    const moment = story.moments[at];
+    const step = when === "now" ? `<b>${moment.step}</b>` : moment.step;
+    let body = `<span class="step">${step}</span>`;
+    if (me.across) {
+      body += `<svg class="piece" width="${me.across}" height="${height}" viewBox="0 0 ${me.across} ${height}" aria-hidden="true">${diagram(story, at, me.lines, height, when)}</svg>`;
+    }
+    if (!me.said) return body + (me.across ? `<span class="sr">${escaped(moment.text)}</span>` : "");
+    if (when === "now" && this.more) return body + this.current(moment);
+    const queued = me.queued && moment.queued ? `<span class="q"><span>${escaped(moment.queued[0])}</span>${count(moment.queued[1])}</span>` : "";
+    return body + `<span class="said">${worldmark(moment.world)}<span class="words">${escaped(moment.text)}</span>${queued}</span>`;
+  }
+
+  current(moment) {
+    return `<div class="said"><p>${escaped(moment.text)}</p><div class="why">${this.app.provenance(moment)}</div></div>`;
+  }
+
+  head(me) {
+    this.headKey = me.key + this.app.stories.indexOf(this.story) + me.pinned + me.used;
+    let body = `<span class="step">step</span>`;
+    let height = 28;
+    if (me.across) {
+      const drawn = head(me.lines);
+      height = drawn.height;
+      body += `<svg width="${me.across}" height="${height}" aria-hidden="true">${drawn.body}</svg>`;
+    }
+    const other = this.app.parts.has("log") && this.app.parts.has("diagram") && !(me.said && me.across);
+    const swap = other ? `<button class="link" data-act="rows">${me.said ? "space-time" : "log"}</button>` : "";
+    if (me.said) body += `<span class="said"><span>what happened</span>${swap || (me.queued ? "<span>bytes queued after it</span>" : "")}</span>`;
+    else if (swap) body += `<span class="said">${swap}</span>`;
+    this.heads.innerHTML = body;
+    this.heads.style.height = height + "px";
+  }
+
+  click(event) {
+    if (event.target.closest("button")) return;
+    const item = event.target.closest("li[data-at]");
+    if (item && !String(getSelection())) this.app.goto(Number(item.dataset.at));
+  }
+}

@@ -1,0 +1,208 @@
+// The scene: processes above the boundary, kexts below it, sockets as pipes across. Each piece is
+// drawn as text and put into the page only when it differs from what stands there.
+
+import {definitions} from "./marks.js";
+import {columnsOf, measures, zoom} from "./layout.js";
+import {drawLane} from "./lane.js";
+import {NAMES, drawThin} from "./thin.js";
+import {drawCrowd} from "./crowd.js";
+import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "./world.js";
+import {changes, leaving, play} from "./motion.js";
+import {said, scene} from "./words.js";
+
+const NS = "http://www.w3.org/2000/svg";
+let mounted = 0;
+
+// A group whose children are known by key; each is rewritten only when its text changes.
+class Layer {
+  constructor(parent) {
+    this.node = document.createElementNS(NS, "g");
+    parent.append(this.node);
+    this.pieces = new Map();
+  }
+
+  show(pieces) {
+    const wanted = pieces.filter((piece) => piece[1]);
+    const keys = new Set(wanted.map((piece) => piece[0]));
+    for (const [key, piece] of this.pieces) {
+      if (!keys.has(key)) {
+        piece.node.remove();
+        this.pieces.delete(key);
+      }
+    }
+    let before = null;
+    for (const [key, body] of wanted) {
+      let piece = this.pieces.get(key);
+      if (!piece) {
+        piece = {node: document.createElementNS(NS, "g"), body: ""};
+        this.pieces.set(key, piece);
+      }
+      if (piece.body !== body) {
+        piece.node.innerHTML = body;
+        piece.body = body;
+      }
+      const place = before ? before.nextSibling : this.node.firstChild;
+      if (piece.node !== place) this.node.insertBefore(piece.node, place);
+      before = piece.node;
+    }
+  }
+}
+
+export class Topology {
+  constructor(app, storyOf) {
+    this.app = app;
+    this.storyOf = storyOf;
+    this.prefix = `k${++mounted}`;
+    this.el = document.createElement("div");
+    this.el.className = "topology";
+    this.svg = document.createElementNS(NS, "svg");
+    this.svg.setAttribute("role", "group");
+    this.svg.innerHTML = definitions(this.prefix);
+    this.el.append(this.svg);
+    this.layers = ["ground", "lanes", "front"].map(() => new Layer(this.svg));
+    this.over = document.createElement("div");
+    this.over.className = "over";
+    this.over.setAttribute("aria-hidden", "true");
+    this.el.append(this.over);
+    this.svg.addEventListener("click", (event) => this.click(event));
+    this.room = 0;
+    this.drawn = null;
+  }
+
+  layout() {
+    this.room = 0;
+  }
+
+  // The sockets that deserve a full lane, the most important first.
+  wanted(story) {
+    const {sel, now} = this.app;
+    const found = [];
+    if (sel && sel.sock) found.push(String(sel.sock));
+    const moment = story.moments[now];
+    const crowded = story.series.sockets.size > 30;
+    if ((crowded || this.app.size === "narrow") && moment && moment.socket) found.push(String(moment.socket));
+    if (crowded) found.push(...story.series.latest(now, 2));
+    // Side by side, both scenes open the same lanes.
+    const all = this.app.comparing ? this.app.stories[0].series.queues : story.series.queues;
+    const lossy = [...all.values()].filter((q) => q.losses.length).sort((a, b) => b.losses.length - a.losses.length);
+    found.push(...lossy.slice(0, crowded ? 2 : 4).map((queue) => queue.id));
+    if (!crowded && story.series.queues.size <= 8) found.push(...story.series.queues.keys());
+    const distinct = [...new Set(found)];
+    return !crowded && story.series.queues.size > 8 ? distinct.slice(0, 1) : distinct;
+  }
+
+  context() {
+    const {app} = this;
+    const story = this.storyOf();
+    const now = story.within(app.now);
+    const state = story.state;
+    // Asked once for a layout: reading a width in the middle of a step makes the browser lay out twice.
+    if (!this.room) this.room = this.el.clientWidth;
+    const {room} = this;
+    const one = app.size === "narrow";
+    const presenter = app.presenter && !app.comparing;
+    const f = presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, app.height / 584))) : 1;
+    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - 307 * f - 2) : 0;
+    let g = measures(f, story.series.hiwat, height);
+    let laid = columnsOf(story, state, g, room, this.wanted(story), one ? "one" : "");
+    this.open = one && laid.columns.length ? laid.columns[0].sock : "";
+    if (laid.kind === "thin") g = measures(f, story.series.hiwat, height, Math.max(0, NAMES * f - 40 * f));
+    const {sel} = app;
+    return {
+      g, laid, room, state, story, now, sel, p: this.prefix, plain: one, moment: story.moments[now],
+      selected: (sock) => sel !== null && sel.kind === "sock" && state.socks[sel.sock] === sock,
+      chosen: (id, chip) => sel !== null && sel.kind === "chip" && String(sel.sock) === String(id) && sel.chip === chip,
+      perPxOf: (sock) => g.perPx / zoom(sock.rcv.hiwat, g),
+    };
+  }
+
+  // Called before a patch is applied: what leaves must be known while it is still there.
+  foresee(patch) {
+    this.found = changes(patch, this.storyOf().state);
+    this.ghosts = leaving(this.svg, this.found);
+  }
+
+  update() {
+    const {app} = this;
+    const focus = this.svg.contains(app.active()) ? app.active().dataset.key : null;
+    const c = this.context();
+    this.draw(c);
+    if (focus) this.refocus(focus);
+    if (this.found) play(this.svg, this.over, this.found, this.ghosts, c.g, app);
+    this.found = null;
+  }
+
+  draw(c) {
+    const {g, laid, state, story, room} = c;
+    const {columns} = laid;
+    const size = `0 0 ${room} ${Math.ceil(g.height)}`;
+    if (this.drawn !== size) {
+      this.drawn = size;
+      this.svg.setAttribute("viewBox", size);
+      this.svg.setAttribute("width", room);
+      this.svg.setAttribute("height", Math.ceil(g.height));
+      this.el.style.height = `${Math.ceil(g.height)}px`;
+    }
+    this.svg.setAttribute("aria-label", scene(state, story));
+    const any = columns.some((column) => column.kind === "lane" && column.sock) || laid.kind === "thin";
+    const ends = columns.filter((column) => column.kind !== "crowd").map((column) => column.x + column.width);
+    const end = ends.length ? Math.max(...ends) : g.gutter;
+    c.post = postingOf(c, columns);
+    this.layers[0].show([["ground", ground(c, columns, end, any)]]);
+    const lanes = [];
+    for (const column of columns) {
+      const sock = column.sock && state.socks[column.sock];
+      if (column.kind === "crowd") lanes.push(...drawCrowd(column, c));
+      else if (sock && column.kind === "thin") lanes.push([`sock/${column.sock}`, drawThin(column, sock, c)]);
+      else if (sock) lanes.push([`sock/${column.sock}`, drawLane(column, sock, c)]);
+    }
+    this.layers[1].show([...lanes, ["broadcasts", broadcasts(c, columns)]]);
+    const front = [...processes(c, columns), ...controls(c, columns), ["ports", ports(c, columns)], ["panic", panic(c)]];
+    this.layers[2].show(front.map(([key, body], i) => [key || `none/${i}`, body]));
+    const thin = this.svg.querySelectorAll(".thin");
+    if (thin.length && ![...thin].some((node) => node === this.app.active())) thin[0].setAttribute("tabindex", "0");
+    this.c = c;
+  }
+
+  click(event) {
+    const hit = event.target.closest("[data-key], [data-mark]");
+    if (!hit) return;
+    if (hit.dataset.mark) this.app.select({kind: "mark", sock: hit.dataset.mark, at: Number(hit.dataset.at)});
+    else this.choose(hit.dataset.key);
+    this.refocus(hit.dataset.key || "");
+  }
+
+  choose(key) {
+    const [kind, id, chip] = key.split("/");
+    if (kind === "chip") this.app.select({kind: "chip", sock: id, chip: Number(chip)});
+    else if (kind === "sock") this.app.select({kind: "sock", sock: id});
+    else if (kind === "ctl") this.app.select({kind: "ctl", ctl: id});
+    else if (kind === "kev") this.app.select({kind: "kev"});
+  }
+
+  refocus(key) {
+    const node = key && this.svg.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (node) node.focus({preventScroll: true});
+    else if (key.startsWith("chip/")) this.refocus("sock/" + key.split("/")[1]);
+  }
+
+  // Arrows inside the scene: down into a lane's chips, up and out again. True if it was for us.
+  key(name) {
+    const here = this.app.active();
+    if (!here || !this.svg.contains(here) || !here.dataset.key) return false;
+    const down = name === "ArrowDown";
+    if (name === "Enter" || name === " ") {
+      if (name === " ") return false;
+      this.choose(here.dataset.key);
+      return true;
+    }
+    if (!down && name !== "ArrowUp") return false;
+    const thin = here.classList.contains("thin");
+    const lane = here.closest(".lane");
+    if (!lane) return false;
+    const list = thin ? [...this.svg.querySelectorAll(".thin")] : [lane, ...lane.querySelectorAll(".chip")];
+    const next = list[list.indexOf(here) + (down ? 1 : -1)];
+    if (next) next.focus({preventScroll: true});
+    return true;
+  }
+}
