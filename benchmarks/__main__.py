@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from benchmarks import connect, echo, imports, replay, report, trace
+from benchmarks import connect, echo, imports, replay, report, rewind, trace
 from benchmarks.measure import BenchmarkError, Result
 
 BENCHMARKS: dict[str, Callable[[bool], Result]] = {
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "trace": trace.run,
     "import": imports.run,
     "replay": replay.run,
+    "rewind": rewind.run,
 }
 
 

@@ -48,7 +48,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What issue 2 asks: ``value`` is to be at least ``least``, or at most ``most``.
+    """What an issue asks: ``value`` is to be at least ``least``, or at most ``most``.
 
     ``value`` is ``None`` if it could not be measured here.
     """

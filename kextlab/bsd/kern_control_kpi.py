@@ -27,7 +27,7 @@ from kextlab.abi.constants import (
     MAX_KCTL_NAME,
     MSIZE,
 )
-from kextlab.abi.errno import EBUSY, EEXIST, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP
+from kextlab.abi.errno import EBUSY, EEXIST, EINVAL, ENOBUFS, ENOENT, ENOMEM, EOPNOTSUPP
 from kextlab.abi.structs import CtlEventData
 from kextlab.bsd.kctl import CtlCb, Kctl, KernCtlReg, Text
 from kextlab.bsd.kern_control import KernControl
@@ -226,7 +226,7 @@ def ctl_enqueuedata(control: KernControl, kctlref: int, unit: int, data: bytes, 
     """Queue a copy of ``data`` for the client of ``unit``, all of it or nothing.
 
     Without CTL_DATA_EOR the record stays open and the next enqueue continues it. Errors: EINVAL
-    (not a valid reference, or nobody has that unit), ENOBUFS (no space).
+    (not a valid reference, or nobody has that unit), ENOBUFS (no space), ENOMEM (no mbuf is left).
     """
     kcb = _find_client(control, kctlref, unit)
     if kcb is None:
@@ -234,9 +234,14 @@ def ctl_enqueuedata(control: KernControl, kctlref: int, unit: int, data: bytes, 
     if not _has_space(control, kcb, len(data), flags):
         return _full(control)
     so = kcb.so
-    m = control.pool.allocpacket(data, KERNEL, M_EOR if flags & CTL_DATA_EOR else 0)
+    pool = control.pool
+    if pool.limit is not None and pool.short(pool.needed(len(data))):
+        control.count("enqdata_mb_alloc_fail")
+        control.count("enqueue_fail")
+        return ENOMEM
+    m = pool.allocpacket(data, KERNEL, M_EOR if flags & CTL_DATA_EOR else 0)
     if not so.so_rcv.sbappend(m):
-        control.pool.freem(m)
+        pool.freem(m)
         control.count("enqdata_sbappend_fail")
         return _full(control)
     if not flags & CTL_DATA_NOWAKEUP:

@@ -5,9 +5,8 @@ Models the event protocol (SYSPROTO_EVENT), posting, vendor codes and filters. R
 
 What surprises: a new socket hears nothing until it sets a filter [ev-vendor-ffffffff]; an event
 that is too large is refused and uses no id [ev-max-size]; an event that does not fit a socket's
-buffer is lost for that socket and the poster sees success [ev-overflow].
-
-Left out: ENOMEM (no recording runs out of mbufs).
+buffer is lost for that socket and the poster sees success [ev-overflow]. Without a recording:
+running out of mbufs ends the round, so that the sockets behind miss the event.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from kextlab.abi.constants import (
     SOCK_RAW,
     SYSPROTO_EVENT,
 )
-from kextlab.abi.errno import EINVAL, EMSGSIZE, ENOENT, ENOTSUP
+from kextlab.abi.errno import EINVAL, EMSGSIZE, ENOENT, ENOMEM, ENOTSUP
 from kextlab.abi.ioctl import SIOCGKEVFILT, SIOCGKEVID, SIOCGKEVVENDOR, SIOCSKEVFILT
 from kextlab.abi.structs import KernEventMsg, KevRequest, KevVendorCode
 from kextlab.bsd.mbuf import KERNEL, Mbuf
@@ -224,7 +223,9 @@ class KernEvent(Protosw):
         event socket whose filter wants it.
 
         Errors: EMSGSIZE (header and data exceed one small mbuf; nobody gets anything and no id is
-        used). A socket without space loses the event; the poster sees 0 all the same.
+        used), ENOMEM (no mbuf is left, for the event or for the next socket's copy; an id is used
+        in the latter case only). A socket without space loses the event; the poster sees 0 all the
+        same.
         """
         body = b""
         for vector in msg.dv[:N_KEV_VECTORS]:
@@ -234,6 +235,10 @@ class KernEvent(Protosw):
         if KernEventMsg.SIZE + len(body) > MLEN:
             self._count("toobig")
             return EMSGSIZE
+        pool = self.sockets.pool
+        if pool.limit is not None and pool.short(1):
+            self._count("nomem")
+            return ENOMEM
         self.last_event_id = (self.last_event_id + 1) & 0xFFFFFFFF
         self._set("last_event_id")
         event = KernEventMsg(
@@ -244,10 +249,12 @@ class KernEvent(Protosw):
             msg.event_code,
             body,
         ).pack()
-        pool = self.sockets.pool
         for pcb in self.pcbs:
             if not pcb.wants(msg.vendor_code, msg.kev_class, msg.kev_subclass):
                 continue
+            if pool.limit is not None and pool.short(2):  # the event itself is one
+                self._count("nomem")
+                return ENOMEM
             m = Mbuf(pool, event, KERNEL)
             if pcb.so.so_rcv.sbappendrecord(m):
                 pcb.so.sorwakeup()

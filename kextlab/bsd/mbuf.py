@@ -7,8 +7,12 @@ data, storage size, packet header length, the two links, the end-of-record flag.
 Every mbuf has exactly one owner: a socket buffer, a kext, or the kernel while it moves. That is
 not XNU's (there it is a matter of discipline); it is what lets the lab count leaks.
 
-Left out: external storage shared between mbufs, tags, checksums, and running out of mbufs (the
-recordings never do; ``MbufPool`` has no limit). Data is held as ``bytes``; storage is only counted.
+Left out: external storage shared between mbufs, tags, checksums, one limit for each size of
+cluster. Data is held as ``bytes``; storage is only counted.
+
+In doubt: running out of mbufs, which no recording does. ``MbufPool.limit`` says how many there are;
+whoever allocates asks ``short`` first and answers what its routine answers for a null pointer. XNU
+first waits and reclaims where the caller may wait (M_WAIT, mbuf_sleep); the lab does not.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from kextlab.abi.constants import (
     MLEN,
 )
 from kextlab.sched.stop import KernelPanic
-from kextlab.trace.codes import MBUF_FREE, MBUF_NEW, MBUF_SET
+from kextlab.trace.codes import DELETE, MBUF_FREE, MBUF_NEW, MBUF_SET, new
 from kextlab.trace.log import Record
 
 KERNEL = "kernel"
@@ -132,15 +136,37 @@ class MbufPool:
     """All mbufs of one kernel.
 
     ``live`` holds every allocated mbuf by number; an mbuf still owned by a kext when nothing
-    uses it any more is a leak (``owned_by``).
+    uses it any more is a leak (``owned_by``). ``limit`` is how many there can be, ``None`` for as
+    many as are asked for; in the trace it is object ``mbuf_pool`` while there is one.
     """
 
-    __slots__ = ("last_id", "live", "rec")
+    __slots__ = ("last_id", "limit", "live", "rec")
 
     def __init__(self, record: Record | None) -> None:
         self.rec = record
         self.live: dict[int, Mbuf] = {}
         self.last_id = 0
+        self.limit: int | None = None
+
+    def set_limit(self, limit: int | None) -> None:
+        """From now on there are at most ``limit`` mbufs; those beyond stay until they are freed."""
+        if self.rec is not None:
+            if self.limit is not None:
+                self.rec((DELETE, "mbuf_pool"))
+            if limit is not None:
+                self.rec(new("mbuf_pool", {"limit": limit}))
+        self.limit = limit
+
+    def short(self, count: int) -> bool:
+        """Whether there are fewer than ``count`` mbufs left."""
+        return self.limit is not None and len(self.live) + count > self.limit
+
+    @staticmethod
+    def needed(length: int) -> int:
+        """The mbufs of a packet of ``length`` bytes (``allocpacket``)."""
+        if length <= MINCLSIZE:
+            return 1 if length <= MHLEN else 2
+        return len(cluster_pieces(bytes(length)))
 
     def chain(self, pieces: list[tuple[bytes, int]], owner: str = KERNEL, eor: int = 0) -> Mbuf:
         """A packet of the given (data, cluster size) pieces; ``eor`` goes to its first mbuf."""

@@ -35,6 +35,7 @@ from kextlab.abi.errno import (
     EFAULT,
     EINVAL,
     EMSGSIZE,
+    ENOBUFS,
     ENOTCONN,
     EOPNOTSUPP,
     EPIPE,
@@ -62,7 +63,8 @@ def sosend(
 
     Returns (errno, bytes not taken). Errors: EOPNOTSUPP (out-of-band data on a datagram socket),
     EINVAL (MSG_EOR on a stream), EPIPE, ENOTCONN, EMSGSIZE, EWOULDBLOCK (see ``_sosendcheck``),
-    EFAULT (when the data is copied in), and whatever the protocol answers.
+    EFAULT (when the data is copied in), ENOBUFS (no mbuf is left), and whatever the protocol
+    answers.
     """
     resid = len(data)
     proto = so.so_proto
@@ -94,6 +96,9 @@ def sosend(
                 error = EFAULT
                 break
             count = resid if resid < space else space
+            if pool.limit is not None and pool.short(_mbufs(count)):
+                error = ENOBUFS
+                break
             if 0 < count < MHLEN and count == len(data) and not flags:
                 # What _chain comes to for a datagram or chunk that fits one small mbuf.
                 offset = (MHLEN - count) & ~7 if proto.atomic else 0
@@ -201,6 +206,13 @@ def _chain(pool: MbufPool, data: bytes, at: int, count: int, proto: Protosw, fla
     return pool.chain(pieces, KERNEL)
 
 
+def _mbufs(count: int) -> int:
+    """The mbufs of a chain of ``count`` bytes, at least."""
+    if count > MINCLSIZE:
+        return -(-count // (MBIGCLBYTES if count > MCLBYTES else MCLBYTES))
+    return 1 if count <= MHLEN else 1 + -(-(count - MHLEN) // MLEN)
+
+
 def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
     """Send several packets at once: the list send of connected datagram sockets.
 
@@ -229,6 +241,9 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
         if not wanted:
             break
         last += wanted
+        if so.layer.pool.short(sum(_mbufs(len(data)) for data in datas[first:last])):
+            error = ENOBUFS
+            break
         packets = [
             _chain(so.layer.pool, data, 0, len(data), so.so_proto, 0) for data in datas[first:last]
         ]

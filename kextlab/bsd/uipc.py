@@ -10,7 +10,7 @@ Left out: descriptors for anything but sockets, descriptor limits, kqueue.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kextlab.abi.constants import (
@@ -93,7 +93,7 @@ class Descriptors:
     Descriptors 0, 1 and 2 are taken, as in a process started from a shell.
     """
 
-    __slots__ = ("_lowest", "cloexec", "files", "inside", "proc", "rec", "sockets")
+    __slots__ = ("_lowest", "before_read", "cloexec", "files", "inside", "proc", "rec", "sockets")
 
     def __init__(self, sockets: Sockets, proc: Proc) -> None:
         self.sockets = sockets
@@ -103,6 +103,8 @@ class Descriptors:
         self.cloexec: set[int] = set()
         self.inside: dict[int, int] = {}
         """How many suspended calls are inside a descriptor (fp_iocount, less the caller's own)."""
+        self.before_read: Callable[[Socket], Sleep | None] | None = None
+        """Where the process pauses before it reads a socket, if something slows it down."""
         self._lowest = 3
         """No descriptor below this one is free."""
 
@@ -321,8 +323,19 @@ class Descriptors:
         file = self.files.get(fd)
         if file is None:
             return EBADF, b""
+        if self.before_read is not None and (error := (yield from self._pause(file.so))):
+            return error, b""
         error, data, _ = yield from soreceive(file.so, length, flags)
         return error, data
+
+    def _pause(self, so: Socket) -> Routine[int]:
+        """What makes the process slow, before a read. EINTR if a signal ended the pause."""
+        assert self.before_read is not None
+        point = self.before_read(so)
+        if point is None:
+            return 0
+        answer = yield point
+        return EINTR if answer == EINTR else 0
 
     def sendmsg(
         self,
@@ -342,6 +355,8 @@ class Descriptors:
         so = self.socket_of(fd)
         if so is None:
             return EBADF, Message(b"", 0)
+        if self.before_read is not None and (error := (yield from self._pause(so))):
+            return error, Message(b"", 0)
         error, data, found = yield from soreceive(so, length, flags)
         return error, Message(data, found)
 
@@ -361,6 +376,8 @@ class Descriptors:
             return EOPNOTSUPP, []
         if not 0 < count <= IOV_MAX:
             return EINVAL, []
+        if self.before_read is not None and (error := (yield from self._pause(so))):
+            return error, []
         asked = flags & MSG_DONTWAIT
         messages: list[Message] = []
         error = 0

@@ -139,6 +139,31 @@ def _replay(
     raise typer.Exit(replay_all(recordings, release))
 
 
+@app.command("run")
+def _run(
+    scenario: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A scenario, or a recording of one.")
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which scenario of a recording that holds several."),
+    ] = None,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option("--import", metavar="MODULE", help="Where its kexts or programs are."),
+    ] = None,
+) -> None:
+    """Run a saved scenario again and compare it with what was recorded.
+
+    The log of what happens is printed. Exits 1 if it differs: the first step that does is shown
+    with both sides. Exits 2 on a file that is no scenario, or one whose kexts and programs are not
+    there.
+    """
+    from kextlab.views.rerun import main as rerun
+
+    raise typer.Exit(rerun(scenario, name, modules or ()))
+
+
 @app.command("demo")
 def _demo() -> None:
     """Tell the first lesson in the terminal.

@@ -251,6 +251,11 @@ send: EFAULT | sosend | dgram-send-bad-buffer
 The data is not in the process's memory. Seen while copying, after all other checks.
 -> Pass a valid buffer.
 
+send: ENOBUFS | sosend | {DOCUMENTED}
+The machine is out of mbufs, so the message could not be copied into the kernel; the kext never saw
+it. In the lab only the fault MbufShortage does that.
+-> Try again later: mbufs come back when somebody reads.
+
 send: ENOTSUP | ctl_send | nosend
 The control has no send callback: it only talks, or uses options.
 -> Give the kext a ctl_send, or use setsockopt.

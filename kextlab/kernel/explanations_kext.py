@@ -107,9 +107,19 @@ Mbuf memory ran out before bytes did: every record costs at least 256 bytes, and
 hold 8 times its size. Datagram controls of macOS 15 count bytes only.
 -> Send fewer, larger records.
 
-ctl_enqueuedata ctl_enqueuembuf_list kev_msg_post: ENOMEM | mbuf_allocpacket | {DOCUMENTED}
-The machine is out of mbufs. The lab never is, and no recording shows it.
--> On a Mac: drop the data or try again later.
+ctl_enqueuedata: ENOMEM | m_allocpacket_internal | {DOCUMENTED}
+The machine is out of mbufs, so the data could not be copied; nothing of it was queued. In the lab
+only the fault MbufShortage does that.
+-> Drop the data or try again later. ctl_enqueuembuf needs no new mbuf.
+
+mbuf_allocpacket: ENOMEM | mbuf_allocpacket | {DOCUMENTED}
+The machine is out of mbufs. In the lab only the fault MbufShortage does that.
+-> Drop what was to be sent, or try again later.
+
+kev_msg_post: ENOMEM | kev_post_msg | {DOCUMENTED}
+The machine is out of mbufs. Sockets that the event had reached by then have it, the others miss it.
+In the lab only the fault MbufShortage does that.
+-> Post it again later; some listeners will then hear it twice.
 
 ctl_enqueuembuf_list: EINVAL | ctl_enqueuembuf_list | dgram-list-eor-einval
 CTL_DATA_EOR with a list.

@@ -16,6 +16,7 @@ from kextlab.bsd.kctl import Text
 from kextlab.bsd.kern_control import fault
 from kextlab.bsd.mbuf import Mbuf
 from kextlab.bsd.release import DEFAULT_RELEASE, release_named
+from kextlab.kernel.asked import Asked
 from kextlab.kernel.kext import Kext, KextError, refused
 from kextlab.kernel.kpi import Kpi
 from kextlab.kernel.snapshot import snapshot
@@ -130,6 +131,11 @@ class Kernel:
             )
         return answer.rows
 
+    @property
+    def asked(self) -> list[Asked]:
+        """What was asked of this boot other than by system calls, for ``Scenario.of``."""
+        return list(self.system.journal.items)
+
     def leaks(self, kext: Kext | str) -> list[Mbuf]:
         """The mbufs a kext holds, loaded or not. Between callbacks that should be none, unless it
         keeps some on purpose."""
@@ -152,7 +158,8 @@ class Kernel:
         if not isinstance(uid, int) or not 0 <= uid < 1 << 32:  # type: ignore[redundant-expr]
             raise ValueError(f"uid = {uid!r}, expected 0 to 4294967295")
         self.system.check("new process")
-        return self.system.spawn(name, uid)
+        with self.system.journal.noting("spawn", name, uid):
+            return self.system.spawn(name, uid)
 
     def run(self, until: float | None = None) -> int:
         """Run tasks until none can, or until the virtual time ``until`` (s). Returns the steps
@@ -167,13 +174,16 @@ class Kernel:
             RuntimeError: a task called it.
         """
         self.system.alive("task")
-        return self.system.tasks.run(self._time(until))
+        end = self._time(until)
+        with self.system.journal.noting("run", until):
+            return self.system.tasks.run(end)
 
     def step(self) -> bool:
         """Run one task to its next yield point: where it sleeps, ends, or lets go of a lock for
         a moment. False if nothing can run. Raises as ``run``."""
         self.system.alive("task")
-        return self.system.tasks.step()
+        with self.system.journal.noting("step"):
+            return self.system.tasks.step()
 
     def _time(self, until: float | None) -> int | None:
         if until is None:
@@ -232,6 +242,10 @@ class Kernel:
             raise KextError(f"this {name} is loaded already; a factory must return a fresh kext")
         if name in self._kexts:
             raise KextError(f"{name} is loaded already; unload it first")
+        with self.system.journal.noting("load", factory):
+            return self._start(name, kext)
+
+    def _start(self, name: str, kext: K) -> K:
         text = self.system.map_text(name)
         kext.kpi = Kpi(self.system, text)
         self._kexts[name] = (kext, text)
@@ -254,10 +268,11 @@ class Kernel:
         name = name_of_kext(kext)
         if self._kexts.get(name, (None,))[0] is not kext:
             raise KextError(f"{name} is not loaded in this boot")
-        errno = self._run(name, "stop", kext.stop)
-        if errno:
-            raise refused(name, "stop", errno)
-        self._remove(name)
+        with self.system.journal.noting("unload", name):
+            errno = self._run(name, "stop", kext.stop)
+            if errno:
+                raise refused(name, "stop", errno)
+            self._remove(name)
 
     def _remove(self, name: str) -> None:
         _, text = self._kexts.pop(name)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kextlab.abi.errno import EINVAL, ENOBUFS
+from kextlab.abi.errno import EINVAL, ENOBUFS, ENOMEM
 from kextlab.bsd import kern_control_kpi as ctl
 from kextlab.bsd.kctl import Callback, KernCtlReg, Out, Text
 from kextlab.bsd.kern_event import KevMsg
@@ -261,11 +261,11 @@ class Kpi:
         (more than 200 bytes of data; nothing is delivered)."""
         if event_msg is not None:
             check_message(event_msg)
-        shown = (
-            (event_msg.vendor_code, event_msg.kev_class, event_msg.kev_subclass)
-            if event_msg is not None
-            else ()
-        )
+        shown: tuple[object, ...] = ()
+        if event_msg is not None:
+            m = event_msg
+            vectors = tuple(bytes(vector) for vector in m.dv)
+            shown = (m.vendor_code, m.kev_class, m.kev_subclass, m.event_code, vectors)
         self._enter("kev_msg_post", *shown)
         return self._leave(self._events.kev_msg_post(event_msg))
 
@@ -321,15 +321,17 @@ class Kpi:
     def mbuf_allocpacket(self, how: int, packetlen: int, maxchunks: Out | None, m: Out) -> int:
         """``m`` gets a new packet with ``packetlen`` bytes of zeros, owned by the kext.
 
-        ``how`` (wait or not) makes no difference: the lab never runs out. ``maxchunks``, if given,
-        bounds the mbufs of the chain and gets their number. Errors: EINVAL (a negative length),
-        ENOBUFS (more mbufs needed than allowed).
+        ``how`` (wait or not) makes no difference here. ``maxchunks``, if given, bounds the mbufs of
+        the chain and gets their number. Errors: EINVAL (a negative length), ENOBUFS (more mbufs
+        needed than allowed), ENOMEM (that many are not left).
         """
         if not isinstance(packetlen, int):
             raise TypeError(wrong("mbuf_allocpacket: packetlen", packetlen, "an int"))
         self._enter("mbuf_allocpacket", packetlen)
         if packetlen < 0:
             return self._leave(EINVAL)
+        if self._pool.short(self._pool.needed(packetlen)):
+            return self._leave(ENOMEM)
         packet = self._pool.allocpacket(bytes(packetlen), self._owner)
         chunks = 0
         link: Mbuf | None = packet

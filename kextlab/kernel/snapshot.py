@@ -30,6 +30,8 @@ def snapshot(system: System) -> State:
         "kern_control": domain.control.state(),
         "kctlstat": dict(domain.control.stat),
     }
+    if domain.pool.limit is not None:
+        state["mbuf_pool"] = {"limit": domain.pool.limit}
     for process in system.processes.values():
         state[f"proc:{process.pid}"] = process.state()
         for fd, file in process.descriptors.files.items():

@@ -176,7 +176,8 @@ class Syscalls:
         control: bytes | None = None,
     ) -> tuple[int, int]:
         """(errno, bytes sent). As sendto, of several buffers; EINVAL for short control data."""
-        files = self._enter(pid, "sendmsg", fd, tuple(datas), flags)
+        rest = (address, control) if address is not None or control is not None else ()
+        files = self._enter(pid, "sendmsg", fd, tuple(datas), flags, *rest)
         errno, sent = self._run(files.sendmsg(fd, datas, flags, address, control), files, fd)
         self._leave(errno, sent)
         return errno, sent
@@ -202,6 +203,8 @@ class Syscalls:
         file = files.files.get(fd)
         if file is None:
             errno, data = EBADF, b""
+        elif files.before_read is not None:
+            errno, data = self._run(files.recvfrom(fd, length, flags), files, fd)
         else:
             try:
                 errno, data, _ = self._drive(soreceive(file.so, length, flags), files, fd)

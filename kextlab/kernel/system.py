@@ -10,6 +10,7 @@ from kextlab.bsd.kctl import Text
 from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
+from kextlab.kernel.asked import Journal
 from kextlab.kernel.tasks import Tasks
 from kextlab.sched.chooser import Chooser
 from kextlab.sched.stop import (
@@ -29,12 +30,13 @@ FIRST_PID = 100
 class Process:
     """A process as the kernel sees it: number, name, user, descriptors."""
 
-    __slots__ = ("descriptors", "name", "pid", "uid")
+    __slots__ = ("descriptors", "exited", "name", "pid", "uid")
 
     def __init__(self, pid: int, name: str, uid: int, domain: SystemDomain) -> None:
         self.pid = pid
         self.name = name
         self.uid = uid
+        self.exited = False
         self.descriptors = Descriptors(domain.sockets, self)
 
     def state(self) -> dict[str, object]:
@@ -57,6 +59,7 @@ class System:
         log: the lines kexts printed (IOLog, printf).
         panic: the panic that ended it, ``None`` while it runs.
         over: whether another boot has taken its place.
+        journal: what was asked from outside, other than by system calls.
         closed: whether an entry must be checked: the boot ended, or ``running`` was put aside.
     """
 
@@ -78,6 +81,7 @@ class System:
         if self.rec is not None:
             self.rec(new("kernel", {"release": release.name, "panic": None, "clock": 0}))
         self.tasks = Tasks(self, chooser)
+        self.journal = Journal(self.trace, self.tasks)
         self.domain = SystemDomain(release, self.rec, self.tasks)
 
     # -- processes -------------------------------------------------------------------------

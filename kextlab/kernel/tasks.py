@@ -16,6 +16,7 @@ from kextlab.sched.task import Task
 from kextlab.trace.codes import SET, SIGNAL, SWITCH, group, new
 
 if TYPE_CHECKING:
+    from kextlab.kernel.asked import Journal
     from kextlab.kernel.system import System
 
 
@@ -71,6 +72,13 @@ class Tasks(Scheduler):
         if self._rec is not None:
             self._rec((SIGNAL, pid, name))
 
+    def block(self, point: Sleep, in_kernel: bool = False) -> int:
+        """The running task sleeps here, outside any routine; as ``Scheduler.block``."""
+        if in_kernel:
+            return super().block(point, in_kernel)
+        with self._system.journal.noting("sleep", point.channels, point.wmesg, point.deadline):
+            return super().block(point)
+
     def exit(self, pid: int) -> list[Task]:
         """End the threads of a process but the one that calls: nothing of their programs enters
         the kernel any more. Those that cannot end yet, because they are in an uninterruptible
@@ -78,6 +86,8 @@ class Tasks(Scheduler):
         system = self._system
         system.outside()
         process = system.running.pop(pid, None)
+        if process is not None:
+            process.exited = True
         threads = [
             task for task in self.tasks.values() if task.pid == pid and task is not self.running
         ]
@@ -88,6 +98,11 @@ class Tasks(Scheduler):
         if process is not None and not system.closed:
             system.running[pid] = process
         return [task for task in threads if not task.done]
+
+    @property
+    def journal(self) -> Journal:
+        """What was asked from outside, other than by system calls."""
+        return self._system.journal
 
     # -- who could wake a sleeper ----------------------------------------------------------
 

@@ -46,12 +46,16 @@ class Machine:
         release: XNU's tag.
         gates: gives the system calls and loads the kext; another than ``direct`` may put a
             process boundary between.
+        make: makes the kernel.
     """
 
     def __init__(
-        self, release: str, gates: Callable[[Kernel], tuple[Syscalls, RecordedKext]] = direct
+        self,
+        release: str,
+        gates: Callable[[Kernel], tuple[Syscalls, RecordedKext]] = direct,
+        make: Callable[[str], Kernel] = Kernel,
     ) -> None:
-        self.mac = Kernel(release)
+        self.mac = make(release)
         self.process = self.mac.start_process("recorder", uid=0)
         self.pid = self.process.pid
         self.gate, self.kext = gates(self.mac)

@@ -185,8 +185,14 @@ def shown(difference: Difference) -> Iterator[str]:
     for index in range(start, difference.index):
         yield f"  step {index}: {call(scenario.steps[index])}"
     yield f"first difference, step {difference.index}: {call(difference.step)}"
-    yield f"  expected {_readable(_known(difference.step['op'], difference.step['expect']))}"
-    yield f"  got      {_readable(_canonical(difference.step['op'], difference.got))}"
+    expected, got = sides(difference.step["op"], difference.step["expect"], difference.got)
+    yield f"  expected {expected}"
+    yield f"  got      {got}"
+
+
+def sides(op: str, expect: dict[str, Any], got: dict[str, Any]) -> tuple[str, str]:
+    """What was expected and what came, for a reader."""
+    return _readable(_known(op, expect)), _readable(_canonical(op, got))
 
 
 def call(step: Step) -> str:

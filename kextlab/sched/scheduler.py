@@ -13,7 +13,7 @@ the chooser's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from kextlab.abi.errno import EINTR, EWOULDBLOCK
@@ -52,6 +52,7 @@ class Scheduler:
         waiting: channel to those that sleep on it, in the order in which they began.
         steps: how often a task was run on.
         ended: the panic that ended them all.
+        watch: called before a task is chosen; a scenario applies its faults there.
     """
 
     def __init__(self, chooser: Chooser | None = None) -> None:
@@ -67,6 +68,7 @@ class Scheduler:
         self.waiting: dict[str, list[Task]] = {}
         self.steps = 0
         self.ended: BaseException | None = None
+        self.watch: Callable[[], None] | None = None
         self._held: Task | None = None
         """Runs next, without a choice: it only let go for a moment, or was chosen there."""
         self._blocked: list[Task] = []
@@ -267,8 +269,13 @@ class Scheduler:
 
     def _next(self, until: int | None = None) -> Task | None:
         """Who runs now; the clock moves on if nobody can."""
+        if self.watch is not None:
+            self.watch()
         held = self._held
-        if held is not None and self._may_run(held):
+        if held is not None and held.not_before > self.clock.now:  # it waits with the others
+            self._held = None
+            self.ready.insert(0, held)
+        elif held is not None and self._may_run(held):
             self._held = None
             return held
         while not (options := self._options()):
@@ -279,7 +286,9 @@ class Scheduler:
         return task
 
     def _may_run(self, task: Task) -> bool:
-        """Not further out on the stack, nor of a thread that is blocked."""
+        """Not further out on the stack, nor of a thread that is blocked, nor delayed."""
+        if task.not_before > self.clock.now:
+            return False
         if task.executing:
             return bool(self._blocked) and task is self._blocked[-1]
         return not task.group or all(task.group != blocked.group for blocked in self._blocked)
@@ -306,6 +315,9 @@ class Scheduler:
         """The clock jumps to the next deadline, and who waited for it is ready; False if there is
         none by ``until``."""
         deadline = self.clock.next()
+        delayed = [task.not_before for task in self.ready if task.not_before > self.clock.now]
+        if delayed and (deadline is None or min(delayed) < deadline):
+            deadline = min(delayed)
         if deadline is None or (until is not None and deadline > until):
             return False
         self.clock.now = deadline

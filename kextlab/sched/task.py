@@ -44,6 +44,7 @@ class Task:
         suspend: leaves the body from inside a blocking call; ``None`` if it cannot.
         value, error: what the body returned or raised.
         killed: whether its process was ended; it ends when its kernel call does.
+        not_before: the virtual time, in ns, before which it does not run on though it could.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Task:
         "in_call",
         "killed",
         "name",
+        "not_before",
         "number",
         "parent",
         "pid",
@@ -91,6 +93,7 @@ class Task:
         self.in_call = 0
         """Whether it is inside a system call."""
         self.killed = False
+        self.not_before = 0
         self.sleeps = 0
         """How many sleeps have ended: a deadline counts for one of them only."""
         self.value: object = None

@@ -6,13 +6,21 @@ calls it with a tuple. Everything else here is for readers.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Final
 
 from kextlab.trace.codes import Entry, size
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
 
 Record = Callable[[Entry], None]
+
+SPACING: Final = 1_000
+"""Steps between two checkpoints, and how many are folded at most to reach a step. Where the kernel
+has more objects than this, as many steps as objects: what checkpoints hold, one reference an
+object, then stays below two references a step."""
 
 
 class Trace:
@@ -23,11 +31,12 @@ class Trace:
             recording is off.
     """
 
-    __slots__ = ("_flat", "_starts", "record")
+    __slots__ = ("_checkpoints", "_flat", "_starts", "record")
 
     def __init__(self, recording: bool = True) -> None:
         self._flat: list[object] = []
         self._starts: list[int] = []
+        self._checkpoints: list[Folder] = []
         self.record: Record | None = self._flat.extend if recording else None
 
     def __repr__(self) -> str:
@@ -53,26 +62,49 @@ class Trace:
             at = starts[step]
             yield tuple(self._flat[at : at + size(self._flat, at)])
 
-    def events(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
-        """The steps from ``start`` to before ``stop`` as events.
+    def at(self, step: int) -> Folder:
+        """A folder that has read the first ``step`` steps, from the checkpoint before them on.
 
-        Reading begins at step 0 in any case, because old values and causes add up from there.
-        """
-        folder = Folder()
-        for at, entry in enumerate(self.entries(0, stop)):
-            event = folder.step(entry)
-            if at >= start:
-                yield event
-
-    def state(self, step: int | None = None) -> State:
-        """The state of the kernel after ``step`` steps (default: all of them).
+        Checkpoints are made where a trace is read for the first time, so that is the only time
+        its steps are folded from the beginning.
 
         Raises:
             IndexError: there is no such step.
         """
-        if step is not None and not 0 <= step <= len(self):
+        if not 0 <= step <= len(self):
             raise IndexError(f"step {step} is outside this trace: 0 to {len(self)}")
-        return Folder().fold(self.entries(0, step))
+        kept = self._checkpoints
+        before = bisect_right(kept, step, key=attrgetter("steps"))
+        folder = kept[before - 1].copy() if before else Folder()
+        if before < len(kept):
+            folder.fold(self.entries(folder.steps, step))
+            return folder
+        while folder.steps < step:
+            due = folder.steps + max(SPACING, len(folder.state))
+            folder.fold(self.entries(folder.steps, min(due, step)))
+            if folder.steps == due:
+                kept.append(folder.copy())
+        return folder
+
+    def events(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
+        """The steps from ``start`` to before ``stop`` as events.
+
+        Old values and causes add up from the beginning of the trace; what is before ``start`` is
+        read from the checkpoint before it.
+        """
+        start = max(start, 0)
+        if start < (len(self) if stop is None else min(stop, len(self))):
+            folder = self.at(start)
+            yield from map(folder.step, self.entries(start, stop))
+
+    def state(self, step: int | None = None) -> State:
+        """The state of the kernel after ``step`` steps (default: all of them), the caller's own.
+
+        Raises:
+            IndexError: there is no such step.
+        """
+        state = self.at(len(self) if step is None else step).state
+        return {name: fields.copy() for name, fields in state.items()}
 
     def rows(self) -> Iterator[tuple[int, str, int | None, str, str, object, object]]:
         """Every change as a flat row (step, actor, cause, object, field, old, new)."""

@@ -170,13 +170,15 @@ class App:
         from kextlab.userland import programs
 
         self.check()
-        return programs.start(self, program, args, name)
+        with self.tasks.journal.noting("start", self.pid, program, args, name):
+            return programs.start(self, program, args, name)
 
     def kill(self) -> None:
         """End it by SIGKILL: its programs stop where they are, then as ``exit``."""
-        if not self.exited:
-            self.tasks.signal(self.pid, "SIGKILL")
-        self.exit()
+        with self.tasks.journal.noting("kill", self.pid):
+            if not self.exited:
+                self.tasks.signal(self.pid, "SIGKILL")
+            self.exit()
 
     def exit(self) -> None:
         """End the process: its programs stop where they are, then all its descriptors are closed,
@@ -186,12 +188,16 @@ class App:
         by a program of the process itself, it does not return.
         """
         if not self.exited and not self.ended_with:
-            self.exited = True
-            for task in self.tasks.exit(self.pid):
-                task.then.append(self._last_thread_ended)
-            self._last_thread_ended()
+            with self.tasks.journal.noting("exit", self.pid):
+                self._exit()
         if self.tasks.running.pid == self.pid:
             raise Killed
+
+    def _exit(self) -> None:
+        self.exited = True
+        for task in self.tasks.exit(self.pid):
+            task.then.append(self._last_thread_ended)
+        self._last_thread_ended()
 
     def _last_thread_ended(self, _ended: Task | None = None) -> None:
         """Once no thread is left but the one that calls, the descriptors are closed."""

@@ -134,7 +134,9 @@ class Driver:
             ScopeError: no task can run.
         """
         if not self.mac.step():
-            raise ScopeError("no task can run: every program is asleep, has ended, or none was started")
+            raise ScopeError(
+                "no task can run: every program is asleep, has ended, or none was started"
+            )
         return "One task ran to where it lets go."
 
     def faults(self) -> list[Any]:

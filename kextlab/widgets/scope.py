@@ -198,7 +198,9 @@ class Scope(AnyWidget):
         """
         return self._drive(lambda driver: driver.connect(process, control))
 
-    def send_text(self, process: object, text: str | bytes, control: str = "", socket: int = 0) -> str:
+    def send_text(
+        self, process: object, text: str | bytes, control: str = "", socket: int = 0
+    ) -> str:
         """Send a message on a socket of a process."""
         return self._drive(lambda driver: driver.send(process, text, control, socket))
 

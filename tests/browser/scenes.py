@@ -88,7 +88,9 @@ class Story:
         else:
             at[last] = copy.deepcopy(op[1])
 
-    def tell(self, world: str, text: str, kind: str, frm: str, to: str, label: str, **more: Any) -> int:
+    def tell(
+        self, world: str, text: str, kind: str, frm: str, to: str, label: str, **more: Any
+    ) -> int:
         """A moment whose patch is what was put since the last one."""
         if len(self.moments) % KEYFRAME == 0:
             self.keyframes.append([len(self.moments), self._before()])
@@ -148,7 +150,9 @@ class Story:
         last = sum(line["world"] == "user" for line in self.lifelines)
         self.lifelines.insert(last, {"id": f"proc:{pid}", "name": name, "world": "user"})
 
-    def control(self, serial: int, name: str, kind: str, flags: list[str], callbacks: list[str]) -> None:
+    def control(
+        self, serial: int, name: str, kind: str, flags: list[str], callbacks: list[str]
+    ) -> None:
         """A kext with one kernel control, there from the beginning."""
         self.state["kexts"][name] = {"running": "", "holds": [0, 0]}
         self.state["ctls"][str(serial)] = {
@@ -157,7 +161,17 @@ class Story:
         }  # fmt: skip
         self.lifelines.insert(-1, {"id": f"kext:{name}", "name": name, "world": "kern"})
 
-    def socket(self, number: int, pid: int, kind: str = "SOCK_DGRAM", ctl: int = 1, unit: int = 1, fd: int = 3, hiwat: int = 8192, state: str = "connected") -> None:
+    def socket(
+        self,
+        number: int,
+        pid: int,
+        kind: str = "SOCK_DGRAM",
+        ctl: int = 1,
+        unit: int = 1,
+        fd: int = 3,
+        hiwat: int = 8192,
+        state: str = "connected",
+    ) -> None:
         """A socket, there from the beginning."""
         self.state["socks"][str(number)] = {
             "pid": pid, "fds": [fd], "type": kind, "state": state, "ctl": ctl, "unit": unit,
@@ -187,11 +201,30 @@ class Story:
         said, of = f"{size:,}", self.data(content)
         self.settle()
         self.put(f"procs/{pid}/doing", "in kernel: send")
-        self.tell("user", f"{name} calls send(fd 3) with {said} bytes.", "call", proc, "kern_control", f"send {said}", via="ctl_send", socket=sock, data=of)
+        self.tell(
+            "user",
+            f"{name} calls send(fd 3) with {said} bytes.",
+            "call",
+            proc,
+            "kern_control",
+            f"send {said}",
+            via="ctl_send",
+            socket=sock,
+            data=of,
+        )
         self.settle()
         self.put(f"kexts/{kext_name}/running", "send")
         self.put(f"kexts/{kext_name}/holds", [1, size])
-        self.tell("kern", f"kern_control runs {short}'s send callback for unit {one['unit']}.", "call", "kern_control", kext, f"send() unit {one['unit']}", socket=sock, data=of)
+        self.tell(
+            "kern",
+            f"kern_control runs {short}'s send callback for unit {one['unit']}.",
+            "call",
+            "kern_control",
+            kext,
+            f"send() unit {one['unit']}",
+            socket=sock,
+            data=of,
+        )
         self.settle()
         rcv = one["rcv"]
         free = rcv["hiwat"] - rcv["cc"]
@@ -200,22 +233,63 @@ class Story:
         if size > free:
             self.put(f"socks/{sock}/mark", [size, "ENOBUFS", moment])
             self.put(f"socks/{sock}/lost", one["lost"] + 1)
-            self.tell("loss", f"The kernel refused {said} bytes: only {free:,} of {rcv['hiwat']:,} are free in unit {one['unit']}'s receive buffer (ENOBUFS). Nothing was queued; the kext must keep or drop it.", "refusal", kext, "kern_control", f"ctl_enqueuedata {said}", errno="ENOBUFS", why="The receive buffer takes a record whole or not at all. The reader is slower than the writer: it must read before more fits.", socket=sock, data=of)
+            self.tell(
+                "loss",
+                f"The kernel refused {said} bytes: only {free:,} of {rcv['hiwat']:,} are free in unit {one['unit']}'s receive buffer (ENOBUFS). Nothing was queued; the kext must keep or drop it.",
+                "refusal",
+                kext,
+                "kern_control",
+                f"ctl_enqueuedata {said}",
+                errno="ENOBUFS",
+                why="The receive buffer takes a record whole or not at all. The reader is slower than the writer: it must read before more fits.",
+                socket=sock,
+                data=of,
+            )
         else:
             cc = rcv["cc"] + size
             self.put(f"socks/{sock}/rcv/cc", cc)
             self.put(f"socks/{sock}/rcv/mbcnt", rcv["mbcnt"] + 512)
             self.put(f"socks/{sock}/rcv/q", "+", [self.next_id, size, of[0], moment, 1])
             self.next_id += 1
-            rest = "the buffer is now exactly full." if cc == rcv["hiwat"] else f"{cc:,} of {rcv['hiwat']:,} bytes are now in use."
-            self.tell("data", f"{short} queues {said} bytes for unit {one['unit']}; {rest}", "note", kext, "kern_control", f"ctl_enqueuedata {said}", socket=sock, data=of, queued=[f"unit {one['unit']}", cc])
+            rest = (
+                "the buffer is now exactly full."
+                if cc == rcv["hiwat"]
+                else f"{cc:,} of {rcv['hiwat']:,} bytes are now in use."
+            )
+            self.tell(
+                "data",
+                f"{short} queues {said} bytes for unit {one['unit']}; {rest}",
+                "note",
+                kext,
+                "kern_control",
+                f"ctl_enqueuedata {said}",
+                socket=sock,
+                data=of,
+                queued=[f"unit {one['unit']}", cc],
+            )
         self.settle()
         self.put(f"kexts/{kext_name}/running", "")
         self.put(f"kexts/{kext_name}/holds", [0, 0])
-        self.tell("kern", f"{short}'s send callback returns 0.", "return", kext, "kern_control", "= 0", socket=sock)
+        self.tell(
+            "kern",
+            f"{short}'s send callback returns 0.",
+            "return",
+            kext,
+            "kern_control",
+            "= 0",
+            socket=sock,
+        )
         self.settle()
         self.put(f"procs/{pid}/doing", "")
-        self.tell("user", f"send returns {said} to {name}.", "return", "kern_control", proc, f"= {said}", socket=sock)
+        self.tell(
+            "user",
+            f"send returns {said} to {name}.",
+            "return",
+            "kern_control",
+            proc,
+            f"= {said}",
+            socket=sock,
+        )
 
     def recv(self, sock: int, room: int = 4096) -> None:
         """A client reads a record, or up to ``room`` bytes of a stream."""
@@ -223,13 +297,34 @@ class Story:
         pid, rcv = one["pid"], one["rcv"]
         self.settle()
         self.put(f"procs/{pid}/doing", "in kernel: recv")
-        self.tell("user", f"{name} calls recv(fd 3) with room for {room:,} bytes.", "call", proc, "kern_control", f"recv {room:,}", via="soreceive", socket=sock, source=1)
+        self.tell(
+            "user",
+            f"{name} calls recv(fd 3) with room for {room:,} bytes.",
+            "call",
+            proc,
+            "kern_control",
+            f"recv {room:,}",
+            via="soreceive",
+            socket=sock,
+            source=1,
+        )
         self.settle()
         self.clear_mark(sock)
         of = None
         if not rcv["q"]:
             self.put(f"procs/{pid}/doing", "")
-            self.tell("loss", f"The kernel refused recv(fd 3): nothing is queued and the call must not wait (EAGAIN).", "refusal", proc, "kern_control", "= EAGAIN", errno="EAGAIN", socket=sock, source=1, back=1)
+            self.tell(
+                "loss",
+                f"The kernel refused recv(fd 3): nothing is queued and the call must not wait (EAGAIN).",
+                "refusal",
+                proc,
+                "kern_control",
+                "= EAGAIN",
+                errno="EAGAIN",
+                socket=sock,
+                source=1,
+                back=1,
+            )
             self.stack.pop()
             return
         if one["type"] == "SOCK_STREAM":
@@ -250,7 +345,18 @@ class Story:
         self.put(f"socks/{sock}/rcv/cc", rcv["cc"] - size)
         self.put(f"socks/{sock}/rcv/read", rcv["read"] + size)
         self.put(f"procs/{pid}/doing", "")
-        self.tell("data", f"recv returns {size:,} bytes to {name}.", "return", "kern_control", proc, f"= {size:,}", socket=sock, data=of, queued=[f"unit {one['unit']}", rcv["cc"]], source=1)
+        self.tell(
+            "data",
+            f"recv returns {size:,} bytes to {name}.",
+            "return",
+            "kern_control",
+            proc,
+            f"= {size:,}",
+            socket=sock,
+            data=of,
+            queued=[f"unit {one['unit']}", rcv["cc"]],
+            source=1,
+        )
 
     def post(self, code: int, listeners: list[int]) -> None:
         """A kext posts an event; every listener with room gets it."""
@@ -261,7 +367,17 @@ class Story:
         self.settle()
         self.put("kev/posted", self.state["kev"]["posted"] + 1)
         self.put("kev/id", ident)
-        self.tell("kern", f"The kernel posts event {ident} (ctl_registered).", "note", f"kext:{kext}", "kern_event", "kev_post_msg", data=of, struct="kern_event_msg", source=2)
+        self.tell(
+            "kern",
+            f"The kernel posts event {ident} (ctl_registered).",
+            "note",
+            f"kext:{kext}",
+            "kern_event",
+            "kev_post_msg",
+            data=of,
+            struct="kern_event_msg",
+            source=2,
+        )
         for sock in listeners:
             one, name, proc, _, _ = self._who(sock)
             rcv = one["rcv"]
@@ -272,18 +388,48 @@ class Story:
                 self.put("kev/full", self.state["kev"]["full"] + 1)
                 self.put(f"socks/{sock}/mark", [32, "lost", moment])
                 self.put(f"socks/{sock}/lost", one["lost"] + 1)
-                self.tell("loss", f"Event {ident} (registered, ctl_id 2) did not fit {name}'s {rcv['hiwat']}-byte buffer and is lost; the poster saw success, and only the gap in ids will tell.", "refusal", "kern_event", proc, f"event {ident}", socket=sock, data=of, struct="kern_event_msg", source=2)
+                self.tell(
+                    "loss",
+                    f"Event {ident} (registered, ctl_id 2) did not fit {name}'s {rcv['hiwat']}-byte buffer and is lost; the poster saw success, and only the gap in ids will tell.",
+                    "refusal",
+                    "kern_event",
+                    proc,
+                    f"event {ident}",
+                    socket=sock,
+                    data=of,
+                    struct="kern_event_msg",
+                    source=2,
+                )
             else:
                 self.put(f"socks/{sock}/rcv/cc", rcv["cc"] + 32)
                 self.put(f"socks/{sock}/rcv/q", "+", [self.next_id, 32, of[0], moment, 1])
                 self.next_id += 1
-                self.tell("data", f"Event {ident} is queued for {name}.", "note", "kern_event", proc, f"event {ident}", socket=sock, data=of, struct="kern_event_msg", queued=["events", rcv["cc"]], source=2)
+                self.tell(
+                    "data",
+                    f"Event {ident} is queued for {name}.",
+                    "note",
+                    "kern_event",
+                    proc,
+                    f"event {ident}",
+                    socket=sock,
+                    data=of,
+                    struct="kern_event_msg",
+                    queued=["events", rcv["cc"]],
+                    source=2,
+                )
 
     def panic(self) -> None:
         """The kernel stops."""
         self.settle()
         self.put("panic", "Kernel page fault in org.kextlab.echo")
-        self.tell("loss", "Kernel page fault: echo was unloaded without ctl_deregister and unit 1's send callback is gone. The Mac stops here; mac.reboot() starts again.", "panic", "kern_control", "kern_control", "panic")
+        self.tell(
+            "loss",
+            "Kernel page fault: echo was unloaded without ctl_deregister and unit 1's send callback is gone. The Mac stops here; mac.reboot() starts again.",
+            "panic",
+            "kern_control",
+            "kern_control",
+            "panic",
+        )
 
 
 def payload(size: int, seq: int = 1) -> bytes:
@@ -296,10 +442,27 @@ def payload(size: int, seq: int = 1) -> bytes:
 def small() -> Story:
     """Four lanes, as the mock has them: datagrams, a full queue, a stream, events."""
     story = Story()
-    for pid, name, uid in ((100, "client", 501), (101, "client2", 501), (102, "statsd", 0), (103, "watcher", 501)):
+    for pid, name, uid in (
+        (100, "client", 501),
+        (101, "client2", 501),
+        (102, "statsd", 0),
+        (103, "watcher", 501),
+    ):
         story.process(pid, name, uid)
-    story.control(1, "org.kextlab.echo", "dynamic id · datagram", ["CTL_FLAG_REG_EXTENDED"], ["connect", "disconnect", "send", "rcvd"])
-    story.control(2, "org.kextlab.stats", "dynamic id · stream · root only", ["CTL_FLAG_PRIVILEGED", "CTL_FLAG_REG_SOCK_STREAM"], ["connect", "disconnect", "send"])
+    story.control(
+        1,
+        "org.kextlab.echo",
+        "dynamic id · datagram",
+        ["CTL_FLAG_REG_EXTENDED"],
+        ["connect", "disconnect", "send", "rcvd"],
+    )
+    story.control(
+        2,
+        "org.kextlab.stats",
+        "dynamic id · stream · root only",
+        ["CTL_FLAG_PRIVILEGED", "CTL_FLAG_REG_SOCK_STREAM"],
+        ["connect", "disconnect", "send"],
+    )
     story.socket(1, 100, unit=1)
     story.socket(2, 101, unit=2)
     story.socket(3, 102, "SOCK_STREAM", ctl=2, unit=1)
@@ -366,7 +529,13 @@ def crowd(clients: int, rounds: int, kexts: int = 2, seed: int = 3) -> Json:
     story = Story(f"{clients} clients")
     for serial in range(1, kexts + 1):
         name = ("org.kextlab.echo", "org.kextlab.stats", "com.example.filter")[serial - 1]
-        story.control(serial, name, "dynamic id · datagram", ["CTL_FLAG_REG_EXTENDED"], ["connect", "disconnect", "send", "rcvd"])
+        story.control(
+            serial,
+            name,
+            "dynamic id · datagram",
+            ["CTL_FLAG_REG_EXTENDED"],
+            ["connect", "disconnect", "send", "rcvd"],
+        )
     for n in range(1, clients + 1):
         story.process(99 + n, f"client{n}")
         story.socket(n, 99 + n, ctl=1 + n % kexts, unit=1 + n // kexts)
@@ -397,7 +566,11 @@ def _drops(reads: bool) -> Story:
 def branched() -> Json:
     """A story in which client2 loses records, and a branch in which it reads them at once."""
     slow, quick = _drops(False).document(), _drops(True).document()
-    fork = next(at for at, (a, b) in enumerate(zip(slow["moments"], quick["moments"], strict=False)) if a != b)
+    fork = next(
+        at
+        for at, (a, b) in enumerate(zip(slow["moments"], quick["moments"], strict=False))
+        if a != b
+    )
     quick["title"] = "client2 reads every record at once"
     slow["branches"] = [{"at": fork - 1, "title": quick["title"], "doc": quick}]
     return slow
@@ -411,5 +584,7 @@ def live() -> Json:
         "controls": ["org.kextlab.echo", "org.kextlab.stats"],
         "faults": [{"id": "dead-101", "label": "client2 stops reading"}],
     }
-    doc["changes"] = [{"id": "quick-101", "label": "client2 reads every record at once", "kind": "faster"}]
+    doc["changes"] = [
+        {"id": "quick-101", "label": "client2 reads every record at once", "kind": "faster"}
+    ]
     return doc

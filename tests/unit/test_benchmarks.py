@@ -13,13 +13,14 @@ from benchmarks import echo, report
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import BenchmarkError, Result, Series, Table, Target, interleave
 
-TARGETS = {"echo": 2, "connect": 1, "trace": 1, "import": 1, "replay": 0}
+TARGETS = {"echo": 2, "connect": 1, "trace": 1, "import": 1, "replay": 0, "rewind": 2}
 PEERS = {
     "echo": {"AF_UNIX socketpair", "SimPy stores"},
     "connect": {"linear search among 200"},
     "trace": {"recording off"},
     "import": {"bare Python", "the first cell", "import simpy"},
     "replay": {"json.loads"},
+    "rewind": {"folding from the beginning", "sqlite3"},
 }
 WHERE = {
     "python": "CPython 3.11.0",
@@ -115,7 +116,8 @@ def test_an_unknown_name_is_answered_with_the_names_on_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert complaint(capsys, "ehco") == (
-        "benchmarks: there is no benchmark 'ehco': there are echo, connect, trace, import, replay\n"
+        "benchmarks: there is no benchmark 'ehco': there are echo, connect, trace, import, "
+        "replay, rewind\n"
     )
 
 

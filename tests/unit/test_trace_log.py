@@ -10,8 +10,8 @@ from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext
 from kextlab.kernel.kpi import KernCtlReg, Out
 from kextlab.sched import KernelPanic
-from kextlab.trace import Change, Folder, Trace, codes
-from kextlab.trace.codes import RETURN, SET, SIGNAL, SLEEP, SYSCALL, WAKEUP
+from kextlab.trace import Change, Folder, Trace, codes, log
+from kextlab.trace.codes import NEW, RETURN, SET, SIGNAL, SLEEP, SYSCALL, WAKEUP
 
 
 def story() -> Kernel:
@@ -60,6 +60,80 @@ def test_a_step_outside_the_trace_is_an_index_error_that_says_the_range(step: in
     trace = story().trace
     with pytest.raises(IndexError, match=rf"step {step} is outside this trace: 0 to {len(trace)}"):
         trace.state(step)
+
+
+@pytest.fixture
+def close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints stand close together, so that short traces have many."""
+    monkeypatch.setattr(log, "SPACING", 7)
+
+
+def checkpoints(trace: Trace) -> list[int]:
+    return [folder.steps for folder in trace._checkpoints]
+
+
+@pytest.mark.usefixtures("close")
+@pytest.mark.parametrize("order", [1, -1], ids=["forwards", "backwards"])
+def test_from_the_checkpoints_every_state_is_the_one_from_the_beginning(order: int) -> None:
+    trace = story().trace
+    for step in range(len(trace) + 1)[::order]:
+        assert trace.state(step) == Folder().fold(trace.entries(0, step))
+    assert len(checkpoints(trace)) > 2
+
+
+@pytest.mark.usefixtures("close")
+def test_events_from_the_checkpoints_are_those_from_the_beginning() -> None:
+    trace = story().trace
+    folder = Folder()
+    every = [folder.step(entry) for entry in trace.entries()]
+    for start in range(len(trace) + 2):
+        assert list(trace.events(start)) == every[start:]
+    assert list(trace.events(3, 2)) == list(trace.events(10**6)) == []
+    assert list(trace.events(-5, 3)) == every[:3]
+
+
+@pytest.mark.usefixtures("close")
+def test_a_state_is_the_readers_own() -> None:
+    trace = story().trace
+    before = [trace.state(step) for step in range(len(trace) + 1)]
+    for state in [trace.state(step) for step in range(len(trace) + 1)]:
+        for fields in state.values():
+            fields.clear()
+        state.clear()
+    assert [trace.state(step) for step in range(len(trace) + 1)] == before
+
+
+@pytest.mark.usefixtures("close")
+def test_a_trace_that_grows_keeps_the_checkpoints_it_has() -> None:
+    mac = story()
+    mac.trace.state()
+    before = checkpoints(mac.trace)
+    for _ in range(5):
+        mac.syscalls.socket(100, c.PF_SYSTEM, c.SOCK_DGRAM, c.SYSPROTO_CONTROL)
+        assert mac.trace.state() == mac.snapshot()
+    assert checkpoints(mac.trace)[: len(before)] == before
+    assert len(checkpoints(mac.trace)) > len(before)
+
+
+@pytest.mark.usefixtures("close")
+def test_checkpoints_hold_at_most_two_references_a_step() -> None:
+    mac = story()
+    for number in range(200):
+        mac.start_process(f"process {number}")
+    mac.trace.state()
+    held = sum(len(folder.state) for folder in mac.trace._checkpoints)
+    assert 0 < held <= 2 * len(mac.trace)
+
+
+def test_a_copy_of_a_folder_goes_its_own_way() -> None:
+    folder = Folder()
+    folder.step((NEW, "a", 1, "b", 1))
+    folder.step((SYSCALL, 100, "poll", 0))
+    twin = folder.copy()
+    twin.step((SET, "a", "b", 2))
+    assert folder.step((SET, "a", "b", 3)).changes == (Change("a", "b", 1, 3),)
+    assert (folder.state, twin.state) == ({"a": {"b": 3}}, {"a": {"b": 2}})
+    assert twin.step((RETURN, 0, None)).cause == folder.step((RETURN, 0, None)).cause == 1
 
 
 def test_events_from_a_later_step_know_the_old_values() -> None:

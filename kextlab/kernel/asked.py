@@ -1,0 +1,63 @@
+"""What a machine was asked from outside, other than by system calls: the part of a session that
+its trace does not hold.
+
+Which factory a kext came from, which function a program is, that tasks were run and until when: a
+scenario needs them to do the same again. The kernel keeps them here and never looks at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kextlab.sched.scheduler import Scheduler
+from kextlab.trace.log import Trace
+
+
+@dataclass(slots=True)
+class Asked:
+    """One thing that was asked.
+
+    Attributes:
+        step: the step of the trace at which it began.
+        what: ``load``, ``unload``, ``spawn``, ``start``, ``run``, ``step``, ``sleep``, ``exit``,
+            ``kill`` or ``fault``.
+        args: with what; a factory, a function or a fault among plain values.
+        end: the step after its last one.
+    """
+
+    step: int
+    what: str
+    args: tuple[object, ...]
+    end: int
+
+
+class Journal:
+    """Everything asked since boot, in order, by whoever is outside: not by a program, and not
+    what is part of something else that was asked."""
+
+    __slots__ = ("_busy", "_tasks", "_trace", "items")
+
+    def __init__(self, trace: Trace, tasks: Scheduler) -> None:
+        self._trace = trace
+        self._tasks = tasks
+        self._busy = False
+        self.items: list[Asked] = []
+
+    @contextmanager
+    def noting(self, what: str, *args: object) -> Iterator[None]:
+        """What is done inside was asked. Nothing is noted while nothing is recorded."""
+        inside = self._busy or self._tasks.running is not self._tasks.outside
+        if inside or self._trace.record is None:
+            yield
+            return
+        start = len(self._trace)
+        item = Asked(start, what, args, start)
+        self.items.append(item)
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+            item.end = len(self._trace)

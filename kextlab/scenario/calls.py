@@ -1,0 +1,370 @@
+"""What task 0 asks of a machine, one call at a time: the lines of a scenario.
+
+A call is data: it is written to a file, done on any machine, and done again. Doing one never
+raises for what the machine answers: an errno, a refusal to unload and a panic are part of the
+story, and the story goes on.
+
+Left out, because a scenario holds calls and no code: what a notebook does with a kext's own
+object. Where that reached the kernel (``echo.kpi.ctl_enqueuedata(...)``), it is a ``KpiCall``,
+as far as the function's arguments are plain (``REPLAYED``).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from kextlab.kernel.kpi import KevMsg, Kpi, Out
+from kextlab.kernel.syscalls import Syscalls
+from kextlab.remote.signatures import KINDS, SYSCALLS
+from kextlab.scenario.fault import Fault
+from kextlab.scenario.faults import fault_from_json, fault_to_json
+from kextlab.scenario.recording import Step, in_json
+from kextlab.scenario.values import (
+    Json,
+    ScenarioError,
+    data_from_json,
+    data_to_json,
+    from_json,
+    to_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load a kext. ``kext`` is its name in the scenario's table."""
+
+    kext: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Unload a kext, by its identifier."""
+
+    kext: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start a process; its pid is the next one."""
+
+    name: str
+    uid: int = 501
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a program in a process. ``program`` is its name in the scenario's table."""
+
+    program: str
+    pid: int
+    args: tuple[object, ...] = ()
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunTasks:
+    """``mac.run(until)``: run tasks until none can, or until that virtual time in s. With ``to``
+    it ends before the first task that would run on at or after that step."""
+
+    until: float | None = None
+    to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepTask:
+    """``mac.step()``: run one task to its next yield point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep0:
+    """Task 0 sleeps outside any system call: ``app.time.sleep``, or a select that waits.
+
+    ``until`` is the virtual time, in ns, at which that ends at the latest.
+    """
+
+    channels: tuple[str, ...] = ()
+    wmesg: str = ""
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A process ends."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A process is killed."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Syscall:
+    """A system call of a process."""
+
+    pid: int
+    name: str
+    args: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KpiCall:
+    """A kernel function called for a kext from outside its callbacks."""
+
+    kext: str
+    name: str
+    args: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inject:
+    """A fault was applied here, by hand, on a live machine."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A step of a ``kextlab-recording/1`` file, with the answer of the real kernel code in it."""
+
+    step: Step = field(default_factory=dict)
+
+
+Call = (
+    Load
+    | Unload
+    | Spawn
+    | Start
+    | RunTasks
+    | StepTask
+    | Sleep0
+    | Exit
+    | Kill
+    | Syscall
+    | KpiCall
+    | Inject
+    | Recorded
+)
+
+REPLAYED: Final[Mapping[str, tuple[str, ...]]] = {
+    "ctl_deregister": ("kctlref",),
+    "ctl_enqueuedata": ("kctlref", "unit", "data", "length", "flags"),
+    "ctl_getenqueuespace": ("kctlref", "unit"),
+    "ctl_getenqueuepacketcount": ("kctlref", "unit"),
+    "ctl_getenqueuereadable": ("kctlref", "unit"),
+    "ctl_id_by_name": ("name",),
+    "ctl_name_by_id": ("id", "maxsize"),
+    "kev_vendor_code_find": ("vendor_string",),
+    "kev_msg_post": ("vendor_code", "kev_class", "kev_subclass", "event_code", "dv"),
+    "wakeup": ("channel",),
+}
+"""The kernel functions a scenario can call, with the arguments the trace keeps of them."""
+
+
+@cache
+def parameters(name: str) -> tuple[tuple[str, str, bool], ...]:
+    """The arguments of a system call behind the pid: name, kind (``remote.signatures``), whether
+    it may be left out.
+
+    Raises:
+        ScenarioError: there is no such call.
+    """
+    kinds = SYSCALLS.get(name)
+    if kinds is None:
+        raise ScenarioError(f"unknown system call {in_json(name)}: there are {', '.join(SYSCALLS)}")
+    given = list(inspect.signature(getattr(Syscalls, name)).parameters.values())[2:]
+    return tuple(
+        (parameter.name.rstrip("_"), kind, parameter.default is not parameter.empty)
+        for parameter, kind in zip(given, kinds[1:], strict=True)
+    )
+
+
+def do_kpi(kpi: Kpi, call: KpiCall) -> object:
+    """Call a kernel function as the trace says it was called; what it answered."""
+    args: tuple[Any, ...] = call.args
+    if call.name == "kev_msg_post":
+        return kpi.kev_msg_post(KevMsg(*args) if args else None)
+    if call.name == "ctl_name_by_id":
+        return kpi.ctl_name_by_id(args[0], Out(), args[1])
+    out = (Out(),) if call.name.startswith(("ctl_getenqueue", "kev_vendor")) else ()
+    return getattr(kpi, call.name)(*args, *out)
+
+
+# -- as JSON -----------------------------------------------------------------------------------
+
+
+def call_to_json(call: Call) -> dict[str, Json]:
+    """A call as one JSON object, whose first key says what is done.
+
+    Raises:
+        ScenarioError: an argument cannot be written.
+    """
+    match call:
+        case Load(kext):
+            return {"load": kext}
+        case Unload(kext):
+            return {"unload": kext}
+        case Spawn(name, uid):
+            return {"spawn": name, "uid": uid}
+        case Start(program, pid, args, name):
+            wanted = {"start": program, "pid": pid, "args": to_json(args), "name": name}
+            return {key: value for key, value in wanted.items() if value not in (None, [])}
+        case RunTasks(until, to):
+            return {"run": until} if to is None else {"run": until, "to": to}
+        case StepTask():
+            return {"step": 1}
+        case Sleep0(channels, wmesg, until):
+            return {"sleep": until, "channels": list(channels), "wmesg": wmesg}
+        case Exit(pid):
+            return {"exit": pid}
+        case Kill(pid):
+            return {"kill": pid}
+        case Syscall(pid, name, args):
+            shown = zip(parameters(name), args, strict=False)
+            return {"call": name, "pid": pid} | {
+                key: _argument_to_json(kind, value) for (key, kind, _), value in shown
+            }
+        case KpiCall(kext, name, args):
+            shown_args = zip(REPLAYED[name], args, strict=False)
+            return {"kpi": name, "kext": kext} | {key: to_json(v) for key, v in shown_args}
+        case Inject(fault):
+            return {"inject": fault_to_json(fault)}
+        case Recorded(step):
+            return dict(step)
+
+
+def _argument_to_json(kind: str, value: Any) -> Json:
+    if kind == "l":
+        return [data_to_json(bytes(item)) for item in value]
+    if kind in "bn" and value is not None:
+        return data_to_json(bytes(value))
+    return to_json(value)
+
+
+def _argument_from_json(kind: str, value: Json) -> object:
+    if kind == "l" and isinstance(value, list):
+        return tuple(data_from_json(item) for item in value)
+    wants_data = kind in "bn" and value is not None
+    found = data_from_json(value) if wants_data else from_json(value)
+    what, fits = KINDS[kind]
+    if isinstance(found, bool) or not fits(found):
+        raise ScenarioError(f"{in_json(value)} is not {what}")
+    return found
+
+
+def call_from_json(line: Json) -> Call:
+    """The call that ``call_to_json`` wrote.
+
+    Raises:
+        ScenarioError: it is none; says what is wrong with it.
+    """
+    if not isinstance(line, dict) or not line:
+        raise ScenarioError(f"{in_json(line)} is no call: an object is due")
+    if "op" in line:
+        if not isinstance(line["op"], str) or not isinstance(line.get("expect", {}), dict):
+            raise ScenarioError(f'{in_json(line)} is no step: {{"op": NAME, ..., "expect": ...}}')
+        return Recorded(line)
+    fields = dict(line)
+    for kind, read in READERS.items():
+        if kind in fields:
+            call = read(fields)
+            if fields:
+                raise ScenarioError(f"{kind} knows no {', '.join(map(in_json, fields))}")
+            return call
+    raise ScenarioError(f"{in_json(line)} is no call: it has none of {', '.join((*READERS, 'op'))}")
+
+
+def _take(fields: dict[str, Json], key: str, kind: type | tuple[type, ...], *default: Any) -> Any:
+    """Take a field out, which must be a ``kind``; what is left at the end is unknown."""
+    if key not in fields:
+        if default:
+            return default[0]
+        raise ScenarioError(f"needs {in_json(key)}")
+    value = fields.pop(key)
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(_NAMES[each] for each in kinds)
+        raise ScenarioError(f"{in_json(key)} is {in_json(value)}, not {names}")
+    return value
+
+
+_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def _syscall(fields: dict[str, Json]) -> Call:
+    name, pid = _take(fields, "call", str), _take(fields, "pid", int)
+    args: list[object] = []
+    for key, kind, optional in parameters(name):
+        if key not in fields:
+            if not optional:
+                raise ScenarioError(f"{name} needs {in_json(key)}")
+            break
+        try:
+            args.append(_argument_from_json(kind, fields.pop(key)))
+        except ScenarioError as error:
+            raise ScenarioError(f"{name}, {in_json(key)}: {error}") from None
+    return Syscall(pid, name, tuple(args))
+
+
+def _kpi(fields: dict[str, Json]) -> Call:
+    name, kext = _take(fields, "kpi", str), _take(fields, "kext", str)
+    if name not in REPLAYED:
+        raise ScenarioError(f"{in_json(name)} is none of {', '.join(REPLAYED)}")
+    keys = [key for key in REPLAYED[name] if key in fields]
+    if len(keys) < len(REPLAYED[name]) and not (name == "kev_msg_post" and not keys):
+        raise ScenarioError(f"{name} needs {', '.join(map(in_json, REPLAYED[name]))}")
+    return KpiCall(kext, name, tuple(from_json(fields.pop(key)) for key in keys))
+
+
+def _start(fields: dict[str, Json]) -> Call:
+    program, pid = _take(fields, "start", str), _take(fields, "pid", int)
+    args = from_json(_take(fields, "args", list, []))
+    assert isinstance(args, tuple)
+    return Start(program, pid, args, _take(fields, "name", (str, type(None)), None))
+
+
+def _sleep(fields: dict[str, Json]) -> Call:
+    until = _take(fields, "sleep", (int, type(None)))
+    channels = _take(fields, "channels", list, [])
+    if not all(isinstance(channel, str) for channel in channels):
+        raise ScenarioError(f'"channels" is {in_json(channels)}, not a list of text')
+    return Sleep0(tuple(channels), _take(fields, "wmesg", str, ""), until)
+
+
+def _step(fields: dict[str, Json]) -> Call:
+    _take(fields, "step", int)
+    return StepTask()
+
+
+READERS: Final[dict[str, Callable[[dict[str, Json]], Call]]] = {
+    "load": lambda f: Load(_take(f, "load", str)),
+    "unload": lambda f: Unload(_take(f, "unload", str)),
+    "spawn": lambda f: Spawn(_take(f, "spawn", str), _take(f, "uid", int, 501)),
+    "start": _start,
+    "run": lambda f: RunTasks(
+        _take(f, "run", (int, float, type(None))), _take(f, "to", (int, type(None)), None)
+    ),
+    "step": _step,
+    "sleep": _sleep,
+    "exit": lambda f: Exit(_take(f, "exit", int)),
+    "kill": lambda f: Kill(_take(f, "kill", int)),
+    "call": _syscall,
+    "kpi": _kpi,
+    "inject": lambda f: Inject(fault_from_json(f.pop("inject"))),
+}
+"""The first key of a call: how the rest is read."""

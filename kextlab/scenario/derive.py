@@ -1,0 +1,167 @@
+"""Deriving a scenario from a live machine: what task 0 did, in order.
+
+System calls, and kernel functions called for a kext from outside its callbacks, stand in the
+trace. What reached the machine in another way (kexts, processes, programs, running) it keeps in
+``mac.asked``, each with the step at which it was asked. The two are merged by step.
+
+Left out: what a notebook did to a kext's own object. If that matters to the kernel, the replay
+says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from kextlab.kernel.asked import Asked
+from kextlab.kernel.kernel import Kernel
+from kextlab.kernel.kext import Kext
+from kextlab.scenario.calls import (
+    REPLAYED,
+    Call,
+    Exit,
+    Inject,
+    Kill,
+    KpiCall,
+    Load,
+    RunTasks,
+    Sleep0,
+    Spawn,
+    Start,
+    StepTask,
+    Syscall,
+    Unload,
+)
+from kextlab.scenario.values import ScenarioError
+from kextlab.trace import codes
+from kextlab.trace.log import Trace
+
+
+@dataclass(slots=True)
+class Derived:
+    """The calls, and the code they name."""
+
+    calls: list[Call] = field(default_factory=list)
+    kexts: dict[str, Callable[[], Kext]] = field(default_factory=dict)
+    programs: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+def calls_of(mac: Kernel) -> Derived:
+    """What task 0 did with a machine since its boot.
+
+    Raises:
+        ScenarioError: something that cannot be done again; says at which step.
+    """
+    derived = Derived()
+    asked = [(ask.step, 0, ask) for ask in mac.asked]
+    within = [(ask.step, ask.end) for ask in mac.asked]
+    called = [
+        (step, 1, call)
+        for step, call in outer_calls(mac.trace)
+        if not any(start <= step < end for start, end in within)
+    ]
+    _check_tasks(mac.trace, within)
+    for step, _, thing in sorted([*asked, *called], key=lambda item: item[:2]):
+        if isinstance(thing, Asked):
+            derived.calls.append(_asked(thing, derived))
+        else:
+            if isinstance(thing, KpiCall) and thing.name not in REPLAYED:
+                raise ScenarioError(
+                    f"step {step}: {thing.name} was called for {thing.kext} from outside its "
+                    f"callbacks, which a scenario cannot do again; it can call "
+                    f"{', '.join(REPLAYED)}"
+                )
+            derived.calls.append(thing)
+    return derived
+
+
+def outer_calls(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall]]:
+    """The system calls of task 0, and the kernel functions it called for a kext, that no other
+    call of its own encloses; each with its step."""
+    for step, call, _ in _outside(trace):
+        if call is not None:
+            yield step, call
+
+
+def _outside(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall | None, codes.Entry]]:
+    """The steps of task 0 that are in no call of its own, and the call that begins there."""
+    task = 0
+    depths = {0: 0}
+    for step, entry in enumerate(trace.entries()):
+        code = cast(int, entry[0])
+        if code in codes.FRAMES:
+            if task == 0 and depths[0] == 0:
+                yield step, _call(code, entry), entry
+            depths[task] += 1
+        elif code == codes.RETURN:
+            depths[task] = max(depths[task] - 1, 0)
+        elif code == codes.SWITCH:
+            task = cast(int, entry[1])
+            depths.setdefault(task, 0)
+        elif code == codes.STOP:
+            depths = dict.fromkeys(depths, 0) if entry[1] == "panic" else {**depths, task: 0}
+        elif task == 0 and depths[0] == 0:
+            yield step, None, entry
+
+
+def _call(code: int, entry: codes.Entry) -> Syscall | KpiCall | None:
+    args = entry[4:]
+    if code == codes.SYSCALL:
+        return Syscall(cast(int, entry[1]), cast(str, entry[2]), args)
+    if code == codes.KPI:
+        return KpiCall(cast(str, entry[1]), cast(str, entry[2]), args)
+    return None
+
+
+def _check_tasks(trace: Trace, within: list[tuple[int, int]]) -> None:
+    """Every task a cell started was started by ``app.run``: a coroutine cannot be made again."""
+    for step, call, entry in _outside(trace):
+        fresh = entry[0] == codes.NEW and str(entry[1]).startswith("task:") and entry[1] != "task:0"
+        if fresh and call is None and not any(start <= step < end for start, end in within):
+            raise ScenarioError(
+                f"step {step}: {entry[1]} was started from a coroutine, which cannot be made "
+                "again; start the program with app.run(program, ...)"
+            )
+
+
+def _asked(ask: Asked, derived: Derived) -> Call:
+    """A call the machine kept, and the code it needs."""
+    args: tuple[Any, ...] = ask.args  # by what was asked, as ``Asked`` says
+    match ask.what:
+        case "load":
+            return Load(_put(derived.kexts, name_of_factory(args[0]), args[0]))
+        case "start":
+            pid, function, values, name = args
+            program = _put(derived.programs, getattr(function, "__name__", "program"), function)
+            return Start(program, pid, tuple(values), name)
+        case "fault":
+            return Inject(args[0])
+        case what:
+            return _KINDS[what](*args)
+
+
+_KINDS: dict[str, Callable[..., Call]] = {
+    "unload": Unload,
+    "spawn": Spawn,
+    "run": RunTasks,
+    "step": StepTask,
+    "sleep": Sleep0,
+    "exit": Exit,
+    "kill": Kill,
+}
+
+
+def _put(table: dict[str, Any], name: str, code: object) -> str:  # factories, or functions
+    """The name of a piece of code in a table, which gets it if it is new."""
+    number = 1
+    unique = name
+    while table.setdefault(unique, code) is not code:
+        number += 1
+        unique = f"{name} {number}"
+    return unique
+
+
+def name_of_factory(factory: object) -> str:
+    """The name a factory gets in a scenario: the kext's identifier, or its own name."""
+    return getattr(factory, "bundle_id", "") or getattr(factory, "__name__", "kext")
