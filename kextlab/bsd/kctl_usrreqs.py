@@ -59,19 +59,26 @@ class KctlProto(Protosw):
             yield Sleep(f"kcb:{kcb.so.number}", "kcb_require_clearing")
         kcb.kcb_usecount += 1
 
+    def _leave(self, kcb: CtlCb) -> None:
+        """ctl_kcb_decrement_use_count: who clears the client waits for the last to leave."""
+        kcb.kcb_usecount -= 1
+        if kcb.require_clearing:
+            self.control.sockets.sched.wakeup(f"kcb:{kcb.so.number}", "kcb_usecount")
+
     def _clear(self, kcb: CtlCb) -> Routine[None]:
         """Enter, then wait until nobody else is inside (ctl_kcb_require_clearing)."""
         yield from self._enter(kcb)
         kcb.require_clearing += 1
-        kcb.kcb_usecount -= 1
+        self._leave(kcb)
         while kcb.kcb_usecount:
             yield Sleep(f"kcb:{kcb.so.number}", "kcb_usecount")
         kcb.kcb_usecount += 1
 
-    @staticmethod
-    def _done(kcb: CtlCb) -> None:
+    def _done(self, kcb: CtlCb) -> None:
+        """ctl_kcb_done_clearing, then leave: whoever waited to enter may."""
         kcb.require_clearing -= 1
-        kcb.kcb_usecount -= 1
+        self.control.sockets.sched.wakeup(f"kcb:{kcb.so.number}", "kcb_require_clearing")
+        self._leave(kcb)
 
     # -- user requests ---------------------------------------------------------------------
 
@@ -197,13 +204,13 @@ class KctlProto(Protosw):
     ) -> Routine[tuple[int, int]]:
         """Ask ``setup`` for the unit, with the mutex held. (errno, unit)"""
         sc_unit = Out(unit)
-        self.control.mutex_held = True
+        self.control.hold(True)
         try:
             error = yield from self.control.call(
                 kctl, "setup", callback, (sc_unit, kcb.unitinfo), unit
             )
         finally:
-            self.control.mutex_held = False
+            self.control.hold(False)
         self._remember(kcb)
         return error, int(sc_unit.value) & 0xFFFFFFFF
 
@@ -251,7 +258,7 @@ class KctlProto(Protosw):
                 )
                 yield LET_GO  # locked again
             trim(so.so_rcv)
-        kcb.kcb_usecount -= 1
+        self._leave(kcb)
         return error
 
     def pru_send(self, so: Socket, flags: int, m: Mbuf) -> Routine[int]:
@@ -274,12 +281,15 @@ class KctlProto(Protosw):
             yield LET_GO  # unlocked
             result = control.hand_over(kctl, kcb, "send", kctl.send, m, flags)
             if result.__class__ is GeneratorType:
-                result = yield from control.finish("send", result)
+                result = yield from control.finish(kctl.text, "send", result)
             error = control.returned("send", result)
             yield LET_GO  # locked again
         if error:
             control.count("send_fail")
-        kcb.kcb_usecount -= 1
+        if kcb.require_clearing:
+            self._leave(kcb)
+        else:
+            kcb.kcb_usecount -= 1
         return error
 
     def pru_send_list(self, so: Socket, m: Mbuf, flags: int) -> Routine[int]:
@@ -313,7 +323,7 @@ class KctlProto(Protosw):
             raise KernelPanic(PAGE_FAULT)
         if error:
             control.count("send_list_fail")
-        kcb.kcb_usecount -= 1
+        self._leave(kcb)
         return error
 
     def _send_one(
@@ -322,7 +332,7 @@ class KctlProto(Protosw):
         yield LET_GO  # unlocked
         result = self.control.hand_over(kctl, kcb, name, callback, m, flags)
         if result.__class__ is GeneratorType:
-            result = yield from self.control.finish(name, result)
+            result = yield from self.control.finish(kctl.text, name, result)
         error = self.control.returned(name, result)
         yield LET_GO  # locked again
         return error
@@ -341,7 +351,7 @@ class KctlProto(Protosw):
             error = yield from setopt(self.control, kctl, kcb, sopt)
         else:
             error = yield from getopt(self.control, kctl, kcb, sopt)
-        kcb.kcb_usecount -= 1
+        self._leave(kcb)
         return error
 
     def pru_control(self, so: Socket, cmd: int, data: bytes) -> tuple[int, bytes]:

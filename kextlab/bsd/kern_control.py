@@ -15,12 +15,13 @@ from types import GeneratorType
 from typing import Any
 
 from kextlab.abi.constants import CTL_FLAG_REG_ID_UNIT
-from kextlab.bsd.kctl import KCTLSTAT, Callback, CtlCb, Kctl, RefTable, number
+from kextlab.bsd.kctl import KCTLSTAT, Callback, CtlCb, Kctl, RefTable, Text, number
 from kextlab.bsd.kern_event import KernEvent
 from kextlab.bsd.mbuf import Mbuf, m_chain, m_packets
 from kextlab.bsd.socket import Sockets
 from kextlab.sched.drive import Routine
-from kextlab.sched.stop import MUTEX_HELD, PAGE_FAULT, KernelPanic, SimDeadlock, SimStop
+from kextlab.sched.stop import MUTEX_HELD, PAGE_FAULT, KernelPanic, SimDeadlock, SimStop, Sleep
+from kextlab.sched.task import Task
 from kextlab.trace.codes import CALLBACK, PASS, RETURN, SET, Entry, group, new
 from kextlab.trace.events import Plain
 
@@ -56,6 +57,8 @@ class KernControl:
         self.autorcvbuf_high = 0
         self.serial = 0
         self.mutex_held = False
+        self.holder: Task | None = None
+        """The task that holds the subsystem's mutex over a callback."""
         self.lent: list[CtlCb] = []
         """Clients whose address a callback is writing to: what it wrote counts at once."""
         self.stopped: SimStop | None = None
@@ -87,13 +90,24 @@ class KernControl:
             self.rec(group(*([also] if also is not None else []), *entries))
 
     def lock(self) -> None:
-        """Take the subsystem's mutex for a moment.
+        """Take the subsystem's mutex for a moment, as soon as no other thread is inside ``setup``.
 
         Raises:
-            SimDeadlock: the running thread holds it already, that is, it is inside ``setup``.
+            SimDeadlock: the running thread holds it already, that is, it is inside ``setup``; or
+                the thread that does cannot go on.
         """
-        if self.mutex_held:
-            raise SimDeadlock(MUTEX_HELD)
+        sched = self.sockets.sched
+        while self.mutex_held:
+            if self.holder is sched.running:
+                raise SimDeadlock(MUTEX_HELD)
+            sched.block(Sleep("ctl_mtx", "lck_mtx", interruptible=False), in_kernel=True)
+
+    def hold(self, held: bool) -> None:
+        """Keep the mutex over a callback, or give it back."""
+        self.mutex_held = held
+        self.holder = self.sockets.sched.running if held else None
+        if not held:
+            self.sockets.sched.wakeup("ctl_mtx")
 
     def take_unit(self, kcb: CtlCb) -> None:
         """Take over a unit that a callback wrote into its client's address."""
@@ -193,7 +207,7 @@ class KernControl:
         except Exception as exc:
             raise fault(name, exc) from exc
         if result.__class__ is GeneratorType:
-            result = yield from self.finish(name, result)
+            result = yield from self.finish(text, name, result)
         return self.returned(name, result)
 
     def hand_over(
@@ -223,10 +237,20 @@ class KernControl:
         except Exception as exc:
             raise fault(name, exc) from exc
 
-    def finish(self, name: str, routine: Any) -> Routine[Plain]:  # Any: a kext's generator
-        """Run a callback that is a generator to its end."""
+    def finish(
+        self, text: Text, name: str, routine: Any
+    ) -> Routine[Plain]:  # Any: a kext's generator
+        """Run a callback that is a generator to its end. It panics if its code is unloaded while
+        it sleeps."""
         try:
-            return (yield from routine)
+            point = next(routine)
+            while True:
+                answer = yield point
+                if not text.mapped:
+                    raise KernelPanic(PAGE_FAULT)
+                point = routine.send(answer)
+        except StopIteration as end:
+            return end.value
         except SimStop as stop:
             self.left(name, stop)
             raise

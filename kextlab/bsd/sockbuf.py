@@ -57,6 +57,7 @@ class Sockbuf:
         "sb_mbcnt",
         "sb_mbmax",
         "sb_mbtail",
+        "sb_wantlock",
     )
 
     def __init__(self, name: str, pool: MbufPool, counts_bytes_only: bool) -> None:
@@ -74,6 +75,8 @@ class Sockbuf:
         self.sb_flags = 0
         self.sb_lock = False
         """SB_LOCK: a reader or writer is in the middle of its work on this buffer."""
+        self.sb_wantlock = 0
+        """How many wait for it."""
         self.sb_mb: Mbuf | None = None
         self.sb_mbtail: Mbuf | None = None
         self.sb_lastrecord: Mbuf | None = None

@@ -45,6 +45,8 @@ from kextlab.bsd.mbuf import Mbuf, MbufPool
 from kextlab.bsd.sockbuf import SB_MAX_ADJ, Sockbuf
 from kextlab.bsd.sockbuf import state_of as buffer_state_of
 from kextlab.sched.drive import Routine, answered
+from kextlab.sched.scheduler import Scheduler
+from kextlab.sched.stop import Sleep
 from kextlab.trace.codes import DELETE, SET, WAKEUP, group, new
 
 
@@ -205,14 +207,20 @@ class Socket:
                 self.layer.rec((SET, f"socket:{self.number}", field, new))
 
     def sorwakeup(self) -> None:
-        """Announce that something can be read."""
-        if self.layer.rec is not None:
-            self.layer.rec((WAKEUP, "rcv", self.number))
+        """Announce that something can be read, and wake who waits for it (sowakeup)."""
+        layer = self.layer
+        if layer.rec is not None:
+            layer.rec((WAKEUP, "rcv", self.number))
+        if layer.waiting:
+            layer.sched.wakeup(self.so_rcv.name)
 
     def sowwakeup(self) -> None:
-        """Announce that something can be written."""
-        if self.layer.rec is not None:
-            self.layer.rec((WAKEUP, "snd", self.number))
+        """Announce that something can be written, and wake who waits for it."""
+        layer = self.layer
+        if layer.rec is not None:
+            layer.rec((WAKEUP, "snd", self.number))
+        if layer.waiting:
+            layer.sched.wakeup(self.so_snd.name)
 
 
 def state_of(so: Socket) -> dict[str, object]:
@@ -231,11 +239,23 @@ def state_of(so: Socket) -> dict[str, object]:
 
 
 class Sockets:
-    """The socket layer of one kernel: the protocol switch and all open sockets."""
+    """The socket layer of one kernel: the protocol switch, all open sockets, and who wakes those
+    that sleep on them (``sched``; ``waiting`` is its table of sleepers)."""
 
-    __slots__ = ("dgram_control_counts_bytes", "last_number", "live", "pool", "protocols", "rec")
+    __slots__ = (
+        "dgram_control_counts_bytes",
+        "last_number",
+        "live",
+        "pool",
+        "protocols",
+        "rec",
+        "sched",
+        "waiting",
+    )
 
-    def __init__(self, pool: MbufPool, dgram_control_counts_bytes: bool) -> None:
+    def __init__(self, pool: MbufPool, dgram_control_counts_bytes: bool, sched: Scheduler) -> None:
+        self.sched = sched
+        self.waiting = sched.waiting
         self.rec = pool.rec
         self.pool = pool
         self.dgram_control_counts_bytes = dgram_control_counts_bytes
@@ -294,9 +314,9 @@ class Sockets:
             error = yield from self.sodisconnect(so)
         error2 = yield from so.so_proto.pru_detach(so)
         # sofree, then the unlock that drops the last reference: both flush what is left.
-        self.sorflush(so)
+        yield from self.sorflush(so)
         so.so_proto.sofreelastref(so)
-        self.sorflush(so)
+        yield from self.sorflush(so)
         so.so_snd.sbflush()
         del self.live[so.number]
         if self.rec is not None:
@@ -332,7 +352,7 @@ class Sockets:
             return EINVAL
         return so.so_proto.pru_listen(so)
 
-    def soshutdown(self, so: Socket, how: int) -> int:
+    def soshutdown(self, so: Socket, how: int) -> Routine[int]:
         """Shut reading, writing or both.
 
         Errors: EINVAL (``how`` is none of the three), ENOTCONN (not connected, or that side is
@@ -346,16 +366,20 @@ class Sockets:
         if how != SHUT_WR:
             if so.so_state & SS_CANTRCVMORE:
                 return ENOTCONN
-            self.sorflush(so)
+            yield from self.sorflush(so)
         if how != SHUT_RD:
             if so.so_state & SS_CANTSENDMORE:
                 return ENOTCONN
             return so.so_proto.pru_shutdown(so)
         return 0
 
-    def sorflush(self, so: Socket) -> None:
-        """Shut reading: nothing more comes in, what was queued is thrown away, the receive
-        buffer's sizes are 0 from now on."""
+    def sorflush(self, so: Socket) -> Routine[None]:
+        """Shut reading, once no reader is in the middle of its work: nothing more comes in, what
+        was queued is thrown away, the receive buffer's sizes are 0 from now on."""
+        while so.so_rcv.sb_lock:
+            so.so_rcv.sb_wantlock += 1
+            yield Sleep(so.so_rcv.name, "sb_lock", interruptible=False)
+            so.so_rcv.sb_wantlock -= 1
         so.set("so_state", so.so_state | SS_CANTRCVMORE)
         so.sorwakeup()
         sb = so.so_rcv

@@ -25,11 +25,12 @@ from kextlab.abi.constants import (
     SO_DONTTRUNC,
     SO_WANTMORE,
     SS_CANTRCVMORE,
+    SS_DRAINING,
     SS_ISCONNECTED,
     SS_ISCONNECTING,
     SS_NBIO,
 )
-from kextlab.abi.errno import ENOTCONN, EWOULDBLOCK
+from kextlab.abi.errno import EBADF, ENOTCONN, EWOULDBLOCK
 from kextlab.bsd.mbuf import Mbuf, m_chain
 from kextlab.bsd.sockbuf import Sockbuf
 from kextlab.bsd.socket import Socket
@@ -45,24 +46,36 @@ WAIT_ALL = MSG_WAITALL | MSG_WAITSTREAM
 """The flags that ask for everything asked for."""
 
 
-def sbwait(sb: Sockbuf) -> Routine[int]:
-    """Sleep until the buffer changes; EINTR if a signal ended the wait."""
+def sbwait(so: Socket, sb: Sockbuf) -> Routine[int]:
+    """Sleep until the buffer changes. EINTR if a signal ended the wait, EBADF if the descriptor is
+    being closed."""
     if sb.rec is not None:
         sb.rec((SLEEP, sb.name, "sbwait"))
-    return (yield Sleep(sb.name, "sbwait"))
+    error = yield Sleep(sb.name, "sbwait")
+    return EBADF if so.so_state & SS_DRAINING else error or 0
 
 
-def sblock(sb: Sockbuf, flags: int) -> Routine[int]:
-    """Wait for the buffer's lock, which the caller then takes; EWOULDBLOCK with MSG_DONTWAIT."""
+def sblock(so: Socket, sb: Sockbuf, flags: int) -> Routine[int]:
+    """Wait for the buffer's lock, which the caller then takes. EWOULDBLOCK with MSG_DONTWAIT, else
+    as ``sbwait``."""
     while sb.sb_lock:
         if flags & MSG_DONTWAIT:
             return EWOULDBLOCK
         if sb.rec is not None:
             sb.rec((SLEEP, sb.name, "sb_lock"))
+        sb.sb_wantlock += 1
         error = yield Sleep(sb.name, "sb_lock")
-        if error:
-            return error
+        sb.sb_wantlock -= 1
+        if error or so.so_state & SS_DRAINING:
+            return error or EBADF
     return 0
+
+
+def sbunlock(so: Socket, sb: Sockbuf) -> None:
+    """Give the buffer's lock back, and wake who waits for it."""
+    sb.sb_lock = False
+    if sb.sb_wantlock:
+        so.layer.sched.wakeup(sb.name, "sb_lock")
 
 
 def _should_wait(so: Socket, m: Mbuf | None, resid: int, flags: int) -> bool:
@@ -104,7 +117,7 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
     rcv = so.so_rcv
     while True:
         if rcv.sb_lock:
-            error = yield from sblock(rcv, flags)
+            error = yield from sblock(so, rcv, flags)
             if error:
                 return error, b"", passed
         rcv.sb_lock = True
@@ -112,13 +125,13 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
         if m is None or (not atomic and _should_wait(so, m, length, flags)):
             error = _cannot_wait(so, m, length, flags)
             if error == MUST_WAIT:
-                rcv.sb_lock = False
+                sbunlock(so, rcv)
                 error = yield from _wait(so, length, flags)
                 if error:
                     return error, b"", passed
                 continue
             if m is None or error:
-                rcv.sb_lock = False
+                sbunlock(so, rcv)
                 return error, b"", passed
         pieces: list[bytes] = []
         resid = length
@@ -144,7 +157,7 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
             if m is None and resid > 0 and not atomic and nextrecord is None and flags & WAIT_ALL:
                 m = yield from _wait_for_all(so, flags)
                 if m is None:
-                    rcv.sb_lock = False
+                    sbunlock(so, rcv)
                     return 0, b"".join(pieces), passed
         if m is not None and atomic:
             if so.so_options & SO_DONTTRUNC:
@@ -162,6 +175,8 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
             if told is not None:
                 yield from told
         rcv.sb_lock = False
+        if rcv.sb_wantlock:
+            sbunlock(so, rcv)
         if resid < length or not length or flags & MSG_EOR or so.so_state & SS_CANTRCVMORE:
             return 0, pieces[0] if len(pieces) == 1 else b"".join(pieces), passed | flags
 
@@ -195,7 +210,7 @@ def _wait(so: Socket, length: int, flags: int) -> Routine[int]:
     """Tell the protocol, which may bring data at once, then sleep unless it did. EINTR."""
     yield from _tell(so, flags)
     if _should_wait(so, so.so_rcv.sb_mb, length, flags):
-        return (yield from sbwait(so.so_rcv))
+        return (yield from sbwait(so, so.so_rcv))
     return 0
 
 
@@ -213,7 +228,7 @@ def _wait_for_all(so: Socket, flags: int) -> Routine[Mbuf | None]:
         if so.so_error or so.so_state & SS_CANTRCVMORE:
             return None
         yield from _tell(so, flags)
-        if rcv.sb_mb is None and (yield from sbwait(rcv)):
+        if rcv.sb_mb is None and (yield from sbwait(so, rcv)):
             return None
         rcv.check()
         if rcv.sb_mb is not None:

@@ -42,7 +42,7 @@ from kextlab.abi.errno import (
 )
 from kextlab.bsd.mbuf import KERNEL, Mbuf, MbufPool
 from kextlab.bsd.socket import Protosw, Socket
-from kextlab.bsd.soreceive import MUST_WAIT, sblock, sbwait
+from kextlab.bsd.soreceive import MUST_WAIT, sblock, sbunlock, sbwait
 from kextlab.sched.drive import LET_GO, Routine
 
 SOSENDMAXCHAIN = 65536
@@ -75,16 +75,16 @@ def sosend(
     error = 0
     while True:
         if snd.sb_lock:
-            error = yield from sblock(snd, flags)
+            error = yield from sblock(so, snd, flags)
             if error:
                 return error, resid
         snd.sb_lock = True
         space = _sosendcheck(so, resid, clen, flags)
         if space < 0:
-            snd.sb_lock = False
+            sbunlock(so, snd)
             if space != MUST_WAIT:
                 return -space, resid
-            error = yield from sbwait(snd)
+            error = yield from sbwait(so, snd)
             if error:
                 return error, resid
             continue
@@ -110,6 +110,8 @@ def sosend(
             if error or not resid or space <= 0:
                 break
         snd.sb_lock = False
+        if snd.sb_wantlock:
+            sbunlock(so, snd)
         if error or not resid:
             return error, resid
 
@@ -210,7 +212,7 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
         return EINVAL, 0
     snd = so.so_snd
     if snd.sb_lock:
-        error = yield from sblock(snd, 0)
+        error = yield from sblock(so, snd, 0)
         if error:
             return error, 0
     space = _sosendcheck(so, sum(len(data) for data in datas), 0, 0)
@@ -234,7 +236,7 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
             so.layer.pool.link(m, following)
         error = yield from so.so_proto.pru_send_list(so, packets[0], 0)
         first = last
-    snd.sb_lock = False
+    sbunlock(so, snd)
     return error, len(datas) - sum(1 for data in datas[last:] if data)
 
 

@@ -13,6 +13,7 @@ from kextlab.bsd.kern_event import KernEvent
 from kextlab.bsd.mbuf import MbufPool
 from kextlab.bsd.release import Release
 from kextlab.bsd.socket import Sockets
+from kextlab.sched.scheduler import Scheduler
 from kextlab.trace.log import Record
 
 
@@ -21,9 +22,9 @@ class SystemDomain:
 
     __slots__ = ("control", "events", "pool", "sockets")
 
-    def __init__(self, release: Release, record: Record | None) -> None:
+    def __init__(self, release: Release, record: Record | None, sched: Scheduler) -> None:
         self.pool = MbufPool(record)
-        self.sockets = Sockets(self.pool, release.dgram_control_counts_bytes)
+        self.sockets = Sockets(self.pool, release.dgram_control_counts_bytes, sched)
         self.events = KernEvent(self.sockets)
         self.control = KernControl(
             self.sockets, self.events, release.setup_first, release.list_send_checks

@@ -26,6 +26,7 @@ from kextlab.abi.constants import (
     SOCK_MAXADDRLEN,
     SS_CANTRCVMORE,
     SS_CANTSENDMORE,
+    SS_DRAINING,
     SS_ISCONNECTED,
     SS_ISCONNECTING,
     SS_NBIO,
@@ -54,7 +55,8 @@ from kextlab.bsd.sockopt import SOF_NOSIGPIPE, sogetopt, soo_ioctl, sosetopt
 from kextlab.bsd.soreceive import soreceive
 from kextlab.bsd.sosend import sosend
 from kextlab.sched.drive import Routine
-from kextlab.trace.codes import DELETE, SIGNAL, new
+from kextlab.sched.stop import Sleep
+from kextlab.trace.codes import DELETE, SIGNAL, SLEEP, new
 
 CMSGHDR_SIZE = 12
 """Bytes of ``struct cmsghdr``, the least control data there can be."""
@@ -91,7 +93,7 @@ class Descriptors:
     Descriptors 0, 1 and 2 are taken, as in a process started from a shell.
     """
 
-    __slots__ = ("_lowest", "cloexec", "files", "proc", "rec", "sockets")
+    __slots__ = ("_lowest", "cloexec", "files", "inside", "proc", "rec", "sockets")
 
     def __init__(self, sockets: Sockets, proc: Proc) -> None:
         self.sockets = sockets
@@ -99,6 +101,8 @@ class Descriptors:
         self.rec = sockets.rec
         self.files: dict[int, File] = {}
         self.cloexec: set[int] = set()
+        self.inside: dict[int, int] = {}
+        """How many suspended calls are inside a descriptor (fp_iocount, less the caller's own)."""
         self._lowest = 3
         """No descriptor below this one is free."""
 
@@ -136,6 +140,26 @@ class Descriptors:
         file.count += 1
         return 0, self._install(file, least)
 
+    def enter(self, fd: int) -> None:
+        """A call on the descriptor is suspended inside the kernel."""
+        self.inside[fd] = self.inside.get(fd, 0) + 1
+
+    def leave(self, fd: int) -> None:
+        """It has ended; a close may wait for that."""
+        self.inside[fd] -= 1
+        if not self.inside[fd]:
+            del self.inside[fd]
+            self.sockets.sched.wakeup(f"fd:{self.proc.pid}:{fd}", "fpdrain")
+
+    def _drain(self, fd: int, so: Socket) -> Routine[None]:
+        """fileproc_drain: calls of other threads inside the descriptor are woken and answer EBADF;
+        the close waits until they have left."""
+        while self.inside.get(fd):
+            so.set("so_state", so.so_state | SS_DRAINING)
+            so.sorwakeup()
+            so.sowwakeup()
+            yield Sleep(f"fd:{self.proc.pid}:{fd}", "fpdrain", interruptible=False)
+
     def close(self, fd: int) -> Routine[tuple[int, None]]:
         """Close a descriptor; the last one of a socket closes the socket. EBADF."""
         file = self.files.pop(fd, None)
@@ -145,6 +169,8 @@ class Descriptors:
         self._lowest = min(self._lowest, fd)
         if self.rec is not None:
             self.rec((DELETE, f"fd:{self.proc.pid}:{fd}"))
+        if self.inside:
+            yield from self._drain(fd, file.so)
         file.count -= 1
         if file.count:
             return 0, None
@@ -351,10 +377,13 @@ class Descriptors:
             error = 0
         return error, messages
 
-    def shutdown(self, fd: int, how: int) -> tuple[int, None]:
+    def shutdown(self, fd: int, how: int) -> Routine[tuple[int, None]]:
         """Errors: EBADF, ``Sockets.soshutdown``'s."""
         so = self.socket_of(fd)
-        return (EBADF if so is None else self.sockets.soshutdown(so, how)), None
+        if so is None:
+            return EBADF, None
+        error = yield from self.sockets.soshutdown(so, how)
+        return error, None
 
     def disconnectx(self, fd: int) -> tuple[int, None]:
         """Errors: EBADF, EOPNOTSUPP."""
@@ -408,6 +437,31 @@ class Descriptors:
                 return EFAULT, b""
             return error, answer
         return error, b""
+
+    def select(
+        self, readers: Sequence[int], writers: Sequence[int], deadline: int | None
+    ) -> Routine[tuple[int, tuple[tuple[int, ...], tuple[int, ...]]]]:
+        """Wait until one of the descriptors can be read or written, or until ``deadline`` (ns of
+        virtual time; ``None`` for ever): (errno, (readable, writable)). EBADF, EINTR."""
+        error = 0
+        while True:
+            found: tuple[list[int], list[int]] = ([], [])
+            channels = []
+            for fds, ready, side in ((readers, found[0], 0), (writers, found[1], 1)):
+                for fd in fds:
+                    so = self.socket_of(fd)
+                    if so is None:
+                        return EBADF, ((), ())
+                    if (self.sockets.sowriteable if side else self.sockets.soreadable)(so):
+                        ready.append(fd)
+                    channels.append((so.so_snd if side else so.so_rcv).name)
+            if found[0] or found[1] or error:
+                error = 0 if error == EWOULDBLOCK else error
+                return error, (tuple(found[0]), tuple(found[1]))
+            first, *also = dict.fromkeys(channels) or ("",)
+            if self.rec is not None:
+                self.rec((SLEEP, first, "select"))
+            error = (yield Sleep(first, "select", deadline=deadline, also=tuple(also))) or 0
 
     def poll(self, fd: int) -> tuple[int, tuple[bool, bool]]:
         """(errno, (readable, writable)) as select and poll see the socket. EBADF."""

@@ -21,8 +21,10 @@ from kextlab.kernel.kpi import Kpi
 from kextlab.kernel.snapshot import snapshot
 from kextlab.kernel.syscalls import Syscalls
 from kextlab.kernel.system import Process, System
-from kextlab.sched.drive import drive
+from kextlab.sched.chooser import Choice, Chooser
+from kextlab.sched.clock import SECOND
 from kextlab.sched.stop import KernelPanic, SimStop, interrupted
+from kextlab.sched.task import Task
 from kextlab.trace.codes import CALLBACK
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
@@ -47,20 +49,28 @@ class Kernel:
     Args:
         release: XNU's tag, ``"xnu-11417.101.15"`` (macOS 15) or ``"xnu-7195.141.2"`` (macOS 11).
         trace: whether to record what happens.
+        chooser: decides which task runs; the one that is ready longest, if none is given. It
+            stays with the machine over a reboot.
 
     Raises:
         ValueError: the release is not modelled.
+        TypeError: ``chooser`` has no method ``choose``.
     """
 
-    def __init__(self, release: str = DEFAULT_RELEASE, *, trace: bool = True) -> None:
+    def __init__(
+        self, release: str = DEFAULT_RELEASE, *, trace: bool = True, chooser: Chooser | None = None
+    ) -> None:
+        if chooser is not None and not callable(getattr(chooser, "choose", None)):
+            raise TypeError(f"chooser = {chooser!r}: expected Fifo(), Seeded(n), Recorded(...) ...")
         self._release = release_named(release)
         self._recording = trace
+        self._chooser = chooser
         self.boots = 0
         self._boot()
 
     def _boot(self) -> None:
         self.boots += 1
-        self.system = System(self._release, self._recording)
+        self.system = System(self._release, self._recording, self._chooser)
         self.syscalls = Syscalls(self.system)
         self._kexts: dict[str, tuple[Kext, Text]] = {}
 
@@ -144,10 +154,57 @@ class Kernel:
         self.system.check("new process")
         return self.system.spawn(name, uid)
 
+    def run(self, until: float | None = None) -> int:
+        """Run tasks until none can, or until the virtual time ``until`` (s). Returns the steps
+        taken: how often a task ran on to its next yield point.
+
+        A task that goes on for ever, such as one that sleeps and wakes, needs ``until``.
+
+        Raises:
+            KernelPanic: the machine panicked, now or before.
+            Exception: what ended a program and nobody has seen yet.
+            TypeError, ValueError: ``until`` is no number, or in the past.
+            RuntimeError: a task called it.
+        """
+        self.system.alive("task")
+        return self.system.tasks.run(self._time(until))
+
+    def step(self) -> bool:
+        """Run one task to its next yield point: where it sleeps, ends, or lets go of a lock for
+        a moment. False if nothing can run. Raises as ``run``."""
+        self.system.alive("task")
+        return self.system.tasks.step()
+
+    def _time(self, until: float | None) -> int | None:
+        if until is None:
+            return None
+        if not isinstance(until, int | float):
+            raise TypeError(f"until = {until!r}, expected seconds of virtual time")
+        now = self.system.tasks.clock.now
+        if not now <= until * SECOND < 1 << 63:
+            raise ValueError(f"until = {until} s: virtual time is {self.now} s already")
+        return round(until * SECOND)
+
+    @property
+    def now(self) -> float:
+        """Virtual time since boot, in s. It passes only while every task waits."""
+        return self.system.tasks.clock.now / SECOND
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks of this boot, in the order of starting, ended ones too."""
+        return list(self.system.tasks.tasks.values())
+
+    @property
+    def choices(self) -> list[Choice]:
+        """What the chooser decided in this boot: (kind, options, index). ``Recorded`` takes it."""
+        return list(self.system.tasks.choices)
+
     def reboot(self) -> None:
         """Start again: new kernel, no kexts, no processes, an empty trace.
 
-        Processes and kexts of the last boot are gone: whatever they call is ProcessLookupError.
+        Processes, tasks and kexts of the last boot are gone: whatever they call is
+        ProcessLookupError.
         """
         self.system.end()
         self._boot()
@@ -214,7 +271,7 @@ class Kernel:
         try:
             result = function()
             if isinstance(result, GeneratorType):
-                result = drive(result)
+                result = system.tasks.drive(result)
             errno = system.domain.control.returned(routine, result)
         except SimStop as stop:
             system.stop(stop)

@@ -128,7 +128,7 @@ class Kpi:
             data = self._cut("ctl_enqueuedata", data, length)
         system = self._system
         rec = self._rec
-        if system.panic is not None or system.over or not self._text.mapped:
+        if system.closed or not self._text.mapped:
             self._check()
         if rec is not None:
             rec((KPI, self._name, "ctl_enqueuedata", 5, kctlref, unit, data, length, flags))
@@ -457,12 +457,28 @@ class Kpi:
 
     # -- the rest of a kext's world --------------------------------------------------------
 
-    def msleep(self, channel: str, wmesg: str) -> Any:  # a generator for ``yield from``
+    def msleep(
+        self, channel: str, wmesg: str, ts: int | None = None
+    ) -> Any:  # a generator for ``yield from``
         """Sleep until ``wakeup(channel)``: ``error = yield from kpi.msleep(channel, wmesg)``.
 
-        Returns 0 after a wakeup, EINTR when interrupted.
+        ``ts`` is the longest the sleep may last, in ns of virtual time; ``None`` for ever. Returns
+        0 after a wakeup, EINTR when interrupted, EWOULDBLOCK when ``ts`` has passed.
         """
-        return (yield Sleep(channel, wmesg))
+        if not isinstance(channel, str):
+            raise TypeError(wrong("msleep: channel", channel, "a str"))
+        if ts is not None and not isinstance(ts, int):
+            raise TypeError(wrong("msleep: ts", ts, "nanoseconds, an int, or None"))
+        now = self._system.tasks.clock.now
+        return (yield Sleep(channel, wmesg, deadline=None if ts is None else now + ts))
+
+    def wakeup(self, channel: str) -> None:
+        """Wake all that sleep on ``channel``; nothing if nobody does."""
+        if not isinstance(channel, str):
+            raise TypeError(wrong("wakeup: channel", channel, "a str"))
+        self._enter("wakeup", channel)
+        self._system.tasks.wakeup(channel)
+        self._leave(0)
 
     def printf(self, text: str) -> None:
         """Write a line to the kernel's log (``mac.log``)."""

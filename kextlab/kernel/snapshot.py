@@ -20,7 +20,11 @@ def snapshot(system: System) -> State:
     domain = system.domain
     panic = system.panic.text if system.panic is not None else None
     state: State = {
-        "kernel": {"release": system.release.name, "panic": panic},
+        "kernel": {
+            "release": system.release.name,
+            "panic": panic,
+            "clock": system.tasks.clock.now,
+        },
         "kern_event": domain.events.state(),
         "kevtstat": dict(domain.events.stat),
         "kern_control": domain.control.state(),
@@ -30,6 +34,9 @@ def snapshot(system: System) -> State:
         state[f"proc:{process.pid}"] = process.state()
         for fd, file in process.descriptors.files.items():
             state[f"fd:{process.pid}:{fd}"] = {"socket": file.so.number}
+    for task in (system.tasks.outside, *system.tasks.tasks.values()):
+        if task.number in system.tasks.shown:
+            state[f"task:{task.number}"] = task.as_plain()
     for text in system.texts.values():
         if text.mapped:
             state[text.owner] = {"mapped": True}

@@ -14,37 +14,38 @@ boot.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kextlab.abi.errno import EBADF
 from kextlab.bsd.soreceive import soreceive
 from kextlab.bsd.sosend import sosend
 from kextlab.bsd.uipc import Descriptors
 from kextlab.kernel.system import System
-from kextlab.sched.drive import Routine, drive
-from kextlab.sched.stop import SimStop, interrupted
+from kextlab.sched.drive import Routine
+from kextlab.sched.stop import Killed, SimStop, interrupted
 from kextlab.trace.codes import RETURN, SYSCALL
 
 T = TypeVar("T")
 
-ENDS = (SimStop, NotImplementedError, KeyboardInterrupt, SystemExit)
+ENDS = (SimStop, Killed, NotImplementedError, KeyboardInterrupt, SystemExit)
 """What ends a call without an answer."""
 
 
 class Syscalls:
     """The system calls of one boot."""
 
-    __slots__ = ("_processes", "_rec", "_system")
+    __slots__ = ("_drive", "_processes", "_rec", "_system")
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._processes = system.running
         self._rec = system.rec
+        self._drive = system.tasks.drive
 
     def _enter(self, pid: int, name: str, *args: object) -> Descriptors:
         process = self._processes.get(pid)
         if process is None:
-            raise self._system.gone(f"process {pid}")
+            process = self._system.enter(pid)
         if self._rec is not None:
             self._rec((SYSCALL, pid, name, len(args), *args))
         return process.descriptors
@@ -53,17 +54,16 @@ class Syscalls:
         if self._rec is not None:
             self._rec((RETURN, errno, value))
 
-    def _run(self, routine: Routine[tuple[int, T]]) -> tuple[int, T]:
+    def _run(self, routine: Routine[tuple[int, T]], files: Descriptors, fd: int) -> tuple[int, T]:
         try:
-            errno, value = drive(routine)
+            return self._drive(routine, files, fd)
         except ENDS as end:
             self._stopped(end)
             raise
-        return errno, value
 
     def _stopped(self, end: BaseException) -> None:
-        """The call did not return: a panic, a deadlock, an interrupt ended it, or what is not
-        modelled."""
+        """The call did not return: a panic, a deadlock, an interrupt, the end of its process ended
+        it, or what is not modelled."""
         if isinstance(end, KeyboardInterrupt | SystemExit):
             end = interrupted(end)
         if isinstance(end, SimStop):
@@ -88,7 +88,8 @@ class Syscalls:
 
     def close(self, pid: int, fd: int) -> tuple[int, None]:
         """EBADF."""
-        errno, _ = self._run(self._enter(pid, "close", fd).close(fd))
+        files = self._enter(pid, "close", fd)
+        errno, _ = self._run(files.close(fd), files, -1)
         self._leave(errno, None)
         return errno, None
 
@@ -96,14 +97,16 @@ class Syscalls:
 
     def bind(self, pid: int, fd: int, address: bytes | None) -> tuple[int, None]:
         """EBADF, EDESTADDRREQ, ENAMETOOLONG, EINVAL, EOPNOTSUPP; those of connect."""
-        errno, _ = self._run(self._enter(pid, "bind", fd, address).bind(fd, address))
+        files = self._enter(pid, "bind", fd, address)
+        errno, _ = self._run(files.bind(fd, address), files, fd)
         self._leave(errno, None)
         return errno, None
 
     def connect(self, pid: int, fd: int, address: bytes | None) -> tuple[int, None]:
         """EBADF, EFAULT, ENAMETOOLONG, EINVAL, EISCONN, EOPNOTSUPP, ENOENT, EPROTOTYPE, EPERM,
         EBUSY; what a setup or connect callback answers."""
-        errno, _ = self._run(self._enter(pid, "connect", fd, address).connect(fd, address))
+        files = self._enter(pid, "connect", fd, address)
+        errno, _ = self._run(files.connect(fd, address), files, fd)
         self._leave(errno, None)
         return errno, None
 
@@ -135,12 +138,14 @@ class Syscalls:
         if address is not None or data is None:
             files = self._enter(pid, "sendto", fd, data, flags, address)
             fault = data is None
-            errno, sent = self._run(files.sendto(fd, data or b"", flags, address, None, fault))
+            errno, sent = self._run(
+                files.sendto(fd, data or b"", flags, address, None, fault), files, fd
+            )
             self._leave(errno, sent)
             return errno, sent
         process = self._processes.get(pid)
         if process is None:
-            raise self._system.gone(f"process {pid}")
+            process = self._system.enter(pid)
         rec = self._rec
         if rec is not None:
             rec((SYSCALL, pid, "sendto", 3, fd, data, flags))
@@ -150,7 +155,7 @@ class Syscalls:
             errno, sent = EBADF, 0
         else:
             try:
-                errno, resid = drive(sosend(file.so, data, flags))
+                errno, resid = self._drive(sosend(file.so, data, flags), files, fd)
             except ENDS as end:
                 self._stopped(end)
                 raise
@@ -172,7 +177,7 @@ class Syscalls:
     ) -> tuple[int, int]:
         """(errno, bytes sent). As sendto, of several buffers; EINVAL for short control data."""
         files = self._enter(pid, "sendmsg", fd, tuple(datas), flags)
-        errno, sent = self._run(files.sendmsg(fd, datas, flags, address, control))
+        errno, sent = self._run(files.sendmsg(fd, datas, flags, address, control), files, fd)
         self._leave(errno, sent)
         return errno, sent
 
@@ -181,7 +186,7 @@ class Syscalls:
     ) -> tuple[int, int]:
         """(errno, messages sent). As sendto, for several messages."""
         files = self._enter(pid, "sendmsg_x", fd, tuple(datas), flags)
-        errno, sent = self._run(files.sendmsg_x(fd, datas, flags))
+        errno, sent = self._run(files.sendmsg_x(fd, datas, flags), files, fd)
         self._leave(errno, sent)
         return errno, sent
 
@@ -189,16 +194,17 @@ class Syscalls:
         """(errno, data). EBADF, EOPNOTSUPP, ENOTCONN, EWOULDBLOCK, EINTR."""
         process = self._processes.get(pid)
         if process is None:
-            raise self._system.gone(f"process {pid}")
+            process = self._system.enter(pid)
         rec = self._rec
         if rec is not None:
             rec((SYSCALL, pid, "recvfrom", 3, fd, length, flags))
-        file = process.descriptors.files.get(fd)
+        files = process.descriptors
+        file = files.files.get(fd)
         if file is None:
             errno, data = EBADF, b""
         else:
             try:
-                errno, data, _ = drive(soreceive(file.so, length, flags))
+                errno, data, _ = self._drive(soreceive(file.so, length, flags), files, fd)
             except ENDS as end:
                 self._stopped(end)
                 raise
@@ -211,7 +217,7 @@ class Syscalls:
     ) -> tuple[int, tuple[bytes, int]]:
         """(errno, (data, flags)). As recvfrom; flags are those passed and MSG_EOR, MSG_TRUNC."""
         files = self._enter(pid, "recvmsg", fd, length, flags)
-        errno, message = self._run(files.recvmsg(fd, length, flags))
+        errno, message = self._run(files.recvmsg(fd, length, flags), files, fd)
         value = (message.data, message.flags)
         self._leave(errno, value)
         return errno, value
@@ -221,14 +227,15 @@ class Syscalls:
     ) -> tuple[int, list[tuple[bytes, int]]]:
         """(errno, [(data, flags), ...]). As recvfrom, for up to ``count`` messages."""
         files = self._enter(pid, "recvmsg_x", fd, length, count, flags)
-        errno, messages = self._run(files.recvmsg_x(fd, length, count, flags))
+        errno, messages = self._run(files.recvmsg_x(fd, length, count, flags), files, fd)
         value = [(message.data, message.flags) for message in messages]
         self._leave(errno, tuple(value))
         return errno, value
 
     def shutdown(self, pid: int, fd: int, how: int) -> tuple[int, None]:
         """EBADF, EINVAL, ENOTCONN, EOPNOTSUPP."""
-        errno, _ = self._enter(pid, "shutdown", fd, how).shutdown(fd, how)
+        files = self._enter(pid, "shutdown", fd, how)
+        errno, _ = self._run(files.shutdown(fd, how), files, fd)
         self._leave(errno, None)
         return errno, None
 
@@ -245,7 +252,7 @@ class Syscalls:
     ) -> tuple[int, None]:
         """EFAULT, EBADF, EINVAL, ENOBUFS, ENOPROTOOPT, ENOTSUP; what a setopt callback answers."""
         files = self._enter(pid, "setsockopt", fd, level, name, value, length)
-        errno, _ = self._run(files.setsockopt(fd, level, name, value, length))
+        errno, _ = self._run(files.setsockopt(fd, level, name, value, length), files, fd)
         self._leave(errno, None)
         return errno, None
 
@@ -255,7 +262,7 @@ class Syscalls:
         """(errno, (length, answer)). EBADF, EINVAL, ENOPROTOOPT, ENOTSUP; what a getopt callback
         answers. ``value`` is what the caller's buffer holds, ``None`` asks for the length."""
         files = self._enter(pid, "getsockopt", fd, level, name, value)
-        errno, answer = self._run(files.getsockopt(fd, level, name, value))
+        errno, answer = self._run(files.getsockopt(fd, level, name, value), files, fd)
         self._leave(errno, answer)
         return errno, answer
 
@@ -270,3 +277,47 @@ class Syscalls:
         errno, ready = self._enter(pid, "poll", fd).poll(fd)
         self._leave(errno, ready)
         return errno, ready
+
+    def select(
+        self, pid: int, readers: Sequence[int], writers: Sequence[int], timeout: int | None
+    ) -> tuple[int, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """(errno, (readable, writable)): waits until one of the descriptors is ready, at most
+        ``timeout`` ns of virtual time. EBADF, EINTR."""
+        reads, writes = tuple(readers), tuple(writers)
+        files = self._enter(pid, "select", reads, writes, timeout)
+        errno, ready = self._run(files.select(reads, writes, self._until(timeout)), files, -1)
+        self._leave(errno, ready)
+        return errno, ready
+
+    def _until(self, timeout: int | None) -> int | None:
+        return None if timeout is None else self._system.tasks.clock.now + timeout
+
+    # -- calls that are awaited ------------------------------------------------------------
+
+    def routine(self, pid: int, name: str, *args: Any) -> Routine[tuple[int, Any]]:
+        """A system call as a routine, for a task that cannot be suspended from inside: the same
+        call, letting go where the kernel does. The arguments are those of the call of that name,
+        all of them but ``sendto``'s and ``sendmsg``'s last ones; Any, as they are checked there.
+
+        Raises:
+            AttributeError: no such call, or one that never lets go.
+        """
+        task = self._system.tasks.running
+        files = self._enter(pid, name, *args)
+        fd = -1 if name in ("close", "select") else args[0]
+        if name == "select":
+            args = (args[0], args[1], self._until(args[2]))
+        task.in_call += 1
+        files.enter(fd)
+        try:
+            errno, value = yield from getattr(files, name)(*args)
+            if task.killed:
+                raise Killed("its process ended")
+        except ENDS as end:
+            self._stopped(end)
+            raise
+        finally:
+            files.leave(fd)
+            task.in_call -= 1
+        self._leave(errno, value)
+        return errno, value

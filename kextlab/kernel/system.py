@@ -10,7 +10,16 @@ from kextlab.bsd.kctl import Text
 from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
-from kextlab.sched.stop import KernelPanic, SimDeadlock, SimStop, interrupted
+from kextlab.kernel.tasks import Tasks
+from kextlab.sched.chooser import Chooser
+from kextlab.sched.stop import (
+    ChoiceError,
+    KernelPanic,
+    Killed,
+    SimDeadlock,
+    SimStop,
+    interrupted,
+)
 from kextlab.trace.codes import DELETE, SET, STOP, new
 from kextlab.trace.log import Trace
 
@@ -41,14 +50,17 @@ class System:
         trace: everything that happened since boot.
         domain: the BSD half of the kernel.
         processes: by pid.
-        running: those that may enter the kernel; after a panic, none.
+        running: those that may enter the kernel; after a panic, none. Empty, too, while task 0's
+            next entry is to say that it is task 0's again (``close``).
+        tasks: the threads of these processes, and virtual time.
         texts: the code of every kext ever loaded in this boot, by name; ``mapped`` while loaded.
         log: the lines kexts printed (IOLog, printf).
         panic: the panic that ended it, ``None`` while it runs.
         over: whether another boot has taken its place.
+        closed: whether an entry must be checked: the boot ended, or ``running`` was put aside.
     """
 
-    def __init__(self, release: Release, recording: bool) -> None:
+    def __init__(self, release: Release, recording: bool, chooser: Chooser | None = None) -> None:
         self.release = release
         self.trace = Trace(recording)
         self.rec = self.trace.record
@@ -58,14 +70,18 @@ class System:
         self.log: list[str] = []
         self.panic: KernelPanic | None = None
         self.over = False
+        self.closed = False
+        self._aside: dict[int, Process] = {}
         if self.rec is not None:
-            self.rec(new("kernel", {"release": release.name, "panic": None}))
-        self.domain = SystemDomain(release, self.rec)
+            self.rec(new("kernel", {"release": release.name, "panic": None, "clock": 0}))
+        self.tasks = Tasks(self, chooser)
+        self.domain = SystemDomain(release, self.rec, self.tasks)
 
     # -- processes -------------------------------------------------------------------------
 
     def spawn(self, name: str, uid: int) -> Process:
         """Start a process of that user."""
+        self.outside()
         pid = FIRST_PID + len(self.processes)
         process = self.processes[pid] = Process(pid, name, uid, self.domain)
         self.running[pid] = process
@@ -75,6 +91,7 @@ class System:
 
     def set_uid(self, process: Process, uid: int) -> None:
         """Change the effective user of a process."""
+        self.outside()
         process.uid = uid
         if self.rec is not None:
             self.rec((SET, f"proc:{process.pid}", "uid", uid))
@@ -83,6 +100,7 @@ class System:
 
     def map_text(self, name: str) -> Text:
         """A kext's code comes into memory."""
+        self.outside()
         text = self.texts[name] = Text(name)
         if self.rec is not None:
             self.rec(new(text.owner, {"mapped": True}))
@@ -94,12 +112,44 @@ class System:
         if self.rec is not None:
             self.rec((DELETE, text.owner))
 
+    # -- who enters ------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Task 0 goes on after others ran: its next entry is noticed, because nobody may enter
+        without ``enter`` or ``check``. That costs the entries of every other time nothing."""
+        if not self.closed:
+            self._aside, self.closed = dict(self.running), True
+            self.running.clear()
+
+    def open(self) -> None:
+        """Entries need no notice any more."""
+        if self.closed and self.panic is None and not self.over:
+            self.running.update(self._aside)
+            self.closed = False
+
+    def outside(self) -> None:
+        """Task 0 is about to record something: if others did last, the trace is told."""
+        if self.closed:
+            self.tasks.switched(self.tasks.running)
+
+    def enter(self, pid: int) -> Process:
+        """The process of a system call that was not found among ``running``.
+
+        Raises:
+            Exception: what ``gone`` says.
+        """
+        self.check(f"process {pid}")
+        process = self.running.get(pid)
+        if process is None:
+            raise self.gone(f"process {pid}")
+        return process
+
     # -- the end ---------------------------------------------------------------------------
 
     def stop(self, stop: SimStop) -> None:
         """Take note of what ended a call from outside; a panic ends the boot, and so does a
-        deadlock inside a callback."""
-        if isinstance(stop, SimDeadlock) and stop.callback:
+        deadlock inside a callback, or a choice that could not be made inside a call."""
+        if (isinstance(stop, SimDeadlock) and stop.callback) or isinstance(stop, ChoiceError):
             stop = interrupted(stop)
         if isinstance(stop, KernelPanic) and self.panic is None:
             self.panic = stop
@@ -109,17 +159,20 @@ class System:
 
             stop.report = report(self, stop)
             self.running.clear()
+            self.closed = True
+            self.tasks.end(stop)
 
     def record_stop(self, end: BaseException) -> None:
-        """No open call returns any more."""
+        """No open call of the running task returns any more; after a panic, none at all."""
         if self.rec is not None:
-            kinds = {KernelPanic: "panic", SimDeadlock: "deadlock"}
+            kinds = {KernelPanic: "panic", SimDeadlock: "deadlock", Killed: "killed"}
             self.rec((STOP, kinds.get(type(end), "not modelled"), str(end)))
 
     def end(self) -> None:
         """The machine starts again: nobody enters this boot any more."""
-        self.over = True
+        self.over = self.closed = True
         self.running.clear()
+        self.tasks.end(ProcessLookupError("this boot ended with the last one"))
 
     def gone(self, who: str) -> Exception:
         """Why nobody can enter: this boot is over, or it panicked."""
@@ -128,6 +181,11 @@ class System:
         return ProcessLookupError(f"no {who} in this boot: it ended with the last one")
 
     def check(self, who: str) -> None:
+        """Raise what ``gone`` says if this boot is over or panicked; then somebody enters."""
+        self.alive(who)
+        self.outside()
+
+    def alive(self, who: str) -> None:
         """Raise what ``gone`` says if this boot is over or panicked."""
         if self.over or self.panic is not None:
             raise self.gone(who)

@@ -263,7 +263,11 @@ class RemoteKpi:
 
     # -- the rest of a kext's world --------------------------------------------------------
 
-    def msleep(self, channel: str, wmesg: str) -> NoReturn:
+    def wakeup(self, channel: str) -> None:
+        """Wake all that sleep on ``channel``."""
+        self._call("wakeup", channel)
+
+    def msleep(self, channel: str, wmesg: str, ts: int | None = None) -> NoReturn:
         """Not over a link: raises NotImplementedError."""
         raise NotImplementedError(f"msleep({channel!r}, {wmesg!r}): a remote kext cannot sleep")
 

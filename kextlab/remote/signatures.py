@@ -33,6 +33,7 @@ SYSCALLS: Final = {
     "getsockopt": "iiiin",
     "ioctl": "iiin",
     "poll": "ii",
+    "select": "iddt",
 }
 """The calls of ``kextlab.kernel.syscalls.Syscalls``; the first argument is the pid."""
 
@@ -63,6 +64,7 @@ KPI: Final = {
     "mbuf_freem": "p",
     "mbuf_freem_list": "p",
     "printf": "s",
+    "wakeup": "s",
 }
 """The functions of ``kextlab.kernel.kpi.Kpi``."""
 
@@ -143,6 +145,8 @@ KINDS: Final[dict[str, tuple[str, Callable[[Plain], bool]]]] = {
     "b": ("bytes", lambda v: isinstance(v, bytes)),
     "n": ("bytes or None", lambda v: v is None or isinstance(v, bytes)),
     "l": ("a list of bytes", lambda v: _each(v, bytes)),
+    "d": ("a list of descriptors", lambda v: _each(v, int)),
+    "t": ("a number or None", lambda v: v is None or _number(v)),
     "m": ("an mbuf", _number),
     "p": ("an mbuf or None", lambda v: v is None or _number(v)),
     "e": ("a KevMsg or None", _event),

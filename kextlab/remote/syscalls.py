@@ -164,3 +164,9 @@ class LoopbackSyscalls:
     def poll(self, pid: int, fd: int) -> tuple[int, tuple[bool, bool]]:
         """(errno, (readable, writable))."""
         return self._call("poll", pid, fd)
+
+    def select(
+        self, pid: int, readers: Sequence[int], writers: Sequence[int], timeout: int | None
+    ) -> tuple[int, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """(errno, (readable, writable))."""
+        return self._call("select", pid, list(readers), list(writers), timeout)

@@ -1,6 +1,7 @@
-"""What ends a call from outside: a kernel panic or a deadlock of the simulated machine.
+"""What suspends a call, and what ends one from outside: a panic, a deadlock, a kill.
 
-None of these is an errno: the call does not return. Read beside it: ``osfmk/kern/debug.c``.
+None of the latter is an errno: the call does not return. Read beside it: ``osfmk/kern/debug.c``,
+``bsd/kern/kern_synch.c`` (``msleep``).
 """
 
 from __future__ import annotations
@@ -12,12 +13,43 @@ from dataclasses import dataclass
 class Sleep:
     """A thread in ``msleep``: what it waits for, and whether a signal may end the wait.
 
-    ``channel`` names the object waited on, ``wmesg`` is the wait message a debugger would show.
+    Attributes:
+        channel: names the object waited on; "" waits for time only.
+        wmesg: the wait message a debugger would show.
+        interruptible: whether a signal ends it (PCATCH).
+        deadline: the virtual time, in ns, at which the wait ends with EWOULDBLOCK.
+        also: further objects waited on, as select does.
     """
 
     channel: str
     wmesg: str
     interruptible: bool = True
+    deadline: int | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Everything a wakeup may name."""
+        return (self.channel, *self.also) if self.channel else self.also
+
+    @property
+    def shown(self) -> str:
+        """The channels in words."""
+        return ", ".join(self.channels) or "the clock"
+
+
+Waits = list[tuple[str, str, str, str]]
+"""A wait-for graph: (task, what it waits in, channel, who could wake it) for every sleeper."""
+
+
+def told(graph: Waits) -> str:
+    """A wait-for graph in words, to be put behind a sentence; nothing for a single sleeper."""
+    if len(graph) < 2:
+        return ""
+    return ". Who waits for whom: " + "; ".join(
+        f"{name} in {wmesg} on {channel} ({who})" if wmesg else f"{name} {who}"
+        for name, wmesg, channel, who in graph
+    )
 
 
 class SimStop(Exception):
@@ -27,14 +59,23 @@ class SimStop(Exception):
 class SimDeadlock(SimStop):
     """Nothing can run any more: the thread that was running sleeps and nobody is left to wake it.
 
-    ``sleep`` tells what it waits for (``None`` when it waits for a mutex it holds itself).
+    ``sleep`` tells what it waits for (``None`` when it waits for a mutex it holds itself),
+    ``graph`` who else sleeps, where, and who could wake whom.
     """
 
-    def __init__(self, message: str, sleep: Sleep | None = None) -> None:
+    def __init__(
+        self, message: str, sleep: Sleep | None = None, graph: Waits | None = None
+    ) -> None:
         super().__init__(message)
         self.sleep = sleep
+        self.graph: Waits = graph if graph is not None else []
         self.callback = ""
         """The callback a call that slept was made in: what called back is half done."""
+
+
+class ChoiceError(SimStop, ValueError):
+    """A chooser could not choose: a recorded choice does not fit what is asked, or the answer is
+    none of the options."""
 
 
 class KernelPanic(SimStop):
@@ -51,6 +92,11 @@ class KernelPanic(SimStop):
     def text(self) -> str:
         """The panic string."""
         return str(self.args[0])
+
+
+class Killed(BaseException):
+    """The process this ran in was ended; nothing of its program runs any more. No program should
+    catch it, which is why it is no Exception."""
 
 
 def interrupted(end: BaseException) -> KernelPanic:

@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final, cast
 
-# Frames: what called what. Everything recorded between an entry and its RETURN was caused by it.
+# Frames: what called what. Everything a task recorded between an entry and its RETURN was caused
+# by it: every task has frames of its own.
 SYSCALL: Final = 1
 """(SYSCALL, pid, name, n, n arguments ...): a process enters the kernel."""
 KPI: Final = 2
@@ -32,8 +33,12 @@ PASS: Final = 5
 to the kext."""
 
 STOP: Final = 6
-"""(STOP, kind, why): no open frame returns any more. ``kind`` is "panic", "deadlock" or
-"not modelled"."""
+"""(STOP, kind, why): no open frame of the running task returns any more; after a panic no frame
+of any task. ``kind`` is "panic", "deadlock", "killed" or "not modelled"."""
+
+SWITCH: Final = 7
+"""(SWITCH, task): what follows is recorded by that task. 0 is whoever calls from outside; before
+the first SWITCH it is 0."""
 
 # Notes: observable, but no change of state.
 WAKEUP: Final = 10
@@ -86,6 +91,7 @@ MBUF_FIELDS: Final = (
 SIZES: Final = {
     RETURN: 3,
     STOP: 3,
+    SWITCH: 2,
     WAKEUP: 3,
     SIGNAL: 3,
     SLEEP: 3,

@@ -29,8 +29,9 @@ class Event:
     Attributes:
         step: position in the trace, from 0.
         kind: ``syscall``, ``kpi``, ``callback`` (a frame opens), ``return`` (the innermost frame
-            closes), ``stop`` (all close, none returned), ``wakeup``, ``signal``, ``sleep`` (notes)
-            or ``change``.
+            closes), ``stop`` (the task's frames close, none returned; after a panic those of all
+            tasks), ``switch`` (another task runs), ``wakeup``, ``signal``, ``sleep`` (notes) or
+            ``change``.
         actor: who acted: ``proc:PID``, ``kext:NAME`` or ``kernel``.
         cause: the step of the frame this happened in, ``None`` outside any.
         name: the call's name, the side woken, who gets the signal, the buffer
@@ -39,6 +40,8 @@ class Event:
         errno: a return's errno (0 is success), otherwise ``None``.
         value: a return's value.
         changes: the fields that changed.
+        task: the task that recorded it, or, for a switch, that runs from here on; 0 is whoever
+            calls from outside.
     """
 
     step: int
@@ -50,6 +53,7 @@ class Event:
     errno: int | None = None
     value: object = None
     changes: tuple[Change, ...] = ()
+    task: int = 0
 
     def rows(self) -> list[tuple[int, str, int | None, str, str, object, object]]:
         """The changes as flat rows (step, actor, cause, object, field, old, new)."""

@@ -21,13 +21,17 @@ State = dict[str, dict[str, object]]
 class Folder:
     """Folds entries into state, one step at a time.
 
-    ``state`` is live: copy what must outlast the next ``step``.
+    ``state`` is live: copy what must outlast the next ``step``. ``task`` is the task that runs.
     """
 
     def __init__(self) -> None:
         self.state: State = {}
         self.steps = 0
+        self.task = 0
         self._frames: list[tuple[int, str]] = []
+        """The running task's open frames: (step, actor)."""
+        self._stacks = {0: self._frames}
+        """Those of every task."""
 
     def step(self, entry: Entry) -> Event:
         """Apply one entry and return it as an event."""
@@ -39,14 +43,28 @@ class Folder:
             return self._enter(at, code, entry, cause)
         if code == codes.RETURN:
             return self._leave(at, entry)
+        task = self.task
+        if code == codes.SWITCH:
+            return self._switch(at, cast(int, entry[1]))
         if code == codes.STOP:
-            self._frames.clear()
-            return Event(at, "stop", actor, cause, name=str(entry[1]), arguments=entry[2:])
+            return self._stop(at, entry, cause, actor)
         if code in codes.NOTES:
-            return Event(
-                at, codes.NOTES[code], actor, cause, name=str(entry[1]), arguments=entry[2:]
-            )
-        return Event(at, "change", actor, cause, changes=tuple(self._changes(code, entry)))
+            kind, rest = codes.NOTES[code], entry[2:]
+            return Event(at, kind, actor, cause, name=str(entry[1]), arguments=rest, task=task)
+        changes = tuple(self._changes(code, entry))
+        return Event(at, "change", actor, cause, changes=changes, task=task)
+
+    def _switch(self, at: int, task: int) -> Event:
+        self.task = task
+        self._frames = self._stacks.setdefault(task, [])
+        return Event(at, "switch", "kernel", None, name=str(task), task=task)
+
+    def _stop(self, at: int, entry: Entry, cause: int | None, actor: str) -> Event:
+        """Nothing open returns: of this task, or after a panic of any."""
+        for frames in self._stacks.values() if entry[1] == "panic" else (self._frames,):
+            frames.clear()
+        name, rest = str(entry[1]), entry[2:]
+        return Event(at, "stop", actor, cause, name=name, arguments=rest, task=self.task)
 
     def _enter(self, at: int, code: int, entry: Entry, cause: int | None) -> Event:
         prefix = "proc" if code == codes.SYSCALL else "kext"
@@ -58,15 +76,13 @@ class Folder:
         runs = actor if codes.FRAMES[code] == "callback" else "kernel"
         caller = "kernel" if codes.FRAMES[code] == "callback" else actor
         self._frames.append((at, runs))
-        return Event(
-            at, codes.FRAMES[code], caller, cause, str(entry[2]), entry[4:], changes=changes
-        )
+        kind, name = codes.FRAMES[code], str(entry[2])
+        return Event(at, kind, caller, cause, name, entry[4:], changes=changes, task=self.task)
 
     def _leave(self, at: int, entry: Entry) -> Event:
         opened, actor = self._frames.pop() if self._frames else (None, "kernel")
-        return Event(
-            at, "return", actor, opened, errno=cast("int | None", entry[1]), value=entry[2]
-        )
+        errno, value = cast("int | None", entry[1]), entry[2]
+        return Event(at, "return", actor, opened, errno=errno, value=value, task=self.task)
 
     def _pass(self, mbuf: int, owner: str) -> Iterator[Change]:
         """The chain from ``mbuf`` on, and the packets behind it, belong to the kext now."""

@@ -38,6 +38,7 @@ class Kernel(kernel.Kernel):
             KernelPanic: the machine has panicked; ``reboot()`` first.
         """
         process = self.start_process(name, uid)
-        app = App(process, self.syscalls if gate is None else gate, self.trace)
+        gate = self.syscalls if gate is None else gate
+        app = App(process, gate, self.trace, self.system.tasks)
         self._apps.append(app)
         return app

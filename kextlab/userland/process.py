@@ -1,21 +1,30 @@
 """A simulated process: what ``mac.spawn()`` returns.
 
-Its ``socket``, ``fcntl``, ``os`` and ``select`` are module objects of this process alone; two
-processes share no descriptor and no setting. All of them enter the kernel through one gate.
-They are made, and their code imported, when they are first used. Read beside it:
-``bsd/kern/kern_exit.c`` (``proc_exit``).
+Its ``socket``, ``fcntl``, ``os``, ``select``, ``time`` and ``asyncio`` are module objects of this
+process alone; two processes share no descriptor and no setting. All of them enter the kernel
+through one gate. They are made, and their code imported, when they are first used.
+
+``run`` starts a program as a task, a thread of the process; the process goes on when its programs
+end, until ``exit``. Read beside it: ``bsd/kern/kern_exit.c`` (``proc_exit``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from types import ModuleType
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from kextlab.kernel.tasks import Tasks
+from kextlab.sched.stop import Killed
+from kextlab.sched.task import Task
 from kextlab.trace.codes import SIGNAL
 from kextlab.trace.log import Trace
 from kextlab.userland.files import Files
 from kextlab.userland.gate import Gate
+
+if TYPE_CHECKING:
+    from kextlab.userland.asyncio import Loop
 
 
 class Identity(Protocol):
@@ -36,11 +45,13 @@ class App:
         process: its number, name and user.
         gate: how it enters the kernel: ``Syscalls`` or anything with its methods.
         trace: where the kernel records, for ``signals``.
+        tasks: the threads of this boot.
     """
 
-    def __init__(self, process: Identity, gate: Gate, trace: Trace) -> None:
+    def __init__(self, process: Identity, gate: Gate, trace: Trace, tasks: Tasks) -> None:
         self._process = process
         self._trace = trace
+        self.tasks = tasks
         self.gate = gate
         self.files = Files(process.pid, gate)
         self.exited = False
@@ -94,6 +105,27 @@ class App:
 
         return select.module(self)
 
+    @cached_property
+    def time(self) -> ModuleType:
+        """Its ``time`` module: virtual time."""
+        from kextlab.userland import time
+
+        return time.module(self)
+
+    @cached_property
+    def asyncio(self) -> ModuleType:
+        """Its ``asyncio`` module, for ``async def`` programs."""
+        from kextlab.userland import asyncio
+
+        return asyncio.module(self)
+
+    @cached_property
+    def loop(self) -> Loop:
+        """The event loop of its ``async def`` programs."""
+        from kextlab.userland import asyncio
+
+        return asyncio.Loop(self)
+
     @property
     def signals(self) -> list[str]:
         """The signals it was sent, oldest first. CPython ignores SIGPIPE; the trace records it.
@@ -116,9 +148,55 @@ class App:
                 f"process {self.pid} ({self.name}) has exited; spawn a new one"
             )
 
+    # -- running ---------------------------------------------------------------------------
+
+    def run(self, program: Callable[..., Any], *args: Any, name: str | None = None) -> Task:
+        """Start a program as a task of this process: ``program(app, *args)``.
+
+        It begins when tasks run: in ``mac.run()``, ``mac.step()``, or while a call of the
+        notebook waits. What it returns or raises is the task's ``result()``; an exception nobody
+        has seen is raised by ``mac.run()``.
+
+        Args:
+            program: an ``async def``, or a plain function with blocking calls, which needs
+                greenlet.
+            name: the task's name; the process's by default, with a number from the second on.
+
+        Raises:
+            TypeError: ``program`` cannot be called with a process.
+            ImportError: a plain function, and greenlet is not installed.
+            ProcessLookupError: the process is gone.
+        """
+        from kextlab.userland import programs
+
+        self.check()
+        return programs.start(self, program, args, name)
+
+    def kill(self) -> None:
+        """End it by SIGKILL: its programs stop where they are, then as ``exit``."""
+        if not self.exited:
+            self.tasks.signal(self.pid, "SIGKILL")
+        self.exit()
+
     def exit(self) -> None:
-        """End the process: all its descriptors are closed, the highest first, as XNU does. A
-        second call does nothing."""
-        self.exited = True
-        for fd in sorted(self.files.open, reverse=True):
-            self.files.close(fd)
+        """End the process: its programs stop where they are, then all its descriptors are closed,
+        the highest first, as XNU does. A second call does nothing.
+
+        A program that is in an uninterruptible wait ends later, and the descriptors with it. Called
+        by a program of the process itself, it does not return.
+        """
+        if not self.exited and not self.ended_with:
+            self.exited = True
+            for task in self.tasks.exit(self.pid):
+                task.then.append(self._last_thread_ended)
+            self._last_thread_ended()
+        if self.tasks.running.pid == self.pid:
+            raise Killed
+
+    def _last_thread_ended(self, _ended: Task | None = None) -> None:
+        """Once no thread is left but the one that calls, the descriptors are closed."""
+        running = self.tasks.running
+        threads = (task for task in self.tasks.tasks.values() if task.pid == self.pid)
+        if all(task.done or task is running for task in threads):
+            for fd in sorted(self.files.open, reverse=True):
+                self.files.close(fd)

@@ -1,8 +1,8 @@
 """A simulated process's ``select`` module: ``select()`` and ``poll()``.
 
-The simulator has one thread and no clock yet, so waiting is simple: what is ready now is the
-answer; if nothing is, a time-out passes at once, and a wait without one is a deadlock. Read
-beside it: CPython's ``Modules/selectmodule.c``; ``bsd/kern/sys_generic.c`` (``select``, ``poll``).
+What is ready now is the answer; if nothing is, the process waits while other tasks run and
+virtual time passes. A wait without a time-out that nobody can end is a deadlock. Read beside it:
+CPython's ``Modules/selectmodule.c``; ``bsd/kern/sys_generic.c`` (``select``, ``poll``).
 
 Left out: kqueue; POLLHUP and POLLERR, which the gate does not tell from readable and writable;
 exceptional conditions, which a system socket never has.
@@ -15,11 +15,12 @@ from operator import index
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from kextlab.abi.errno import ENOENT, oserror
-from kextlab.sched.stop import SimDeadlock
+from kextlab.abi.errno import EINTR, ENOENT, oserror
+from kextlab.sched.stop import SimDeadlock, told
 from kextlab.userland.arguments import fildes
 from kextlab.userland.files import modelled
-from kextlab.userland.gate import check
+from kextlab.userland.gate import MAX_RETRIES, check, endless
+from kextlab.userland.time import nanoseconds
 
 if TYPE_CHECKING:
     from kextlab.userland.process import App
@@ -46,10 +47,13 @@ CONSTANTS: Final = {
 }
 
 
-def _nothing(what: str) -> SimDeadlock:
+def _nothing(what: str, stop: SimDeadlock) -> SimDeadlock:
     return SimDeadlock(
         f"{what} waits without a time-out, none of its descriptors is ready and nothing else can "
         "run: nobody is left to make one ready. Give a time-out, or let the other side act first"
+        + told(stop.graph),
+        stop.sleep,
+        stop.graph,
     )
 
 
@@ -70,6 +74,19 @@ def module(app: App) -> ModuleType:
             modelled(fd)
         return pairs
 
+    def wait(what: str, readers: list[int], writers: list[int], delay: int | None) -> None:
+        """Sleep until one of them is ready, or the time (ns) has passed."""
+        deadline = None if delay is None else app.tasks.clock.now + delay
+        for _ in range(MAX_RETRIES):
+            left = None if deadline is None else max(deadline - app.tasks.clock.now, 0)
+            try:
+                errno, _ = gate.select(pid, readers, writers, left)
+            except SimDeadlock as stop:
+                raise _nothing(what, stop) from None
+            if errno != EINTR:
+                return
+        raise endless()
+
     def ready(fd: int) -> tuple[bool, bool]:
         errno, readiness = gate.poll(pid, fd)
         check(errno)
@@ -84,24 +101,31 @@ def module(app: App) -> ModuleType:
     ) -> tuple[list[object], list[object], list[object]]:
         """The files of each list that are ready: to read, to write, exceptionally.
 
-        With a time-out and nothing ready: three empty lists, at once. EBADF for a closed one.
+        Three empty lists when the time-out has passed first. EBADF for a closed one.
 
         Raises:
-            SimDeadlock: no time-out, and nothing is ready.
+            SimDeadlock: no time-out, and nothing that can run makes one ready.
         """
+        delay = None
         if timeout is not None:
             if not isinstance(timeout, (int, float)):
                 raise TypeError("timeout must be a float or None")
             if timeout < 0:
                 raise ValueError("timeout must be non-negative")
+            delay = nanoseconds(timeout)
         app.check()
         readers, writers, others = (descriptors(files) for files in (rlist, wlist, xlist))
-        readable = [file for file, fd in readers if ready(fd)[0]]
-        writable = [file for file, fd in writers if ready(fd)[1]]
+
+        def found() -> tuple[list[object], list[object]]:
+            readable = [file for file, fd in readers if ready(fd)[0]]
+            return readable, [file for file, fd in writers if ready(fd)[1]]
+
+        readable, writable = found()
         for _, fd in others:
             ready(fd)
-        if timeout is None and not readable and not writable:
-            raise _nothing("select()")
+        if delay != 0 and not readable and not writable:
+            wait("select()", [fd for _, fd in readers], [fd for _, fd in writers], delay)
+            readable, writable = found()
         return readable, writable, []
 
     def mask_of(events: int) -> int:
@@ -130,12 +154,25 @@ def module(app: App) -> ModuleType:
             del self._events[fildes(fd)]
 
         def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
-            """(descriptor, events) of each that is ready; POLLNVAL if it is not open.
+            """(descriptor, events) of each that is ready; POLLNVAL if it is not open. None when the
+            time-out (ms) has passed first.
 
             Raises:
-                SimDeadlock: no time-out (``None`` or negative), and nothing is ready.
+                SimDeadlock: no time-out (``None`` or negative), and nothing that can run makes one
+                    ready.
             """
             app.check()
+            delay = None if timeout is None or timeout < 0 else nanoseconds(timeout / 1000)
+            found = self._ready()
+            if not found and delay != 0:
+                masks = self._events.items()
+                readers = [fd for fd, mask in masks if mask & (POLLIN | POLLRDNORM)]
+                writers = [fd for fd, mask in masks if mask & POLLOUT]
+                wait("poll()", readers, writers, delay)
+                found = self._ready()
+            return found
+
+        def _ready(self) -> list[tuple[int, int]]:
             found = []
             for fd, mask in self._events.items():
                 modelled(fd)
@@ -146,8 +183,6 @@ def module(app: App) -> ModuleType:
                     events = POLLNVAL
                 if events:
                     found.append((fd, events))
-            if not found and (timeout is None or timeout < 0):
-                raise _nothing("poll()")
             return found
 
     poll.__module__ = "select"

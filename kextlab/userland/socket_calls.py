@@ -4,27 +4,29 @@ What ``_socket.socket`` is to CPython's ``socket.socket``. Read beside it: CPyth
 ``Modules/socketmodule.c`` (``getsockaddrlen``, ``makesockaddr``, ``sock_call_ex`` and the methods).
 
 Time-outs: as in CPython a positive time-out makes the descriptor non-blocking and asks ``poll``
-first. The simulator has no clock and one thread, so when poll says no the time has passed:
-TimeoutError at once. Without a time-out a call that sleeps is the kernel's SimDeadlock.
+first; if that says no, the call waits in ``select``, other tasks run, and virtual time passes.
+Without a time-out a call that sleeps for ever is the kernel's SimDeadlock.
 
 EINTR, which only a callback can bring, makes CPython call again (PEP 475); after 100 times we
 raise SimDeadlock. EJUSTRETURN from a callback seems to succeed with 0 or no data; ERESTART is
 NotImplementedError (``gate.refused``).
 
 Left out: accept, which the gate lacks. In doubt: EAGAIN from a callback on a socket with a
-time-out, where CPython calls again and again until the time has passed and we call once.
+time-out that is ready, where CPython calls again and again until the time has passed and we call
+once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from kextlab.abi.constants import IOV_MAX, SO_ERROR, SOL_SOCKET, SYSPROTO_CONTROL
 from kextlab.abi.errno import EAGAIN, EINPROGRESS, EINTR, EISCONN, EMSGSIZE, oserror
 from kextlab.abi.ioctl import FIONBIO
 from kextlab.abi.structs import SockaddrCtl
-from kextlab.sched.stop import SimDeadlock
+from kextlab.sched.clock import SECOND
 from kextlab.userland.arguments import (
     SSIZE_MAX,
     Readable,
@@ -143,12 +145,7 @@ class SocketCalls:
         gate = self._app.gate
         failed, (_, writable) = gate.poll(self._pid, self._fd)
         if not failed and not writable:
-            if self._timeout:
-                raise TimeoutError("timed out")
-            raise SimDeadlock(
-                "the interrupted connect() waits for the connection to be made, and nobody is "
-                "left to make it"
-            )
+            self._wait(True, self._deadline())
         failed, (_, answer) = gate.getsockopt(self._pid, self._fd, SOL_SOCKET, SO_ERROR, INT)
         errno = failed or int.from_bytes(answer, "little")
         return 0 if errno == EISCONN else errno
@@ -212,18 +209,46 @@ class SocketCalls:
     def _call(self, writing: bool, call: Callable[..., tuple[int, T]], *args: object) -> T | None:
         """Make a system call that may wait: with a time-out poll first, after EINTR call again.
         ``None`` is EJUSTRETURN."""
-        if self._timeout and self._fd != -1:
-            errno, ready = self._app.gate.poll(self._pid, self._fd)
-            if not errno and not ready[writing]:
-                raise TimeoutError("timed out")
+        timed = bool(self._timeout) and self._fd != -1
+        deadline = self._deadline()
+        if timed:
+            self._poll(writing, deadline)
         for _ in range(MAX_RETRIES):
             errno, value = call(self._pid, self._fd, *args)
             if not errno:
                 return value
-            if errno != EINTR:
-                if errno == EAGAIN and self._timeout:
-                    raise TimeoutError("timed out")
+            if errno == EAGAIN and timed:
+                if self._poll(writing, deadline):
+                    raise TimeoutError("timed out")  # not the queue, a callback said EAGAIN
+            elif errno != EINTR:
                 return refused(errno, None)
+        raise endless()
+
+    def _deadline(self) -> int | None:
+        """The virtual time (ns) until which a call that begins now may wait."""
+        if not self._timeout:
+            return None
+        return self._app.tasks.clock.now + ceil(self._timeout * SECOND)
+
+    def _poll(self, writing: bool, deadline: int | None) -> bool:
+        """Wait until the socket is ready; whether it was at once, or cannot be asked."""
+        errno, ready = self._app.gate.poll(self._pid, self._fd)
+        if errno or ready[writing]:
+            return True
+        self._wait(writing, deadline)
+        return False
+
+    def _wait(self, writing: bool, deadline: int | None) -> None:
+        """Wait in select, again after EINTR. TimeoutError when the time has passed."""
+        mine, none = (self._fd,), ()
+        reads, writes = (none, mine) if writing else (mine, none)
+        for _ in range(MAX_RETRIES):
+            left = None if deadline is None else max(deadline - self._app.tasks.clock.now, 0)
+            errno, (readable, writable) = self._app.gate.select(self._pid, reads, writes, left)
+            if readable or writable or errno not in (0, EINTR):
+                return
+            if not errno:
+                raise TimeoutError("timed out")
         raise endless()
 
     # -- sending ---------------------------------------------------------------------------

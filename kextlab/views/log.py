@@ -124,6 +124,8 @@ class _Teller:
     def __init__(self) -> None:
         self.folder = Folder()
         self.frames: list[_Frame] = []
+        """The open calls of the task that runs."""
+        self._stacks = {0: self.frames}
 
     @property
     def state(self) -> State:
@@ -136,6 +138,9 @@ class _Teller:
             return self._enter(event, str(entry[1]))
         if event.kind == "return":
             return self._leave(event) if self.frames else None
+        if event.kind == "switch":
+            self.frames = self._stacks.setdefault(event.task, [])
+            return None
         if event.kind == "stop":
             return self._stopped(event)
         if event.kind == "signal":
@@ -205,7 +210,10 @@ class _Teller:
         """No open call returns; a panic was told already, inside the frame it happened in."""
         calls = [frame for frame in self.frames if frame.event.kind == "syscall"]
         self.frames.clear()
-        if event.name == "panic" or not calls:
+        if event.name == "panic":
+            for frames in self._stacks.values():
+                frames.clear()
+        if event.name in ("panic", "killed") or not calls:
             return None
         who, call = self._process(calls[-1].actor), self._call(calls[-1].event)
         if event.name == "deadlock":

@@ -10,7 +10,7 @@ from kextlab.abi.structs import SockaddrCtl
 from kextlab.bsd.mbuf import MbufPool
 from kextlab.bsd.release import DEFAULT_RELEASE, RELEASES, release_named
 from kextlab.bsd.socket import Protosw, Socket, Sockets, Sockopt
-from kextlab.sched import drive
+from kextlab.sched import Scheduler, drive
 
 
 class Bare(Protosw):
@@ -29,7 +29,7 @@ class User:
 
 @pytest.fixture(params=[0, c.PR_CONNREQUIRED])
 def layer(request: pytest.FixtureRequest) -> Sockets:
-    sockets = Sockets(MbufPool(None), False)
+    sockets = Sockets(MbufPool(None), False, Scheduler())
     sockets.protocols.append(Bare(c.SOCK_RDM, request.param, has_sosend=True))
     return sockets
 
@@ -139,11 +139,11 @@ def test_shutdown_answers_by_what_is_shut(
 ) -> None:
     layer.soisconnected(so)
     so.so_state |= shut
-    assert layer.soshutdown(so, how) == errno
+    assert drive(layer.soshutdown(so, how)) == errno
 
 
 def test_an_unconnected_socket_cannot_be_shut_down(layer: Sockets, so: Socket) -> None:
-    assert layer.soshutdown(so, c.SHUT_RD) == e.ENOTCONN
+    assert drive(layer.soshutdown(so, c.SHUT_RD)) == e.ENOTCONN
 
 
 def test_closing_answers_the_first_error(layer: Sockets, so: Socket) -> None:

@@ -191,7 +191,7 @@ def test_the_snapshot_is_what_the_trace_adds_up_to(mac: Kernel) -> None:
     assert state == mac.trace.state()
     kinds = {name.split(":")[0] for name in state}
     assert {"kernel", "proc", "fd", "kext", "kctl", "socket", "kcb", "ev_pcb", "mbuf"} <= kinds
-    assert state["kernel"] == {"release": "xnu-11417.101.15", "panic": None}
+    assert state["kernel"] == {"release": "xnu-11417.101.15", "panic": None, "clock": 0}
     assert "kext:Kext" not in state
 
 

@@ -59,7 +59,9 @@ def public(of: type) -> dict[str, list[tuple[str, object]]]:
 def test_both_gates_have_the_same_calls_and_the_table_has_them_all() -> None:
     remote = public(LoopbackSyscalls)
     assert remote.pop("statistics") == [("self", inspect.Parameter.empty)]
-    assert remote == public(Syscalls)
+    direct = public(Syscalls)
+    del direct["routine"]  # the same calls once more, for a task that awaits them
+    assert remote == direct
     assert {name: len(of) - 1 for name, of in remote.items()} == {
         name: len(signature) for name, signature in SYSCALLS.items()
     }
