@@ -170,7 +170,7 @@ class KctlProto(Protosw):
             return 0
         if nam.sc_len != SockaddrCtl.SIZE:
             return EINVAL
-        self.control.lock()
+        yield from self.control.mutex()
         kctl = self.control.find_by_id_unit(nam.sc_id, nam.sc_unit)
         if kctl is None:
             return ENOENT

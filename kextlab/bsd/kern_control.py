@@ -11,6 +11,7 @@ subsystem's mutex held, so calling back into kernel control from it deadlocks
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from types import GeneratorType
 from typing import Any
 
@@ -96,11 +97,15 @@ class KernControl:
             SimDeadlock: the running thread holds it already, that is, it is inside ``setup``; or
                 the thread that does cannot go on.
         """
-        sched = self.sockets.sched
+        for wait in self.mutex():
+            self.sockets.sched.block(wait, in_kernel=True)
+
+    def mutex(self) -> Generator[Sleep, object, None]:
+        """The waits of ``lock``, for a routine."""
         while self.mutex_held:
-            if self.holder is sched.running:
+            if self.holder is self.sockets.sched.running:
                 raise SimDeadlock(MUTEX_HELD)
-            sched.block(Sleep("ctl_mtx", "lck_mtx", interruptible=False), in_kernel=True)
+            yield Sleep("ctl_mtx", "lck_mtx", interruptible=False)
 
     def hold(self, held: bool) -> None:
         """Keep the mutex over a callback, or give it back."""

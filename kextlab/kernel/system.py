@@ -72,6 +72,9 @@ class System:
         self.over = False
         self.closed = False
         self._aside: dict[int, Process] = {}
+        self._panic_told = False
+        self.ending = ""
+        """The process whose programs are being ended; they do not enter any more."""
         if self.rec is not None:
             self.rec(new("kernel", {"release": release.name, "panic": None, "clock": 0}))
         self.tasks = Tasks(self, chooser)
@@ -163,7 +166,12 @@ class System:
             self.tasks.end(stop)
 
     def record_stop(self, end: BaseException) -> None:
-        """No open call of the running task returns any more; after a panic, none at all."""
+        """No open call of the running task returns any more; after a panic, none at all, which is
+        told once."""
+        if isinstance(end, KernelPanic):
+            if self._panic_told:
+                return
+            self._panic_told = True
         if self.rec is not None:
             kinds = {KernelPanic: "panic", SimDeadlock: "deadlock", Killed: "killed"}
             self.rec((STOP, kinds.get(type(end), "not modelled"), str(end)))
@@ -175,9 +183,11 @@ class System:
         self.tasks.end(ProcessLookupError("this boot ended with the last one"))
 
     def gone(self, who: str) -> Exception:
-        """Why nobody can enter: this boot is over, or it panicked."""
+        """Why nobody can enter: this boot is over, it panicked, or the process is ending."""
         if self.panic is not None and not self.over:
             return self.panic
+        if self.ending and not self.over:
+            return ProcessLookupError(f"{self.ending} has exited")
         return ProcessLookupError(f"no {who} in this boot: it ended with the last one")
 
     def check(self, who: str) -> None:

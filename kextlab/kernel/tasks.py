@@ -72,14 +72,19 @@ class Tasks(Scheduler):
             self._rec((SIGNAL, pid, name))
 
     def exit(self, pid: int) -> list[Task]:
-        """End the threads of a process: nothing of its programs enters the kernel any more. Those
-        that cannot end yet, because they are inside the kernel or on the stack, are returned."""
+        """End the threads of a process but the one that calls: nothing of their programs enters
+        the kernel any more. Those that cannot end yet, because they are in an uninterruptible
+        wait or on the stack, are returned."""
         system = self._system
         system.outside()
         process = system.running.pop(pid, None)
-        threads = [task for task in self.tasks.values() if task.pid == pid]
+        threads = [
+            task for task in self.tasks.values() if task.pid == pid and task is not self.running
+        ]
+        before, system.ending = system.ending, f"process {pid}"
         for task in threads:
             self.kill(task)
+        system.ending = before
         if process is not None and not system.closed:
             system.running[pid] = process
         return [task for task in threads if not task.done]

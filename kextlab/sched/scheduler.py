@@ -157,8 +157,6 @@ class Scheduler:
         task.state = DONE
         self.changed(task)
         self.wakeup(f"task:{task.number}")
-        for function in task.then:
-            function(task)
 
     def end(self, end: BaseException) -> None:
         """A panic or the next boot: no task runs any more."""
@@ -169,14 +167,18 @@ class Scheduler:
                 self._end(task, error=end)
                 self._close(task)
 
-    @staticmethod
-    def _close(task: Task) -> None:
+    def _close(self, task: Task) -> None:
         """Throw a body away; what its ``finally`` blocks try is of no effect any more."""
-        if not task.executing and task.body is not None:
-            try:
-                task.body.close()
-            except Exception:
-                return
+        if task.executing or task.body is None:
+            return
+        previous = self.running
+        self.running, self.suspend = task, task.suspend
+        try:
+            task.body.close()
+        except Exception:
+            return
+        finally:
+            self.running, self.suspend = previous, previous.suspend
 
     def kill(self, task: Task) -> None:
         """End a task whose process ends: a wait in the kernel is interrupted, and what the call
@@ -184,14 +186,16 @@ class Scheduler:
         if task.done:
             return
         task.killed = True
-        if task.executing or (task.point is not None and not task.point.interruptible):
+        if task.point is not None and not task.point.interruptible:
             return  # it ends when its call does
+        if task.point is not None and (task.executing or task.in_call):
+            self.wake(task, EINTR)
+        if task.executing:
+            return
         if not task.in_call:
             self._close(task)
             self._end(task)
             return
-        if task.point is not None:
-            self.wake(task, EINTR)
         held, self._held = self._held, None
         while task in self.ready or task is held or task is self._held:
             if task in self.ready:
@@ -207,8 +211,12 @@ class Scheduler:
     def run(self, until: int | None = None) -> int:
         """Run tasks until none can, or until that time (ns); the steps taken."""
         before = self.steps
-        while self.step(until):
-            pass
+        self._from_outside("run")
+        try:
+            while self._step(until):
+                pass
+        finally:
+            self.left()
         if until is not None and until > self.clock.now:
             self.clock.now = until
             self.ticked()
@@ -222,16 +230,25 @@ class Scheduler:
             RuntimeError: called by a task, not from outside.
             Exception: what ended a program, and nobody has seen yet.
         """
-        if self.running is not self.outside or self._blocked:
-            raise RuntimeError(f"mac.run() and mac.step() inside {self.running!r}: await instead")
-        self._tell()
+        self._from_outside("step")
         try:
-            task = self._next(until)
-            if task is None:
-                return False
-            self._resume(task)
+            return self._step(until)
         finally:
             self.left()
+
+    def _from_outside(self, what: str) -> None:
+        if self.running is not self.outside or self._blocked:
+            raise RuntimeError(
+                f"mac.{what}() was called while {self.running!r} runs: a task awaits or blocks, "
+                "and only a notebook's cell runs tasks"
+            )
+
+    def _step(self, until: int | None) -> bool:
+        self._tell()
+        task = self._next(until)
+        if task is None:
+            return False
+        self._resume(task)
         if self.ended is not None:
             raise self.ended
         self._tell()
@@ -315,7 +332,7 @@ class Scheduler:
         except Killed:
             self._end(task)
         except Exception as error:
-            self._end(task, error=error)
+            self._end(task, error=None if task.killed else error)
         except BaseException as error:
             task.told = True
             self._end(task, error=error)
@@ -324,8 +341,9 @@ class Scheduler:
             task.executing = False
             self.running, self.suspend = previous, previous.suspend
         if over:
-            return
-        if task.done:  # a panic ended it, and its program would go on
+            for function in task.then:
+                function(task)
+        elif task.done:  # a panic ended it, and its program would go on
             self._close(task)
         elif point is None:
             self._let_go(task)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kextlab.userland.process import App
     from kextlab.userland.socket import Socket
 
+Program = Coroutine[Any, Any, Any]
 Points = Generator[Sleep | None, int | None, Any]
 """What an awaitable does: yield to the scheduler, return a value. Any: the program's."""
 
@@ -50,17 +51,44 @@ class Wait:
 class AsyncTask:
     """What ``create_task`` returns: CPython's ``asyncio.Task`` over a task of the machine."""
 
-    def __init__(self, loop: Loop, coroutine: Coroutine[Any, Any, Any], name: str) -> None:
+    def __init__(self, loop: Loop, program: Callable[[], Program] | Program, name: str) -> None:
         self._loop = loop
+        self._program = program
+        self._points = self._main()
+        self._cancelled: asyncio.CancelledError | None = None
         self._must_cancel = False
         self._awaits: AsyncTask | None = None
         self._wakes = False
         """Whether it waits in a way that a cancellation ends."""
         sched = loop.sched
         self.task: Task = sched.spawn(
-            name, loop.app.pid, coroutine, loop.group, parent=sched.running.number
+            name, loop.app.pid, self, loop.group, parent=sched.running.number
         )
         loop.tasks[self.task.number] = self
+
+    def _main(self) -> Points:
+        """The coroutine, unless it was cancelled before it began."""
+        coroutine = self._program() if callable(self._program) else self._program
+        try:
+            if self._must_cancel:
+                raise asyncio.CancelledError
+            return (yield from coroutine.__await__())
+        except asyncio.CancelledError as cancelled:
+            self._cancelled = cancelled
+        except SystemExit:
+            self._loop.app.exit()
+        finally:
+            coroutine.close()
+
+    def send(self, answer: int | None) -> Sleep | None:
+        """Go on to the next yield point."""
+        return self._points.send(answer)
+
+    def close(self) -> None:
+        """End the program where it is; its ``finally`` blocks run."""
+        if not callable(self._program):
+            self._program.close()
+        self._points.close()
 
     def __repr__(self) -> str:
         return repr(self.task)
@@ -75,7 +103,7 @@ class AsyncTask:
 
     def cancelled(self) -> bool:
         """Whether it ended by a cancellation."""
-        return isinstance(self.task.error, asyncio.CancelledError)
+        return self._cancelled is not None
 
     def cancel(self, msg: object = None) -> bool:
         """Raise CancelledError in it at its next or present wait. False if it has ended."""
@@ -91,14 +119,21 @@ class AsyncTask:
     def exception(self) -> BaseException | None:
         """What it raised. InvalidStateError if it has not ended."""
         self._over()
-        if self.cancelled():
-            raise asyncio.CancelledError
+        if self._cancelled is not None:
+            raise self._cancelled
         return self.task.error
 
     def result(self) -> Any:
         """What it returned, or raise what it raised. InvalidStateError if it has not ended."""
         self._over()
+        if self._cancelled is not None:
+            raise self._cancelled
         return self.task.result()
+
+    def outcome(self) -> Any:
+        """What it returned or raised, as a value."""
+        self._over()
+        return self._cancelled or self.task.error or self.task.value
 
     def _over(self) -> None:
         if not self.task.done:
@@ -159,11 +194,13 @@ class Loop:
         return self.sched.clock.now / SECOND
 
     def create_task(
-        self, coro: Coroutine[Any, Any, Any], *, name: object = None, context: object = None
+        self, coro: Program, *, name: object = None, context: object = None
     ) -> AsyncTask:
         """Run a coroutine as a task of its own. TypeError if it is none."""
         if not iscoroutine(coro):
             raise TypeError(f"a coroutine was expected, got {coro!r}")
+        if self.app.exited or self.app.ended_with:
+            coro.close()
         self.app.check()
         return AsyncTask(self, coro, str(name) if name is not None else coro.__name__)
 
@@ -325,9 +362,7 @@ def module(app: App) -> ModuleType:
         """The task that runs."""
         return loop.current()
 
-    def create_task(
-        coro: Coroutine[Any, Any, Any], *, name: object = None, context: object = None
-    ) -> AsyncTask:
+    def create_task(coro: Program, *, name: object = None, context: object = None) -> AsyncTask:
         """Run a coroutine as a task of its own."""
         loop.current()
         return loop.create_task(coro, name=name)
@@ -354,13 +389,18 @@ def module(app: App) -> ModuleType:
                     task.cancel()
                 raise
             for task in tasks:
-                if task.task.error is not None and not return_exceptions:
+                if task.done() and not return_exceptions:
                     task.result()
-        if not return_exceptions:
-            return [task.result() for task in tasks]
-        for task in tasks:
-            task.task.told = True
-        return [task.task.error or task.task.value for task in tasks]
+        return [task.outcome() if return_exceptions else task.result() for task in tasks]
+
+    def run(main: Program, **_options: object) -> Any:
+        """Run a coroutine from a plain program, or from a notebook's cell, to its result."""
+        if loop.sched.running.number in loop.tasks:
+            raise RuntimeError("asyncio.run() cannot be called from a running event loop")
+        task = loop.create_task(main)
+        while not task.done():
+            loop.sched.block(Sleep(f"task:{task.task.number}", "await"))
+        return task.result()
 
     async def wait_for(fut: Awaitable[Any], timeout: float | None) -> Any:
         """The result, or TimeoutError after so many seconds; then it is cancelled."""
@@ -378,6 +418,7 @@ def module(app: App) -> ModuleType:
         TimeoutError=TimeoutError,
         Task=AsyncTask,
         sleep=sleep,
+        run=run,
         get_running_loop=get_running_loop,
         get_event_loop=get_running_loop,
         current_task=current_task,
@@ -395,15 +436,9 @@ async def _awaiting(aw: Any) -> Any:
     return await aw
 
 
-def start(app: App, name: str, program: Callable[[], Coroutine[Any, Any, Any]]) -> Task:
+def start(app: App, name: str, program: Callable[[], Program]) -> Task:
     """Run an ``async def`` program as a task of that process."""
 
-    async def main() -> Any:
-        try:
-            return await program()
-        except SystemExit:
-            app.exit()
-
-    task = AsyncTask(app.loop, main(), name).task
-    task.parent = 0
+    task = AsyncTask(app.loop, program, name).task
+    task.parent = 0  # nobody in the process awaits it
     return task

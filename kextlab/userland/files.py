@@ -77,8 +77,13 @@ class Files:
 
     def close(self, fd: int) -> int:
         """Errno: EBADF."""
-        self.open.pop(fd, None)
-        return self.gate.close(self.pid, fd)[0]
+        file = self.open.pop(fd, None)  # first: the number is free while the close waits
+        try:
+            return self.gate.close(self.pid, fd)[0]
+        except BaseException:
+            if file is not None:
+                self.open.setdefault(fd, file)
+            raise
 
     def ioctl(self, fd: int, cmd: int, data: bytes | None) -> tuple[int, bytes]:
         """(errno, the argument afterwards), as the gate answers."""

@@ -197,6 +197,6 @@ class App:
         """Once no thread is left but the one that calls, the descriptors are closed."""
         running = self.tasks.running
         threads = (task for task in self.tasks.tasks.values() if task.pid == self.pid)
-        if all(task.done or task is running for task in threads):
+        if all(task.done or task is running for task in threads) and not self.ended_with:
             for fd in sorted(self.files.open, reverse=True):
                 self.files.close(fd)

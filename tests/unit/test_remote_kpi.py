@@ -190,6 +190,7 @@ class Busy(Kext):
             self.note(ask(ref, 9, out), out.value)
             self.note(ask(ref, unit, None))
         self.mbufs(ref, unit)
+        kpi.wakeup("tape")
         kpi.printf("done")
         kpi.IOLog("really")
 

@@ -87,6 +87,8 @@ SESSION: list[tuple[Any, ...]] = [
     ("sendmsg", 3, [b"t", b"wo"], 0, None, b"short"),
     ("sendmsg_x", 3, [b"three", b"four"]),
     ("poll", 3),
+    ("select", (3,), [3], None),
+    ("select", [9], [], 0),
     ("recvfrom", 3, 2),
     ("recvmsg", 3, 100, c.MSG_DONTWAIT),
     ("recvmsg_x", 3, 100, 5),
