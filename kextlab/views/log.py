@@ -19,7 +19,7 @@ from kextlab.trace.fold import Folder, State
 from kextlab.trace.log import Trace
 from kextlab.views.queues import ENQUEUES, offered, socket_of
 from kextlab.views.reasons import reason
-from kextlab.views.sentences import called, kext_name, kpi_done, returned
+from kextlab.views.sentences import called, called_with, kext_name, kpi_done, returned
 from kextlab.views.source import trace_of
 from kextlab.views.words import some
 
@@ -204,6 +204,8 @@ class _Teller:
     def _call(event: Event) -> str:
         names = {"sendto": "send", "recvfrom": "recv"}
         name = names.get(event.name, event.name)
+        if event.name == "select":
+            return f"select({called_with(event)})"
         return name if event.name == "socket" else f"{name}(fd {event.arguments[0]})"
 
     def _stopped(self, event: Event) -> Line | None:

@@ -94,7 +94,18 @@ def called(who: str, event: Event, state: State) -> str:
         case "recvfrom" | "recvmsg":
             room = some(cast(int, args[1]), "byte")
             return f"{who} calls {name}(fd {args[0]}) with room for {room}."
+        case "select":
+            delay = cast("int | None", args[2])
+            wait = "for ever" if delay is None else f"at most {delay / 1e9:g} s"
+            return f"{who} calls select({called_with(event)}) to wait {wait}."
     return f"{who} calls {name}(fd {args[0]})." if args else f"{who} calls {name}."
+
+
+def called_with(event: Event) -> str:
+    """The descriptors a select waits for."""
+    reads, writes = cast("tuple[tuple[int, ...], ...]", event.arguments[:2])
+    fds = sorted({*reads, *writes})
+    return "fd " + ", ".join(map(str, fds)) if fds else "nothing"
 
 
 def returned(who: str, event: Event, value: object, state: State) -> str:
@@ -121,6 +132,11 @@ def returned(who: str, event: Event, value: object, state: State) -> str:
             return f"{name} returns {some(size_of(data), 'byte')} to {who}."
         case "close":
             return f"close returns to {who}; fd {args[0]} is free again."
+        case "select":
+            reads, writes = cast("tuple[tuple[int, ...], ...]", value)
+            ready = [f"fd {fd} can be read" for fd in reads]
+            ready += [f"fd {fd} can be written" for fd in writes]
+            return f"select returns to {who}: {', '.join(ready) or 'the time has passed'}."
     return f"{name} returns to {who}."
 
 
