@@ -49,4 +49,5 @@ def _main(app: App, body: Callable[[], object]) -> object:
     try:
         return body()
     except SystemExit:
-        return app.exit()
+        app.exit()
+        return None
