@@ -174,7 +174,7 @@ def _demo(
         bool, typer.Option("--present", help="Open that page in a browser, in large type.")
     ] = False,
 ) -> None:
-    """Tell the first lesson in the terminal, or show a class how a record is lost.
+    """Tell the first lesson in the terminal, or show a lost record.
 
     Without options: a kext is loaded, a client connects and sends, the kext is broken, and the Mac
     rebooted. The page of --html and --present needs no server and makes no request.
