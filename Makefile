@@ -34,10 +34,9 @@ coverage: $(READY) ## lines and branches of the kernel: all reached by unit and 
 bench: $(READY) ## run every benchmark and rewrite benchmarks/README.md's table
 	$(BIN)/python -m benchmarks --all --write
 
-mutation: $(READY) ## mutate the kernel control, kernel event and socket buffer code (hours)
+mutation: $(READY) ## mutate the kernel control, kernel event and socket buffer code (an hour)
 	$(BIN)/pip install --quiet --editable ".[mutation]"
-	HYPOTHESIS_PROFILE=mutation $(BIN)/mutmut run
-	$(BIN)/mutmut results
+	$(BIN)/python tools/mutation.py
 
 clean: ## remove .venv and everything tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants
