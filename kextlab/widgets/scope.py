@@ -18,7 +18,8 @@ import sys
 import uuid
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 import traitlets
 from anywidget import AnyWidget
@@ -26,14 +27,12 @@ from anywidget import AnyWidget
 from kextlab.trace.log import Trace
 from kextlab.userland.mac import Kernel
 from kextlab.views.front import bundle
-from kextlab.widgets.drive import Driver, ScopeError
+from kextlab.widgets.drive import Driver, Refused, ScopeError
 from kextlab.widgets.still import stored
-
-if TYPE_CHECKING:
-    from kextlab.scenario import Run
 
 PARTS = ("topology", "queues", "diagram", "log", "inspector", "scrubber")
 Json = Any  # a JSON value
+Run = Any  # a kextlab.scenario.Run, imported when it is needed
 
 
 class Scope(AnyWidget):
@@ -77,7 +76,7 @@ class Scope(AnyWidget):
         self._attach()
         self._check(at)
         self._at = at
-        self.branches: list[Run] = []
+        self.branches: list[Run] = []  # what ``branch`` made, oldest first
         self.set_trait("place", f"scope-{uuid.uuid4().hex}")
         self.set_trait("live", self._driver is not None or hasattr(source, "branch"))
         options = {"parts": list(parts or ()), "presenter": presenter, "at": at}
@@ -90,26 +89,23 @@ class Scope(AnyWidget):
 
     def _attach(self) -> None:
         """Begin the document of the source anew."""
-        from kextlab.views import SceneWriter, scene_document
-
-        source = self._source
+        views, source = later("kextlab.views"), self._source
         if isinstance(source, dict):
-            from kextlab.views.patches import checked
-
+            checked = later("kextlab.views.patches").checked
             self._document: dict[str, Json] = {**checked(source)}
             if self._title:
                 self._document["title"] = self._title
-            self._writer = None
+            self._writer: Any = None  # a SceneWriter
         elif isinstance(source, Kernel):
             self._trace = source.trace
-            self._writer = SceneWriter(source, title=self._title)
+            self._writer = views.SceneWriter(source, title=self._title)
             self._document = self._writer.document()
         else:
             self._writer = None
-            self._document = scene_document(source, title=self._title)
+            self._document = views.scene_document(source, title=self._title)
 
     def _check(self, at: int | None) -> None:
-        steps = self._document["steps"]
+        steps = self._document["steps"] if self._writer is None else len(self._trace)
         if at is not None and not 0 <= at <= steps:
             raise IndexError(outside(at, steps))
 
@@ -123,24 +119,25 @@ class Scope(AnyWidget):
         return self._document
 
     def _packed_document(self) -> bytes:
-        from kextlab.views.player import packed
+        return _packed(self._whole())
 
-        return packed(self._whole())
+    def update(self) -> list[Json]:
+        """Send what has happened since the last time; cells do it by themselves.
 
-    def update(self) -> None:
-        """Send what has happened since the last time; cells do it by themselves."""
-        from kextlab.views.player import packed
-
+        Returns:
+            The moments that are new.
+        """
         if self._writer is None or self._driver is None:
-            return
+            return []
         if self._driver.mac.trace is not self._trace:  # rebooted
             self._attach()
-            self.send({"document": "packed"}, [packed(self._whole())])
-            return
+            self.send({"document": "packed"}, [_packed(self._whole())])
+            return []
         more = self._writer.more()
         if more is not None:
             more["live"] = self._driver.live()
-            self.send({"more": "packed"}, [packed(more)])
+            self.send({"more": "packed"}, [_packed(more)])
+        return more["moments"] if more is not None else []
 
     def _follow(self) -> None:
         """After each cell, look whether something happened."""
@@ -161,14 +158,13 @@ class Scope(AnyWidget):
 
     # -- showing ---------------------------------------------------------------------------
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Json]:
-        from kextlab.views import still_picture
-
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Json], dict[str, Json]]:
         doc = self._whole()
         at = self._at
         moments = [one for one in doc["moments"] if at is None or one["step"] <= at]
         sentence = f"Step {moments[-1]['step']:,}. {moments[-1]['text']}" if moments else ""
-        return stored(self.place, still_picture(doc, at), sentence)
+        picture = later("kextlab.views").still_picture(doc, at)
+        return stored(self.place, picture, sentence), {}
 
     def goto(self, step: int) -> None:
         """Show that step.
@@ -185,10 +181,6 @@ class Scope(AnyWidget):
         if self._driver is None:
             raise ScopeError("this Scope plays a story back; only Scope(mac) drives a machine")
         return self._driver
-
-    def _done(self, said: str) -> str:
-        self.update()
-        return said
 
     def connect(self, process: object, control: str) -> str:
         """Open a socket in a process (a pid, a name) and connect it to a control by name.
@@ -219,13 +211,17 @@ class Scope(AnyWidget):
     def _drive(self, act: Callable[[Driver], str]) -> str:
         driver = self._machine()
         try:
-            return act(driver)
+            said = act(driver)
+        except Refused as error:
+            told = [one["text"] for one in self.update() if one["world"] == "loss"]
+            raise Refused(told[-1] if told else str(error)) from None
         except ScopeError:
             raise
         except Exception as error:  # a panic, a deadlock, a fault that came too late
-            raise ScopeError(_line(error)) from error
-        finally:
             self.update()
+            raise ScopeError(_line(error)) from error
+        self.update()
+        return said
 
     # -- branches --------------------------------------------------------------------------
 
@@ -233,18 +229,15 @@ class Scope(AnyWidget):
         """The story as something that can be run again."""
         source = self._source
         if isinstance(source, Kernel):
-            from kextlab.scenario import Scenario
-
-            return Scenario.of(source).run()
+            return later("kextlab.scenario").Scenario.of(source).run()
         if hasattr(source, "branch"):
-            return source  # type: ignore[return-value]  # a Run, whose class is imported late
+            return source
         raise ScopeError("a trace and a document hold no programs; give Scope the machine or a run")
 
     def offered(self, at: int) -> list[Json]:
         """What a branch at that step may change: faults that can apply there."""
         self._check(at)
-        from kextlab.scenario import faults
-
+        faults = later("kextlab.scenario.faults")
         return list(faults.offered(self._run().machine(at)))
 
     def branch(self, at: int, change: object) -> Run:
@@ -267,7 +260,7 @@ class Scope(AnyWidget):
                 if change not in labels:
                     raise ScopeError(f"the change {change!r} cannot apply at step {at}")
                 fault = labels[change]
-            branched = run.branch(at, faults=[fault])  # type: ignore[list-item]  # any Fault
+            branched = run.branch(at, faults=[fault])
         except (ScopeError, IndexError):
             raise
         except Exception as error:  # what a scenario cannot do, in its own words
@@ -277,10 +270,7 @@ class Scope(AnyWidget):
         return branched
 
     def _send_branch(self, run: Run, title: str) -> None:
-        from kextlab.views import scene_document
-        from kextlab.views.player import packed
-
-        doc = scene_document(run, title=title)
+        doc = later("kextlab.views").scene_document(run, title=title)
         pairs = zip(self._whole()["moments"], doc["moments"], strict=False)
         same = 0
         for ours, theirs in pairs:
@@ -288,7 +278,7 @@ class Scope(AnyWidget):
                 break
             same += 1
         fork = max(0, same - 1)
-        self.send({"branch": "packed"}, [packed({"at": fork, "title": title, "doc": doc})])
+        self.send({"branch": "packed"}, [_packed({"at": fork, "title": title, "doc": doc})])
 
     # -- messages --------------------------------------------------------------------------
 
@@ -341,11 +331,19 @@ class Scope(AnyWidget):
             raise ScopeError(_line(error)) from error
 
     def _export(self) -> None:
-        from kextlab.views import player
-
         doc = {key: value for key, value in self._whole().items() if key != "live"}
         file = {"name": "scope.html", "type": "text/html"}
-        self.send({"file": file}, [player(doc).encode()])
+        self.send({"file": file}, [later("kextlab.views").player(doc).encode()])
+
+
+def later(name: str) -> Any:
+    """A module that is imported when it is first needed; Any, as it may not be there yet."""
+    return import_module(name)
+
+
+def _packed(doc: dict[str, Json]) -> bytes:
+    packed: bytes = later("kextlab.views.player").packed(doc)
+    return packed
 
 
 def outside(step: int, steps: int) -> str:

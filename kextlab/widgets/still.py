@@ -30,7 +30,7 @@ def stored(place: str, picture: Picture, sentence: str) -> dict[str, Any]:
         sentence: what happened at that step.
     """
     data = base64.b64encode(picture.svg.encode()).decode()
-    words = html.escape(picture.words)
+    words = html.escape(picture.text)
     said = f"<strong>{html.escape(sentence)}</strong><br>" if sentence else ""
     figure = (
         f'<figure data-still style="margin:0"><img alt="{words}" style="max-width:100%" '
@@ -39,5 +39,5 @@ def stored(place: str, picture: Picture, sentence: str) -> dict[str, Any]:
     return {
         "text/html": f'<div {MARK}="{html.escape(place)}">{figure}</div>',
         "image/svg+xml": picture.svg,
-        "text/plain": "\n".join(part for part in (sentence, picture.words) if part),
+        "text/plain": "\n".join(part for part in (sentence, picture.text) if part),
     }

@@ -235,13 +235,18 @@ class Story:
             self.put(f"socks/{sock}/lost", one["lost"] + 1)
             self.tell(
                 "loss",
-                f"The kernel refused {said} bytes: only {free:,} of {rcv['hiwat']:,} are free in unit {one['unit']}'s receive buffer (ENOBUFS). Nothing was queued; the kext must keep or drop it.",
+                f"The kernel refused {said} bytes: only {free:,} of {rcv['hiwat']:,} are "
+                f"free in unit {one['unit']}'s receive buffer (ENOBUFS). Nothing was "
+                "queued; the kext must keep or drop it.",
                 "refusal",
                 kext,
                 "kern_control",
                 f"ctl_enqueuedata {said}",
                 errno="ENOBUFS",
-                why="The receive buffer takes a record whole or not at all. The reader is slower than the writer: it must read before more fits.",
+                why=(
+                    "The receive buffer takes a record whole or not at all. The reader is "
+                    "slower than the writer: it must read before more fits."
+                ),
                 socket=sock,
                 data=of,
             )
@@ -315,7 +320,8 @@ class Story:
             self.put(f"procs/{pid}/doing", "")
             self.tell(
                 "loss",
-                f"The kernel refused recv(fd 3): nothing is queued and the call must not wait (EAGAIN).",
+                "The kernel refused recv(fd 3): nothing is queued and the call must not "
+                "wait (EAGAIN).",
                 "refusal",
                 proc,
                 "kern_control",
@@ -390,7 +396,9 @@ class Story:
                 self.put(f"socks/{sock}/lost", one["lost"] + 1)
                 self.tell(
                     "loss",
-                    f"Event {ident} (registered, ctl_id 2) did not fit {name}'s {rcv['hiwat']}-byte buffer and is lost; the poster saw success, and only the gap in ids will tell.",
+                    f"Event {ident} (registered, ctl_id 2) did not fit {name}'s "
+                    f"{rcv['hiwat']}-byte buffer and is lost; the poster saw success, and "
+                    "only the gap in ids will tell.",
                     "refusal",
                     "kern_event",
                     proc,
@@ -424,7 +432,9 @@ class Story:
         self.put("panic", "Kernel page fault in org.kextlab.echo")
         self.tell(
             "loss",
-            "Kernel page fault: echo was unloaded without ctl_deregister and unit 1's send callback is gone. The Mac stops here; mac.reboot() starts again.",
+            "Kernel page fault: echo was unloaded without ctl_deregister and unit "
+            "1's send callback is gone. The Mac stops here; mac.reboot() starts "
+            "again.",
             "panic",
             "kern_control",
             "kern_control",

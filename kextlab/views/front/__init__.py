@@ -52,7 +52,7 @@ def sheet() -> str:
 
 @cache
 def css() -> str:
-    """The style sheet of a page that shows nothing but one Scope: no margin, both themes' ground."""
+    """The style sheet of a page that shows one Scope only: no margin, the ground of both themes."""
     light, dark = TOKENS["paper"]
     ground = f"body{{background:{dark}}}"
     return (

@@ -4,7 +4,10 @@ import {count, escaped} from "./marks.js";
 import {setFamily, width} from "./measure.js";
 import {Story} from "./model.js";
 import {Theme} from "./theme.js";
-import {badge, ICONS, LOGO} from "./icons.js";
+import {badge} from "./icons.js";
+import {bar, frame} from "./page.js";
+import {Player} from "./play.js";
+import {Side} from "./compare.js";
 import {Topology} from "./topology.js";
 import {Queues} from "./queues.js";
 import {Rows} from "./rows.js";
@@ -18,12 +21,11 @@ import {onKey} from "./keys.js";
 import {PROVENANCE} from "./words.js";
 
 export const PARTS = ["topology", "queues", "diagram", "log", "inspector", "scrubber"];
-const SPEEDS = [1, 2, 4, 8, 16];
-const NAMES = {topology: "Scene", diagram: "Space-time", log: "Log", queues: "Queues", inspector: "Bytes"};
 
 export class App {
   constructor(root, doc, host) {
     this.root = root;
+    this.host_ = root.host || root;
     this.host = host;
     const options = host.options || {};
     this.stories = [new Story(doc)];
@@ -35,16 +37,16 @@ export class App {
     this.parts = new Set(this.allowed);
     this.presenter = Boolean(options.presenter);
     this.type = 1;
-    this.speed = 4;
-    this.playing = false;
+    this.player = new Player(this);
     this.dragging = false;
     this.comparing = false;
     this.sel = null;
     this.now = this.story.last;
     this.rowsShow = "log";
+    this.veil = null; // a moment: what lies behind it is not drawn, while a prediction is open
     this.asked = 0;
     this.build();
-    this.theme = new Theme(root.host || root, (dark) => this.el.toggleAttribute("data-dark", dark));
+    this.theme = new Theme(this.host_, (dark) => this.el.toggleAttribute("data-dark", dark));
     if (options.theme && options.theme !== "auto") this.theme.chosen = options.theme;
     this.theme.apply();
     for (const branch of doc.branches || []) this.addBranch(branch, false);
@@ -53,12 +55,20 @@ export class App {
     else if (options.at !== undefined && options.at !== null) this.error(outside(options.at, this.story));
     this.story.goto(this.now);
     this.watch = new ResizeObserver(() => this.resized());
-    this.watch.observe(this.el);
+    this.watch.observe(this.host_);
     this.resized();
   }
 
   get story() {
     return this.stories[this.shown];
+  }
+
+  get playing() {
+    return this.player.playing;
+  }
+
+  get speed() {
+    return this.player.speed;
   }
 
   active() {
@@ -74,22 +84,8 @@ export class App {
     this.el.tabIndex = -1;
     this.el.setAttribute("aria-label", `Scope: ${story.title || "a kernel"}`);
     this.el.toggleAttribute("data-presenter", this.presenter);
-    const one = this.allowed.length === 1;
-    this.el.toggleAttribute("data-one", one);
-    const toggles = Object.entries(NAMES).filter(([part]) => this.allowed.includes(part))
-      .map(([part, name]) => `<button data-part="${part}" aria-pressed="true">${name}</button>`).join("");
-    const xnu = escaped(String(story.doc.release || "").replace(/^(xnu-\d+).*/, "$1"));
-    const release = story.doc.macos ? `macOS ${escaped(story.doc.macos)}<span class="xnu"> \u00b7 ${xnu}</span>` : xnu;
-    this.el.innerHTML = `
-<div class="top"><h1>${LOGO}<span>Scope</span></h1><span class="sub">${escaped(story.title)}</span><span class="release" title="${escaped(story.doc.release || "")}">${release}</span><span class="grow"></span>
-<span class="seg parts" role="group" aria-label="Parts">${toggles}</span>
-<button class="btn" data-act="export">Export</button><button class="btn theme" data-act="theme">Theme: auto</button><button class="btn" data-act="sheet" aria-label="All keys">?</button></div>
-<div class="notice" role="status" hidden></div>
-<div class="main"><div class="scene"></div></div>
-<div class="sentence"><b class="pill"></b><div><p></p><div class="why"></div></div></div>
-<div class="folds"></div>
-<div class="dock"><div class="bar"></div></div>
-<div class="sr live-region" aria-live="polite"></div>`;
+    this.el.toggleAttribute("data-one", this.allowed.length === 1);
+    this.el.innerHTML = frame(story, this.allowed);
     const at = (name) => this.el.querySelector(name);
     [this.notice, this.main, this.scene, this.sentence, this.dock, this.bar, this.region] =
       [".notice", ".main", ".scene", ".sentence", ".dock", ".bar", ".live-region"].map(at);
@@ -106,9 +102,7 @@ export class App {
     this.main.after(this.controls.el);
     at(".folds").append(this.rows.el, this.queues.el);
     this.dock.prepend(this.scrubber.el);
-    this.bar.innerHTML = `<div class="transport" role="group" aria-label="Playing"><button data-act="first" aria-label="First event">${ICONS.first}</button><button data-act="back" aria-label="Step back">${ICONS.back}</button><button class="play" data-act="play" aria-label="Play">${ICONS.play}</button><button data-act="step" aria-label="Step">${ICONS.step}</button><button data-act="last" aria-label="Last event">${ICONS.last}</button></div>
-<button class="btn speed" data-act="speed"></button><div class="pos"><b></b><span></span></div><span class="seg branches" role="group" aria-label="Branches" data-branches hidden></span><span class="grow"></span>
-<div class="keys"><button data-act="back" tabindex="-1"><kbd>\u2190</kbd></button><button data-act="step" tabindex="-1"><kbd>\u2192</kbd>step</button><button data-act="play" tabindex="-1"><kbd>space</kbd>play</button><button data-act="loss" aria-label="Next refusal or loss"><kbd>n</kbd>next loss</button><button data-act="goto" aria-label="Go to a step"><kbd>g</kbd>go to</button><button data-act="branch" aria-label="Branch here"><kbd>b</kbd>branch</button><button data-act="sheet" tabindex="-1"><kbd>?</kbd>all keys</button></div>`;
+    this.bar.innerHTML = bar;
     this.el.append(this.dialogs.el);
     this.el.addEventListener("keydown", (event) => onKey(this, event));
     for (const kind of ["keyup", "keypress"]) this.el.addEventListener(kind, (event) => event.stopPropagation());
@@ -123,17 +117,19 @@ export class App {
   }
 
   resized() {
-    const room = this.el.clientWidth;
-    if (!room || this.gone) return;
+    // The outer width decides, because the frame differs from size to size.
+    const outer = this.host_.clientWidth;
+    if (!outer || this.gone) return;
     const height = innerHeight;
-    if (room === this.room && (height === this.height || !this.presenter)) return;
-    this.room = room;
+    if (outer === this.outer && (height === this.height || !this.presenter)) return;
+    this.outer = outer;
     this.height = height;
     setFamily(this.el);
-    this.size = this.presenter ? (room < 560 ? "narrow" : "wide") : room < 560 ? "narrow" : room < 980 ? "mid" : "wide";
+    this.size = outer < 560 ? "narrow" : this.presenter || outer >= 980 ? "wide" : "mid";
+    this.el.dataset.size = this.size;
+    const room = (this.room = this.el.clientWidth);
     this.type = this.presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, height / 584))) : 1;
     this.el.style.setProperty("--type", this.type);
-    this.el.dataset.size = this.size;
     this.lay();
   }
 
@@ -240,8 +236,8 @@ export class App {
 
   // -- moving ------------------------------------------------------------------------
 
-  goto(target, how = "") {
-    const at = this.story.within(target);
+  goto(target) {
+    const at = this.veil === null ? this.story.within(target) : Math.min(this.veil, this.story.within(target));
     if (at === this.now) return true;
     const next = at === this.now + 1;
     if (next && !this.dragging) for (const part of this.scenes()) part.foresee(part.storyOf().patches[at] || []);
@@ -249,6 +245,14 @@ export class App {
     if (!this.playing && !this.dragging) this.announce();
     this.draw();
     return true;
+  }
+
+  // Hide what comes after a step, or show it again.
+  hide(step) {
+    this.veil = step === null ? null : this.story.momentOf(step);
+    this.el.toggleAttribute("data-veiled", this.veil !== null);
+    if (this.veil !== null) this.now = Math.min(this.now, this.veil);
+    this.lay();
   }
 
   scenes() {
@@ -283,41 +287,15 @@ export class App {
   }
 
   toggle() {
-    if (this.playing) return this.pause();
-    if (this.now >= this.story.last) this.goto(0);
-    if (this.story.last < 1) return true;
-    this.playing = true;
-    this.playButton();
-    const tick = () => {
-      if (!this.playing) return;
-      if (this.now >= this.story.last) return this.pause();
-      this.goto(this.now + 1);
-      this.timer = setTimeout(tick, 1000 / this.speed);
-    };
-    this.timer = setTimeout(tick, 1000 / this.speed);
-    return true;
+    return this.player.toggle();
   }
 
   pause() {
-    if (!this.playing) return true;
-    this.playing = false;
-    clearTimeout(this.timer);
-    this.playButton();
-    this.announce();
-    return true;
-  }
-
-  playButton() {
-    const button = this.bar.querySelector(".play");
-    button.innerHTML = this.playing ? ICONS.pause : ICONS.play;
-    button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
+    return this.player.pause();
   }
 
   faster(by) {
-    const i = Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(this.speed) + by));
-    this.speed = SPEEDS[i];
-    this.draw();
-    return true;
+    return this.player.faster(by);
   }
 
   // -- what is shown ------------------------------------------------------------------
@@ -380,7 +358,7 @@ export class App {
         export: () => this.dialogs.export(), sheet: () => this.dialogs.sheet(), goto: () => this.dialogs.goto(), branch: () => this.dialogs.branch(),
         theme: () => (button.textContent = `Theme: ${this.theme.next()}`), first: () => (this.pause(), this.goto(0)), last: () => (this.pause(), this.goto(this.story.last)),
         back: () => this.step(-1), step: () => this.step(1), play: () => this.toggle(), loss: () => this.loss(true), explain: () => this.explain(),
-        speed: () => ((this.speed = SPEEDS[(SPEEDS.indexOf(this.speed) + 1) % SPEEDS.length]), this.draw()), compare: () => this.compare(!this.comparing),
+        speed: () => this.player.faster(1, true), compare: () => this.compare(!this.comparing),
         rows: () => ((this.rowsShow = this.rowsShow === "log" ? "diagram" : "log"), this.lay()),
       })[act]?.();
     }
@@ -524,53 +502,5 @@ export class App {
     this.watch.disconnect();
     this.theme.stop();
     this.el.remove();
-  }
-}
-
-// One of two stories side by side: its name, its scene, its sentence.
-class Side {
-  constructor(app, i) {
-    this.app = app;
-    this.i = i;
-    this.el = document.createElement("div");
-    this.el.className = "side";
-    const story = app.stories[i];
-    this.el.innerHTML = `<h2><span>${i ? `Branch at ${count(app.stories[0].stepOf(app.forks[i]))}: ${escaped(story.title)}` : "The original"}</span><em></em></h2><div class="place"></div><p class="beneath"></p>`;
-    this.topology = new Topology(app, () => app.stories[i]);
-    this.el.querySelector(".place").append(this.topology.el);
-  }
-
-  storyOf() {
-    return this.app.stories[this.i];
-  }
-
-  layout() {
-    this.topology.layout();
-  }
-
-  foresee(patch) {
-    this.topology.foresee(patch);
-  }
-
-  key(name) {
-    return this.topology.key(name);
-  }
-
-  update() {
-    const {app} = this;
-    const story = app.stories[this.i];
-    story.goto(app.now);
-    this.topology.update();
-    const moment = story.moments[story.within(app.now)];
-    const p = this.el.querySelector(".beneath");
-    const words = moment ? `<b class="pill">${count(moment.step)}</b>${app.now > story.last ? "It ended here. " : ""}${escaped(moment.text)}` : "Nothing has happened yet.";
-    if (p.innerHTML !== words) p.innerHTML = words;
-    let lost = 0;
-    for (const queue of story.series.queues.values()) lost += queue.lost(app.now);
-    const said = `${lost ? `${count(lost)} lost so far` : "nothing lost so far"}`;
-    const em = this.el.querySelector("h2 em");
-    if (em.textContent !== said) em.textContent = said;
-    em.classList.toggle("full", lost > 0);
-    this.el.dataset.world = moment ? moment.world : "";
   }
 }

@@ -129,4 +129,8 @@ export class Dialogs {
   }
 }
 
-export const outside = (step, story) => `step ${step} is outside this story; it has steps 0 to ${count(story.steps)}`;
+// The words of kextlab.widgets.scope.outside.
+export function outside(step, story) {
+  const named = /^\d+$/.test(step) ? count(Number(step)) : step;
+  return `step ${named} is outside this story; it has steps 0 to ${count(story.steps)}`;
+}

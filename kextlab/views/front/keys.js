@@ -29,13 +29,13 @@ function act(app, key, shift, here) {
       if (app.inspector.key_(key)) return true;
       return app.faster(key === "ArrowUp" ? 1 : -1);
     case "Home":
-      return app.goto(0, "jump");
+      return app.goto(0);
     case "End":
-      return app.goto(app.story.last, "jump");
+      return app.goto(app.story.last);
     case "PageUp":
     case "PageDown":
       if (here !== app.scrubber.el) return false;
-      return app.goto(app.now + (key === "PageDown" ? 1 : -1) * Math.max(1, Math.round(app.story.last / 10)), "jump");
+      return app.goto(app.now + (key === "PageDown" ? 1 : -1) * Math.max(1, Math.round(app.story.last / 10)));
     case " ":
       return app.toggle();
     case "n":

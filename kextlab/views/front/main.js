@@ -28,13 +28,14 @@ export function mount(root, doc, host = {}) {
     line.setAttribute("role", "alert");
     line.textContent = error.message;
     where.replaceChildren(line);
-    return {append() {}, goto() {}, addBranch() {}, destroy() { where.textContent = ""; }};
+    return {append() {}, goto() {}, addBranch() {}, veil() {}, destroy() { where.textContent = ""; }};
   }
   if (host.on) host.on((message) => app.receive(message));
   return {
     append: (more) => app.append(more),
     goto: (step) => app.gotoStep(step),
     addBranch: (branch) => app.addBranch(branch),
+    veil: (step) => app.hide(step),
     receive: (message) => app.receive(message),
     destroy: () => app.destroy(),
     app,

@@ -66,8 +66,8 @@ export class Queues {
       const cells = this.cells[i];
       put(cells.now, count(cc), queue.hiwat && cc >= queue.hiwat ? "full" : "");
       put(cells.lost, lost ? `${count(lost)} \u2715` : "0", lost ? "full" : "");
-      const on = app.sel && String(app.sel.sock) === queue.id;
-      if (cells.row.ariaPressed !== String(on)) cells.row.setAttribute("aria-pressed", on);
+      const on = String(app.sel !== null && String(app.sel.sock) === queue.id);
+      if (cells.row.getAttribute("aria-pressed") !== on) cells.row.setAttribute("aria-pressed", on);
     });
     if (sum) {
       const total = story.series.total;

@@ -124,7 +124,8 @@ export class Rows {
     const {app} = this;
     this.more = this.extra(me);
     if (this.headKey !== me.key + app.stories.indexOf(this.story) + me.pinned + me.used) this.head(me);
-    const total = me.tops[me.count] + this.more;
+    this.end = app.veil === null ? me.count : Math.min(me.count, app.veil + 1);
+    const total = me.tops[this.end] + this.more;
     const tall = `${Math.round(Math.min(app.size === "narrow" ? 212 : 332, Math.max(60, me.tops[me.count] + 92)))}px`;
     if (this.view.style.height !== tall) {
       this.view.style.height = tall;
@@ -175,7 +176,7 @@ export class Rows {
     if (none) none.remove();
     const {now} = this.app;
     const first = Math.max(0, this.find(me, from) - SPARE);
-    const last = Math.min(me.count - 1, this.find(me, from + height) + SPARE);
+    const last = Math.min(this.end - 1, this.find(me, from + height) + SPARE);
     for (const [at, row] of this.rows) {
       if (at < first || at > last) {
         row.node.remove();

@@ -41,7 +41,7 @@ export class Scrubber {
   update() {
     const {app} = this;
     const {story, now} = app;
-    const key = [app.room, app.axis.x0, app.axis.x1, story.last, app.stories.length, app.shown, app.size, this.scale].join("/");
+    const key = [app.room, app.axis.x0, app.axis.x1, story.last, app.stories.length, app.shown, app.size, app.veil, this.scale].join("/");
     if (key !== this.key) this.draw(key);
     const x = app.axis.x(now);
     this.past.style.clipPath = `inset(0 ${app.room - x - 1}px 0 0)`;
@@ -49,8 +49,9 @@ export class Scrubber {
     this.edge.style.transform = `translateX(${x - 0.75}px)`;
     const step = count(story.stepOf(now));
     if (this.here.textContent !== step) this.here.textContent = step;
-    this.here.style.transform = `translateX(${x}px) translateX(-50%)`;
     const half = (width(step, 12 * this.scale, 600) + 20) / 2;
+    const middle = Math.max(half, Math.min(app.room - half, x));
+    this.here.style.transform = `translateX(${middle}px) translateX(-50%)`;
     for (const mark of this.marks) mark.node.style.visibility = Math.abs(mark.x - x) < half + mark.half + 4 ? "hidden" : "visible";
     this.el.setAttribute("aria-valuenow", Math.max(0, now));
     this.el.setAttribute("aria-valuetext", app.words());
@@ -118,6 +119,13 @@ export class Scrubber {
         body += text(lx, base - 13, "system call", 11, "user") + text(lx, base, "data", 11, "data") + text(lx, base + 13, "callback", 11, "kern");
         body += text(room - 16, base, "\u2715 loss", 11, "loss", {anchor: "end"});
       }
+    }
+    const {veil} = this.app;
+    if (veil !== null) {
+      const words = `${count(story.last - veil)} events hidden`;
+      const [from, to] = [axis.x(veil) + 12, axis.x1];
+      if (to - from > width(words, 11 * f)) body += text((from + to) / 2, 26 * f - 8, words, 11 * f, "ink2", {anchor: "middle"});
+      body += line(axis.x(veil), 26 * f, axis.x1, 26 * f, "rule");
     }
     this.axis.innerHTML = wrap(body);
     this.marks = [...this.axis.querySelectorAll("[data-mark]")].map((node, i) => ({node, ...kept[i]}));

@@ -8,6 +8,22 @@
 const MARK = "data-kextlab-scope";
 const sessions = new WeakMap();
 
+// JupyterLab clips outputs; inside a clip the scrubber could not stick to the window's lower edge.
+// An output that the reader made scroll is left alone. Returns what puts everything back.
+function opened(place) {
+  const changed = [];
+  if (!place.closest(".jp-mod-outputsScrolled")) {
+    for (let node = place.parentElement; node && !node.matches(".jp-Cell, body"); node = node.parentElement) {
+      if (!node.className.includes || !node.className.includes("jp-")) break;
+      const {overflowX, overflowY} = getComputedStyle(node);
+      if (overflowX === "visible" && overflowY === "visible") continue;
+      changed.push([node, node.style.overflow]);
+      node.style.overflow = "visible";
+    }
+  }
+  return () => changed.forEach(([node, old]) => (node.style.overflow = old));
+}
+
 export class Session {
   constructor(model, mount, unpack) {
     sessions.set(model, this);
@@ -57,7 +73,9 @@ export class Session {
       place.append(box);
       for (const still of place.querySelectorAll("[data-still]")) still.hidden = true;
     });
+    const undo = opened(place);
     view.undo = () => {
+      undo();
       box.remove();
       for (const still of place.querySelectorAll("[data-still]")) still.hidden = false;
     };
