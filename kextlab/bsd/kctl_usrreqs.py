@@ -82,13 +82,12 @@ class KctlProto(Protosw):
 
     # -- user requests ---------------------------------------------------------------------
 
-    def pru_attach(self, so: Socket) -> int:
+    def pru_attach(self, so: Socket) -> None:
         """A new control socket: its buffers stay empty and of size 0 until it connects."""
         kcb = CtlCb(so)
         so.so_pcb = kcb
         if self.control.rec is not None:
             self.control.rec(new(f"kcb:{so.number}", kcb.state()))
-        return 0
 
     def sofreelastref(self, so: Socket) -> None:
         """The socket is gone; a client that was only bound leaves its control here."""

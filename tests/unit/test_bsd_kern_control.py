@@ -9,6 +9,7 @@ from kextlab.abi import errno as e
 from kextlab.abi.structs import SockaddrCtl
 from kextlab.bsd.kctl import Kctl, KernCtlReg, Out, Text
 from kextlab.bsd.kctl_usrreqs import trim
+from kextlab.bsd.kern_control_kpi import MBUF_LIMIT
 from kextlab.bsd.mbuf import MbufPool
 from kextlab.bsd.sockbuf import Sockbuf
 from kextlab.bsd.socket import Sockopt
@@ -317,15 +318,46 @@ def test_the_largest_grown_buffer_is_remembered() -> None:
     assert lab.control.autorcvbuf_high == 8192 + 200 + 256
 
 
-def test_critical_data_does_not_grow_a_buffer_when_mbufs_are_short() -> None:
+def test_a_buffer_that_grew_as_large_as_another_is_no_new_record() -> None:
+    lab = Lab()
+    ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
+    for unit in (1, 2):
+        lab.connected(unit)
+        lab.kpi.ctl_enqueuedata(ref, unit, bytes(8192), 8192, 0)
+        assert lab.kpi.ctl_enqueuedata(ref, unit, b"a", 1, c.CTL_DATA_CRIT) == 0
+    high = [row[-1] for row in lab.mac.trace.rows() if row[4] == "autorcvbuf_high"]
+    assert high == [0, 8192 + 1 + 256]
+
+
+@pytest.mark.parametrize(("size", "errno"), [(2048, 0), (2049, e.ENOBUFS)])
+def test_critical_data_may_fill_a_grown_buffer_to_the_last_byte(size: int, errno: int) -> None:
+    lab = Lab()
+    ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
+    lab.connected()
+    lab.kpi.ctl_enqueuedata(ref, 1, bytes(8192), 8192, 0)
+    assert lab.kpi.ctl_enqueuedata(ref, 1, bytes(size), size, c.CTL_DATA_CRIT) == errno
+
+
+def test_a_buffer_that_has_its_largest_size_already_does_not_count_as_grown() -> None:
+    lab = Lab()
+    ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
+    fd = lab.connected()
+    size = c.CTL_AUTORCVBUF_MAX
+    value = size.to_bytes(4, "little")
+    assert lab.gate.setsockopt(lab.pid, fd, c.SOL_SOCKET, c.SO_RCVBUF, value, 4)[0] == 0
+    assert lab.kpi.ctl_enqueuedata(ref, 1, bytes(size), size, 0) == 0
+    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == e.ENOBUFS
+    assert lab.control.autorcvbuf_high == 0
+
+
+@pytest.mark.parametrize(("free", "errno"), [(1, 0), (0, e.ENOBUFS)])
+def test_critical_data_does_not_grow_a_buffer_when_mbufs_are_short(free: int, errno: int) -> None:
     lab = Lab()
     ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
     so = lab.so(lab.connected())
     lab.kpi.ctl_enqueuedata(ref, 1, bytes(8192), 8192, 0)
-    so.so_snd.sb_mbcnt = 1 << 28
-    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == e.ENOBUFS
-    so.so_snd.sb_mbcnt = 0
-    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == 0
+    so.so_snd.sb_mbcnt = (MBUF_LIMIT - free) * c.MSIZE - so.so_rcv.sb_mbcnt
+    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == errno
 
 
 def test_a_list_that_fills_up_to_unit_65535_is_ebusy() -> None:
