@@ -1,98 +1,107 @@
-"""A real browser: Debian's chromium, driven by Playwright.
+"""The browser, once for this folder, and pages in it.
 
-Where it is missing the tests are skipped with the reason; ``KEXTLAB_DEMAND_BROWSER=1`` turns that
-into a failure. ``player`` opens a page of its own for a scene document and watches it: an error on
-the console, an exception or a request that leaves the page fails the test that caused it.
+Without chromium these tests are skipped with the reason; with KEXTLAB_DEMAND_BROWSER=1, as CI sets
+it, that is a failure. Every page is watched: at its end it must have made no request to another
+machine and said nothing on the console.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
-import importlib.util
-import json
 import os
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kextlab.views import front
+from benchmarks import browser as chromium
+from benchmarks.jupyterlab import Lab, lab as start_lab, notebook
+from kextlab.views import player
+from tests.browser.documents import Json
+from tests.browser.mounted import page_of, until
+from tests.browser.shown import PATIENCE, Shown, Watch
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `import scenes`
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-)
+DEMAND = "KEXTLAB_DEMAND_BROWSER"
+LACKING = chromium.missing()
+WIDE = (1180, 900)
 
-
-def why_not() -> str:
-    """Why no browser can be driven here; empty if one can."""
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright is not installed"
-    if shutil.which("chromium") is None:
-        return "chromium is not installed"
-    return ""
+Open = Callable[..., Shown]
+"""``open_player(document, size=(w, h), dark=False, still=False, presenter=False, at=None)``."""
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium, started once; Any: playwright may not be installed."""
-    reason = why_not()
-    if reason:
-        if os.environ.get("KEXTLAB_DEMAND_BROWSER") == "1":
-            pytest.fail(f"KEXTLAB_DEMAND_BROWSER=1, but {reason}")
-        pytest.skip(f"no browser: {reason}")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=FLAGS, headless=True
-        )
-        yield chromium
-        chromium.close()
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The one chromium."""
+    if LACKING and os.environ.get(DEMAND):
+        pytest.fail(f"{DEMAND} is set, and this machine {LACKING}")
+    if LACKING:
+        pytest.skip(f"browser tests: {LACKING}")
+    with chromium.browser() as opened:
+        yield opened
 
 
-def page_of(doc: dict[str, Any], options: dict[str, Any], live: bool = False) -> str:
-    """A page with one Scope; what it would send to Python is kept in ``window.sent``."""
-    data = base64.b64encode(gzip.compress(json.dumps(doc).encode())).decode()
-    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Scope</title>
-<meta http-equiv="Content-Security-Policy" content="{POLICY}"><link rel="icon" href="data:,">
-<style>{front.css()}</style></head><body><main id="scope"></main><script type="module">
-{front.bundle()}
-window.sent = [];
-unpack("{data}").then((doc) => {{
-  const host = {{live: {json.dumps(live)}, options: {json.dumps(options)}}};
-  if (host.live) {{ host.send = (m) => sent.push(m); host.on = (f) => (window.hear = f); }}
-  window.scope = mount(document.getElementById("scope"), doc, host);
-}});
-</script></body></html>"""
-
-
-def until(page: Any, condition: str) -> None:
-    """Wait until a JavaScript condition holds; the page's policy forbids Playwright's own way."""
-    for _ in range(400):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError(f"never came true: {condition}")
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The one JupyterLab, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "first.ipynb").write_text(notebook(["1 + 1"]), encoding="utf-8")
+    with start_lab(folder, "first.ipynb") as server:
+        yield server
 
 
 @pytest.fixture
-def player(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Open a scene document: ``player(doc, width=, dark=, still=, live=, **options)``."""
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a watched page, with whatever options a browser context takes."""
+    watches: list[Watch] = []
+    contexts = []
+
+    def opener(**options: Any) -> Page:
+        context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        watches.append(Watch(page))
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert [url for watch in watches for url in watch.outside()] == []
+    assert [words for watch in watches for words in watch.said] == []
+
+
+@pytest.fixture
+def open_player(open_page: Callable[..., Page], tmp_path: Path) -> Open:
+    """Writes the standalone player of a document and opens it from the disk."""
+
+    def opener(
+        doc: Json,
+        *,
+        size: tuple[int, int] = WIDE,
+        dark: bool = False,
+        still: bool = False,
+        presenter: bool = False,
+        at: int | None = None,
+    ) -> Shown:
+        file = tmp_path / "player.html"
+        file.write_text(player(doc, presenter=presenter, at=at), encoding="utf-8")
+        page = open_page(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce" if still else "no-preference",
+        )
+        page.goto(file.as_uri())
+        return Shown(page.locator(".scope")).wait()
+
+    return opener
+
+
+@pytest.fixture(name="player")
+def _player(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Open a scene document: ``mounted(doc, width=, dark=, still=, live=, **options)``."""
     pages: list[Any] = []
     wrong: list[str] = []
 

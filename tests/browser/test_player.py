@@ -1,4 +1,4 @@
-"""The standalone player in a real browser: what is drawn, and the keyboard."""
+"""The front end on a page of the test's own: hand-written stories, and a look at its inside."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import scenes
-from conftest import until
 
 from kextlab.views.tokens import TOKENS
+from tests.browser import scenes
+from tests.browser.mounted import until
 
 Player = Callable[..., Any]
 FULL = scenes.scope()
