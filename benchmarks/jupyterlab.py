@@ -77,7 +77,11 @@ def lab(folder: Path, first: str) -> Iterator[Lab]:
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    settings = {"JUPYTER_TOKEN": TOKEN, "HOME": str(folder), "JUPYTER_CONFIG_DIR": str(folder / ".jupyter")}
+    settings = {
+        "JUPYTER_TOKEN": TOKEN,
+        "HOME": str(folder),
+        "JUPYTER_CONFIG_DIR": str(folder / ".jupyter"),
+    }
     log = folder / "jupyterlab.log"
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -315,5 +315,3 @@ def redrawn(doc: dict[str, Any], moments: Sequence[int]) -> list[float]:
     if not bytes(image.value).startswith(b"\x89PNG"):
         raise BenchmarkError("matplotlib drew no picture")
     return taken
-
-

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import browser as chromium
-from benchmarks.jupyterlab import Lab, lab as start_lab, notebook
+from benchmarks.jupyterlab import Lab, notebook
+from benchmarks.jupyterlab import lab as start_lab
 from kextlab.views import player
 from tests.browser.documents import Json
 from tests.browser.mounted import page_of, until

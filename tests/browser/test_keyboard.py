@@ -193,9 +193,11 @@ def test_the_log_is_said_politely_one_sentence_a_step(full: Shown) -> None:
 
 def test_no_key_scrolls_the_page_around(open_page: object, tmp_path: object) -> None:
     """A tall page with Scope in its middle stays where it is."""
-    html = player(document("full")).replace(
-        '<main id="scope">', '<div style="height:300px"></div><main id="scope">'
-    ).replace("</body>", '<div style="height:3000px"></div></body>')
+    html = (
+        player(document("full"))
+        .replace('<main id="scope">', '<div style="height:300px"></div><main id="scope">')
+        .replace("</body>", '<div style="height:3000px"></div></body>')
+    )
     file = tmp_path / "tall.html"  # type: ignore[operator]
     file.write_text(html, encoding="utf-8")
     page = open_page(viewport={"width": 1180, "height": 700})  # type: ignore[operator]

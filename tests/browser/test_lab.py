@@ -89,9 +89,7 @@ def test_the_stored_picture_is_hidden_while_the_widget_lives(book: Notebook, sho
 # ---------------------------------------------------------------- the keyboard
 
 
-def test_arrows_step_and_move_neither_cells_nor_the_notebook(
-    book: Notebook, shown: Shown
-) -> None:
+def test_arrows_step_and_move_neither_cells_nor_the_notebook(book: Notebook, shown: Shown) -> None:
     book.select(1)
     shown.root.scroll_into_view_if_needed()
     shown.focus()

@@ -120,6 +120,7 @@ def test_a_chosen_theme_wins_over_the_system_s(open_player: Open) -> None:
 
 # ---------------------------------------------------------------- motion
 
+
 def arrival(doc: dict[str, Any]) -> int:
     """The moment before one in which a record is queued."""
     for at, patch in enumerate(doc["patches"]):
@@ -172,7 +173,9 @@ def test_with_reduced_motion_nothing_moves_and_the_change_is_outlined(open_playe
 
 def test_the_presenter_s_type_is_large_and_the_scene_fits_the_screen(open_player: Open) -> None:
     shown = open_player(document("full"), size=(1920, 1080), presenter=True)
-    size = shown.root.locator(".sentence p").evaluate("p => parseFloat(getComputedStyle(p).fontSize)")
+    size = shown.root.locator(".sentence p").evaluate(
+        "p => parseFloat(getComputedStyle(p).fontSize)"
+    )
     assert size >= 28
     smallest = shown.svg.evaluate(
         """svg => Math.min(...[...svg.querySelectorAll("text")].map(node => parseFloat(getComputedStyle(node).fontSize)))"""

@@ -16,7 +16,7 @@ from kextlab.views.patches import after
 from kextlab.views.player import packed
 from tests.browser.conftest import Open
 from tests.browser.documents import branched, document, refusals
-from tests.browser.shown import Shown, expect
+from tests.browser.shown import expect
 
 
 def step_of(doc: dict[str, Any], moment: int) -> int:
@@ -141,9 +141,7 @@ def test_a_click_on_a_sentence_goes_there(open_player: Open) -> None:
     row = shown.root.locator(".list li.past .words").first
     words = row.inner_text()
     row.click()
-    expect(shown.scrubber).to_have_attribute(
-        "aria-valuetext", f"Step {shown.step:,}. {words}"
-    )
+    expect(shown.scrubber).to_have_attribute("aria-valuetext", f"Step {shown.step:,}. {words}")
     assert shown.step < step_of(doc, -1)
 
 
