@@ -192,10 +192,16 @@ export class App {
   position() {
     const {story, now} = this;
     const step = count(story.stepOf(now));
-    const pos = this.bar.querySelector(".pos");
+    const pos = this.pos || (this.pos = this.bar.querySelector(".pos"));
     if (pos.firstChild.textContent !== step) pos.firstChild.textContent = step;
     const of = ` / ${count(story.steps)}`;
-    if (pos.lastChild.textContent !== of) pos.lastChild.textContent = of;
+    if (pos.lastChild.textContent !== of) {
+      pos.lastChild.textContent = of;
+      // A fixed size: the number changes at every step, and nothing else may have to move for it.
+      const size = (this.presenter && this.size === "wide" ? 17 : 15) * this.type;
+      pos.style.width = `${Math.ceil(width(count(story.steps), size, 600) + width(of, size)) + 6}px`;
+      pos.style.height = `${Math.ceil(size * 1.5)}px`;
+    }
     if (this.saidSpeed !== this.speed) {
       this.saidSpeed = this.speed;
       const speed = this.bar.querySelector(".speed");

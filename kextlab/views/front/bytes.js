@@ -2,7 +2,7 @@
 
 import {count, escaped} from "./marks.js";
 
-const ROWS = 16; // of eight bytes: what is shown of a long payload
+const ROWS = 14; // of eight bytes: what is shown of a long payload
 
 const hex = (v, digits) => v.toString(16).padStart(digits, "0");
 

@@ -45,7 +45,7 @@ export class Inspector {
     const shown = this.shown();
     const body = `<header><div><h2>${shown.mark ? '<span class="selmark" aria-hidden="true"></span>' : ""}<span>${escaped(shown.title)}</span></h2>${shown.badge || ""}</div><p>${escaped(shown.path)}</p></header>` +
       `<div class="about">` + (shown.why ? `<p class="reason">${escaped(shown.why)}</p>` : "") +
-      (shown.rows.length ? `<table class="kv"><caption class="sr">${escaped(shown.title)}</caption><tbody>${shown.rows.map(([k, v, go]) => `<tr><th scope="row">${escaped(k)}</th><td>${go === undefined ? escaped(v) : `<button class="link" data-go="${go}">${escaped(v)}</button>`}</td></tr>`).join("")}</tbody></table>` : "") + "</div>" +
+      (shown.rows.length ? `<dl class="kv">${shown.rows.map(([k, v, go]) => `<div><dt>${escaped(k)}</dt><dd>${go === undefined ? escaped(v) : `<button class="link" data-go="${go}">${escaped(v)}</button>`}</dd></div>`).join("")}</dl>` : "") + "</div>" +
       (shown.data ? `<div class="payload">${shown.data}</div>` : "") +
       `<footer>${Object.entries(PROVENANCE).map(([kind, words]) => badge(kind, words)).join("")}</footer>`;
     if (body === this.key) return;

@@ -45,16 +45,16 @@ export function drawLane(column, sock, c) {
   const at = inside(column, g, events);
   const piped = events || sock.state === "connected" || sock.state === "disconnected";
   if (!piped) return unconnected(at, sock, g);
-  const parts = [pipe(at, sock, events, c)];
-  if (!events) parts.push(sendSide(at, sock, c));
-  const {body, options} = receiveSide(at, sock, events, c);
-  parts.push(body);
-  const label = said(sock, state, story);
-  const role = options ? "listbox" : "group";
-  return group(
-    parts.join(""), "",
-    `class="lane${c.selected(sock) ? " chosen" : ""}" role="${role}" tabindex="0" data-key="sock/${column.sock}" aria-label="${label}"`,
-  );
+  const pieces = [["pipe", pipe(at, sock, events, c)]];
+  if (!events) pieces.push(["send", sendSide(at, sock, c)]);
+  const options = receiveSide(at, sock, events, c, pieces);
+  return {
+    pieces,
+    attributes: {
+      class: `lane${c.selected(sock) ? " chosen" : ""}`, role: options ? "listbox" : "group", tabindex: 0,
+      "data-key": `sock/${column.sock}`, "aria-label": said(sock, state, story),
+    },
+  };
 }
 
 function unconnected(at, sock, g) {
@@ -128,7 +128,7 @@ function fitting(words, room, size) {
   return wide > room ? Math.max(size * 0.7, (size * room) / wide) : size;
 }
 
-function receiveSide(at, sock, events, c) {
+function receiveSide(at, sock, events, c, pieces) {
   const {g, moment} = c;
   const f = g.f;
   const buffer = sock.rcv;
@@ -153,7 +153,7 @@ function receiveSide(at, sock, events, c) {
     lowest = buffer.cc ? top + 2.6 * g.small : top;
   } else if (buffer.q.length) {
     const drawn = chips(at, sock, events, perPx, bottom, c);
-    parts.push(drawn.body);
+    pieces.push(...drawn.pieces);
     lowest = drawn.lowest;
     options = drawn.options;
   }
@@ -179,7 +179,9 @@ function receiveSide(at, sock, events, c) {
     const x = at.middle;
     parts.push(line(x, top - 26 * f, x, g.collar + 16 * f, "data", 2.5 * Math.min(f, 1.6)) + tip(x, g.collar + 7 * f, 0, -1, "data", 6 * f));
   }
-  return {body: parts.join(""), options};
+  // Beneath the chips, which stand over its frame.
+  pieces.splice(events ? 1 : 2, 0, ["buffer", parts.join("")]);
+  return options;
 }
 
 function inflow(at, moment, bottom, used, g) {
@@ -243,7 +245,7 @@ function chips(at, sock, events, perPx, bottom, c) {
     for (let y = g.top + 4; y < g.top + h; y += 4) rules += line(at.left + 1, y, at.right - 1, y, "data", 0.75);
     const words = `${count(queue.length)} ${noun}s`;
     return {
-      body: group(rect(at.left + 0.5, g.top + 0.75, at.receive - 1, h - 1.5, "data-bg", "data", {radius: 2}) + rules + text(at.end, g.top + 14 * f, words, g.mid, "ink", {anchor: "end"}), words, `data-chip="all"`),
+      pieces: [["all", group(rect(at.left + 0.5, g.top + 0.75, at.receive - 1, h - 1.5, "data-bg", "data", {radius: 2}) + rules + text(at.end, g.top + 14 * f, words, g.mid, "ink", {anchor: "end"}), words, `data-chip="all"`)]],
       lowest: g.top + 20 * f, options: false,
     };
   }
@@ -264,7 +266,7 @@ function chips(at, sock, events, perPx, bottom, c) {
   const roomy = events && shapes.every((s) => s.h >= 34 * f);
   const named = roomy || shapes.length <= room ? shapes.length : room - 1;
   const places = spread(middles.slice(0, named), g.top, bottom, roomy ? 30 * f : pitch);
-  let body = "";
+  const pieces = [];
   shapes.forEach((s, i) => {
     let label = "";
     if (i < named) {
@@ -282,12 +284,12 @@ function chips(at, sock, events, perPx, bottom, c) {
         label += text(at.end, ly + g.mid * 0.36, count(s.size), g.mid, ink, {anchor: "end", weight});
       }
     }
-    body += group(s.shape + label, s.label, `class="chip" role="option" tabindex="-1" aria-selected="${s.on}" aria-label="${s.label}" data-key="chip/${at.id}/${s.id}" data-chip="${s.id}"`);
+    pieces.push([`chip/${s.id}`, group(s.shape + label, s.label, `class="chip" role="option" tabindex="-1" aria-selected="${s.on}" aria-label="${s.label}" data-key="chip/${at.id}/${s.id}" data-chip="${s.id}"`)]);
   });
   let lowest = places.length ? places[places.length - 1] : g.top;
   if (named < shapes.length) {
     lowest += pitch;
-    body += text(at.end, lowest + g.mid * 0.36, `and ${shapes.length - named} more`, g.small, "ink2", {anchor: "end"});
+    pieces.push(["more", text(at.end, lowest + g.mid * 0.36, `and ${shapes.length - named} more`, g.small, "ink2", {anchor: "end"})]);
   }
-  return {body, lowest, options: true};
+  return {pieces, lowest, options: true};
 }

@@ -2,6 +2,7 @@
 // two drawings of the whole story; a step moves only the edge between them.
 
 import {count, cross, escaped, line, path, text} from "./marks.js";
+import {Edge} from "./edge.js";
 import {after} from "./series.js";
 import {fit} from "./measure.js";
 import {nameOf} from "./words.js";
@@ -17,8 +18,10 @@ export class Queues {
     this.el = document.createElement("section");
     this.el.className = "queues";
     this.el.setAttribute("aria-label", "Bytes queued over time");
-    this.el.innerHTML = '<div class="future"></div><div class="past"></div><div class="edge"></div><div class="names"></div>';
-    [this.future, this.past, this.edge, this.names] = this.el.children;
+    this.edge = new Edge(this.el);
+    this.names = document.createElement("div");
+    this.names.className = "names";
+    this.el.append(this.names);
     this.key = "";
     this.paths = new Map();
     this.names.addEventListener("click", (event) => {
@@ -57,9 +60,7 @@ export class Queues {
     const key = [app.room, app.axis.x0, app.axis.x1, story.last, app.stories.indexOf(story), app.comparing, sum, ...rows.map((queue) => queue.id)].join("/");
     if (key !== this.key) this.draw(rows, sum, key);
     const x = app.axis.x(now);
-    this.past.style.clipPath = `inset(0 ${app.room - x}px 0 0)`;
-    this.future.style.clipPath = `inset(0 0 0 ${x}px)`;
-    this.edge.style.transform = `translateX(${x - 0.75}px)`;
+    this.edge.move(x, app.room);
     rows.forEach((queue, i) => {
       const cc = queue.value(now);
       const lost = queue.lost(now);
@@ -99,8 +100,7 @@ export class Queues {
     const total = story.series.total;
     if (sum) each({at: total.at, cc: total.cc, hiwat: total.most, losses: []}, rows.length);
     const wrap = (body) => `<svg width="${room}" height="${height}" viewBox="0 0 ${room} ${height}" aria-hidden="true">${body}</svg>`;
-    this.past.innerHTML = wrap(past);
-    this.future.innerHTML = wrap(future);
+    this.edge.draw(wrap(past), wrap(future));
     this.el.style.height = height + "px";
     this.label(rows, sum, head);
   }

@@ -4,7 +4,7 @@
 // rewrites the row it leaves, the row it enters, and whatever comes into view.
 
 import {definitions, escaped, count, worldmark} from "./marks.js";
-import {lines as wrapped} from "./measure.js";
+import {lines as wrapped, width} from "./measure.js";
 import {head, lifelines, row as diagram} from "./spacetime.js";
 import {badge} from "./icons.js";
 import {PROVENANCE} from "./words.js";
@@ -63,10 +63,11 @@ export class Rows {
       this.list.textContent = "";
     }
     const me = this.measured;
-    const text = said - 32 - me.queued;
+    const text = said - 12 - 16 - 17; // what its sides and its mark take
     const touch = size === "narrow" ? 12 : 0;
     for (let i = me.count; i < story.moments.length; i++) {
-      const n = logging ? wrapped(story.moments[i].text, text, 13) : 1;
+      const moment = story.moments[i];
+      const n = logging ? wrapped(moment.text, moment.queued ? text - me.queued : text, 13) : 1;
       me.tops.push(me.tops[i] + n * 20 + touch);
     }
     me.count = story.moments.length;
@@ -101,18 +102,33 @@ export class Rows {
     const moment = this.story.moments[now];
     let height = 40;
     if (me.said) {
-      const n = wrapped(moment.text, me.said - 40, 14, 600);
-      const why = this.whyWidth(moment) > me.said - 32 ? 44 : 24;
-      height = 14 + n * 20 + 4 + why + 8;
+      const n = wrapped(moment.text, me.said - 28, 14, 600);
+      height = 12 + n * 20 + 4 + this.whyLines(moment, me.said - 28) * 20 + 10;
     }
     if (me.across) height = Math.max(height, moment.kind === "refusal" ? 92 : 60);
     if (me.said && me.across) height = Math.max(height, 92);
     return height - (me.tops[now + 1] - me.tops[now]);
   }
 
-  whyWidth(moment) {
-    const source = this.story.sources[moment.source] || [];
-    return 24 + 7 * ((PROVENANCE[source[0]] || "").length + (source[1] || "").length + (source[2] || "").length + (moment.errno ? 9 + moment.errno.length : 0)) + 36;
+  // Badge, recording, explain and routine, in how many lines.
+  whyLines(moment, room) {
+    const [kind, recording, routine] = this.story.sources[moment.source] || [];
+    const items = [];
+    if (kind) items.push(16 + width(PROVENANCE[kind] || kind, 12));
+    if (recording) items.push(recording.length * 7.3);
+    if (moment.errno || moment.why) items.push(width(moment.errno ? `explain(${moment.errno})` : "why", 12));
+    if (routine) items.push(width(routine, 12));
+    let lines = items.length ? 1 : 0;
+    let used = 0;
+    for (const item of items) {
+      if (used && used + 12 + item > room) {
+        lines++;
+        used = 0;
+      }
+      used += (used ? 12 : 0) + item;
+      if (item > room) lines += Math.ceil(item / room) - 1;
+    }
+    return lines;
   }
 
   top(me, at) {

@@ -1,6 +1,7 @@
 // The scrubber: every moment a tick, refusals and losses never binned, branches forking off below.
 
 import {circle, count, cross, escaped, line, path, rect, text} from "./marks.js";
+import {Edge} from "./edge.js";
 import {fit, width} from "./measure.js";
 
 const LEAST = 2.5; // px a moment from which each has a tick of its own
@@ -16,8 +17,9 @@ export class Scrubber {
     this.el.setAttribute("aria-label", "Moment of the story");
     // JupyterLab swallows arrow keys unless this stands on the element itself.
     this.el.setAttribute("data-lm-suppress-shortcuts", "true");
-    this.el.innerHTML = '<div class="future"></div><div class="past"></div><div class="axis"></div><div class="edge"></div><div class="forks"></div><div class="here"></div>';
-    [this.future, this.past, this.axis, this.edge, this.forks, this.here] = this.el.children;
+    this.edge = new Edge(this.el);
+    this.el.insertAdjacentHTML("beforeend", '<div class="axis"></div><div class="forks"></div><div class="here"></div>');
+    [this.axis, this.forks, this.here] = [".axis", ".forks", ".here"].map((name) => this.el.querySelector(name));
     this.key = "";
     this.el.addEventListener("pointerdown", (event) => this.down(event));
     this.el.addEventListener("pointermove", (event) => this.move(event));
@@ -44,9 +46,7 @@ export class Scrubber {
     const key = [app.room, app.axis.x0, app.axis.x1, story.last, app.stories.length, app.shown, app.size, app.veil, this.scale].join("/");
     if (key !== this.key) this.draw(key);
     const x = app.axis.x(now);
-    this.past.style.clipPath = `inset(0 ${app.room - x - 1}px 0 0)`;
-    this.future.style.clipPath = `inset(0 0 0 ${x + 1}px)`;
-    this.edge.style.transform = `translateX(${x - 0.75}px)`;
+    this.edge.move(x + 1, app.room);
     const step = count(story.stepOf(now));
     if (this.here.textContent !== step) this.here.textContent = step;
     const half = (width(step, 12 * this.scale, 600) + 20) / 2;
@@ -69,12 +69,11 @@ export class Scrubber {
     const low = forkTop + others.length * 18 * f + (others.length ? 2 : 0);
     const height = low + 22 * f;
     const wrap = (body) => `<svg width="${room}" height="${height}" viewBox="0 0 ${room} ${height}" aria-hidden="true">${body}</svg>`;
-    this.past.innerHTML = wrap(this.ticks(base, tall, true, f));
-    this.future.innerHTML = wrap(this.ticks(base, tall, false, f));
+    this.edge.draw(wrap(this.ticks(base, tall, true, f)), wrap(this.ticks(base, tall, false, f)));
     this.forks.innerHTML = wrap(this.branches(others, base, forkTop, f));
     this.el.style.height = height + "px";
     this.here.style.top = low + 1 * f + "px";
-    this.edge.style.height = low + 2 * f + "px";
+    this.edge.line.style.height = low + 2 * f + "px";
     this.el.setAttribute("aria-valuemin", 0);
     this.el.setAttribute("aria-valuemax", Math.max(0, story.last));
     this.numbers(low + 14 * f, f, wrap);
@@ -167,7 +166,7 @@ export class Scrubber {
   // Below 2.5 px a moment: how many calls rise and callbacks hang in every 4 px.
   bins(base, tall, past, per) {
     const {story, axis} = this.app;
-    const many = Math.ceil((axis.x1 - axis.x0) / BIN);
+    const many = Math.max(1, Math.ceil((axis.x1 - axis.x0) / BIN));
     const up = new Float64Array(many + 1);
     const down = new Float64Array(many + 1);
     for (let at = 0; at < story.moments.length; at++) {

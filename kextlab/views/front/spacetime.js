@@ -60,27 +60,24 @@ export function place(lines, id) {
   return id && id.startsWith("kext:") && lines.xs.has(OTHER_KEXTS) ? OTHER_KEXTS : null;
 }
 
-// The names over the diagram; every second one a row lower where they would touch.
+// The names over the diagram, in as many rows, up to three, as keep them apart.
 export function head(lines) {
   const size = 12;
-  const wide = lines.list.map((one) => Math.min(width(one.name, size, 600), 150) + 8);
+  const wide = lines.list.map((one) => Math.min(width(one.name, size, 600), 150));
   const centre = lines.list.map((one, i) => Math.min(Math.max(lines.xs.get(one.id), wide[i] / 2 + 2), lines.room - wide[i] / 2 - 2));
-  const touching = (list) => list.some((i, n) => n && centre[i] - wide[i] / 2 < centre[list[n - 1]] + wide[list[n - 1]] / 2);
-  const all = lines.list.map((_, i) => i);
-  const two = touching(all);
-  const rows = two ? [all.filter((i) => i % 2 === 0), all.filter((i) => i % 2)] : [all];
+  const rows = (many) => Array.from({length: many}, (_, r) => lines.list.map((_, i) => i).filter((i) => i % many === r));
+  const touching = (row) => row.some((i, n) => n && centre[i] - wide[i] / 2 < centre[row[n - 1]] + wide[row[n - 1]] / 2 + 8);
+  const many = [1, 2, 3].find((n) => n === 3 || !rows(n).some(touching));
   let body = "";
-  rows.forEach((row, r) => {
+  rows(many).forEach((row, r) => {
     row.forEach((i, n) => {
       const one = lines.list[i];
-      const left = n ? centre[row[n - 1]] : -40;
-      const right = n < row.length - 1 ? centre[row[n + 1]] : lines.room + 40;
-      const room = 2 * Math.min(centre[i] - left, right - centre[i]) - 14;
-      const name = fit(one.name, Math.max(30, Math.min(room, wide[i] + 4)), size, 600);
-      body += text(centre[i], 18 + r * 16, name, size, one.world === "boundary" ? "ink" : one.world, {weight: 600, anchor: "middle"});
+      const free = (other) => (other === undefined ? Infinity : Math.abs(centre[i] - centre[other]) * 2 - wide[other] - 8);
+      const room = Math.max(24, Math.min(free(row[n - 1]), free(row[n + 1]), 154));
+      body += text(centre[i], 18 + r * 16, fit(one.name, room, size, 600), size, one.world === "boundary" ? "ink" : one.world, {weight: 600, anchor: "middle"});
     });
   });
-  return {body, height: two ? 44 : 28};
+  return {body, height: 12 + many * 16};
 }
 
 // Labels are set in a fixed pitch: 0.602 of the type size in every font of the list.

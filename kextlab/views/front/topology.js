@@ -2,6 +2,7 @@
 // drawn as text and put into the page only when it differs from what stands there.
 
 import {definitions} from "./marks.js";
+import {Layer, NS} from "./layer.js";
 import {columnsOf, measures, zoom} from "./layout.js";
 import {drawLane} from "./lane.js";
 import {NAMES, drawThin} from "./thin.js";
@@ -10,43 +11,7 @@ import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "
 import {changes, leaving, play} from "./motion.js";
 import {said, scene} from "./words.js";
 
-const NS = "http://www.w3.org/2000/svg";
 let mounted = 0;
-
-// A group whose children are known by key; each is rewritten only when its text changes.
-class Layer {
-  constructor(parent) {
-    this.node = document.createElementNS(NS, "g");
-    parent.append(this.node);
-    this.pieces = new Map();
-  }
-
-  show(pieces) {
-    const wanted = pieces.filter((piece) => piece[1]);
-    const keys = new Set(wanted.map((piece) => piece[0]));
-    for (const [key, piece] of this.pieces) {
-      if (!keys.has(key)) {
-        piece.node.remove();
-        this.pieces.delete(key);
-      }
-    }
-    let before = null;
-    for (const [key, body] of wanted) {
-      let piece = this.pieces.get(key);
-      if (!piece) {
-        piece = {node: document.createElementNS(NS, "g"), body: ""};
-        this.pieces.set(key, piece);
-      }
-      if (piece.body !== body) {
-        piece.node.innerHTML = body;
-        piece.body = body;
-      }
-      const place = before ? before.nextSibling : this.node.firstChild;
-      if (piece.node !== place) this.node.insertBefore(piece.node, place);
-      before = piece.node;
-    }
-  }
-}
 
 export class Topology {
   constructor(app, storyOf) {

@@ -1,0 +1,32 @@
+// Past and future, drawn once each, and the edge between them. The edge moves by transforms of whole
+// layers: nothing is painted again, however much is drawn.
+
+export class Edge {
+  constructor(parent) {
+    for (const name of ["future", "past"]) {
+      const outer = document.createElement("div");
+      outer.className = name;
+      outer.append(document.createElement("div"));
+      parent.append(outer);
+      this[name] = outer;
+    }
+    this.line = document.createElement("div");
+    this.line.className = "edge";
+    parent.append(this.line);
+  }
+
+  draw(past, future) {
+    this.past.firstChild.innerHTML = past;
+    this.future.firstChild.innerHTML = future;
+  }
+
+  // A window moves over each drawing, and the drawing back inside it.
+  move(x, room) {
+    const to = (node, px) => (node.style.transform = `translateX(${px}px)`);
+    to(this.past, x - room);
+    to(this.past.firstChild, room - x);
+    to(this.future, x);
+    to(this.future.firstChild, -x);
+    to(this.line, x - 0.75);
+  }
+}

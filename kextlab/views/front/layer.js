@@ -1,0 +1,51 @@
+// A group whose children are known by key; each is rewritten only when its text changes. A child may
+// be text, or attributes and pieces of its own.
+
+export const NS = "http://www.w3.org/2000/svg";
+
+const made = () => document.createElementNS(NS, "g");
+
+export class Layer {
+  constructor(parent) {
+    this.node = made();
+    parent.append(this.node);
+    this.children = new Map();
+  }
+
+  show(pieces) {
+    const wanted = pieces.filter((piece) => piece[1]);
+    const keys = new Set(wanted.map((piece) => piece[0]));
+    for (const [key, child] of this.children) {
+      if (keys.has(key)) continue;
+      child.node.remove();
+      this.children.delete(key);
+    }
+    let before = null;
+    for (const [key, body] of wanted) {
+      let child = this.children.get(key);
+      if (!child) this.children.set(key, (child = {node: made(), body: "", layer: null, attributes: {}}));
+      if (typeof body !== "string") this.nested(child, body);
+      else if (child.body !== body) {
+        child.layer = null;
+        child.node.innerHTML = child.body = body;
+      }
+      const place = before ? before.nextSibling : this.node.firstChild;
+      if (child.node !== place) this.node.insertBefore(child.node, place);
+      before = child.node;
+    }
+  }
+
+  nested(child, {attributes, pieces}) {
+    if (!child.layer) {
+      child.node.textContent = child.body = "";
+      child.layer = new Layer(child.node);
+      child.attributes = {};
+    }
+    for (const name in attributes) {
+      if (child.attributes[name] === attributes[name]) continue;
+      child.node.setAttribute(name, attributes[name]);
+      child.attributes[name] = attributes[name];
+    }
+    child.layer.show(pieces);
+  }
+}
