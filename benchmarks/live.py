@@ -52,13 +52,15 @@ Scope(mac, title="live")""",
 )
 # Notes when a change of each of the two texts has been painted: in the task after its frame.
 WATCH = """() => {
-    const roots = [...document.querySelectorAll("[data-kextlab-scope] *")].map(n => n.shadowRoot).filter(Boolean);
+    const roots = [...document.querySelectorAll("[data-kextlab-scope] *")]
+        .map(n => n.shadowRoot).filter(Boolean);
     const position = roots[0].querySelector(".pos b");
     const label = document.querySelector(".widget-label");
     window.painted = {scope: [], label: []};
     const watch = (node, list) => new MutationObserver(() => requestAnimationFrame(() => {
         const channel = new MessageChannel();
-        channel.port1.onmessage = () => list.push((performance.timeOrigin + performance.now()) / 1000);
+        channel.port1.onmessage = () =>
+            list.push((performance.timeOrigin + performance.now()) / 1000);
         channel.port2.postMessage(0);
     })).observe(node, {childList: true, characterData: true, subtree: true});
     watch(position, window.painted.scope);

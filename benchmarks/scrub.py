@@ -1,8 +1,8 @@
 """Scrubbing: what a step, a jump and the first display of a large story cost in the browser.
 
-The story has 100,000 steps of trace and 200 connections. The standalone player shows it in chromium;
-a step is a press of the right arrow, a jump a click somewhere on the scrubber, both real input. What
-is counted is the main thread's busy time in the DevTools trace: every task from the one that
+The story has 100,000 steps of trace and 200 connections. The standalone player shows it in
+chromium; a step is a press of the right arrow, a jump a click somewhere on the scrubber, both real
+input. What is counted is the main thread's busy time in the DevTools trace: every task from the one that
 receives the input to the last before the next input, so script, style, layout, painting, garbage.
 
 The peer is what a notebook does without Scope: a slider of ipywidgets whose observer redraws the
@@ -40,7 +40,7 @@ CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 TASK = "RunTask"
 PAUSE = 120
 """Milliseconds between two inputs, for all that the last one caused to end. Motion takes 200 at
-most, but is drawn by the compositor; its few tasks on the main thread are counted where they fall."""
+most, but is drawn by the compositor; its few main-thread tasks are counted where they fall."""
 
 
 def run(quick: bool) -> Result:
@@ -248,7 +248,7 @@ def tasks_of(events: Sequence[dict[str, Any]], event: str) -> tuple[Times, Times
         where = (one.get("pid"), one.get("tid"))
         if one.get("name") == TASK and one.get("ph") == "X" and where in tasks:
             times = one["ts"], one.get("dur", 0), one.get("tdur", 0)
-            tasks[where].append(times)  # type: ignore[index]  # it is in there
+            tasks[where].append(times)
     main = max(tasks, key=lambda key: sum(task[1] for task in tasks[key]), default=None)
     if main is None or not tasks[main]:
         raise BenchmarkError("the trace holds no task of a page's main thread")
@@ -281,7 +281,7 @@ def redrawn(doc: dict[str, Any], moments: Sequence[int]) -> list[float]:
 
     States are computed beforehand; only drawing and encoding are timed.
     """
-    import ipywidgets
+    import ipywidgets  # type: ignore[import-untyped]
     import matplotlib as mpl
 
     mpl.use("agg")

@@ -112,8 +112,10 @@ class Notebook:
         """How far the notebook is scrolled."""
         top: float = self.page.evaluate(
             """() => {
-                const all = [...document.querySelectorAll(".jp-NotebookPanel, .jp-NotebookPanel *")];
-                return all.filter(node => node.querySelector(".jp-Cell")).reduce((sum, node) => sum + node.scrollTop, 0);
+                const all = [
+                    ...document.querySelectorAll(".jp-NotebookPanel, .jp-NotebookPanel *")];
+                return all.filter(node => node.querySelector(".jp-Cell"))
+                    .reduce((sum, node) => sum + node.scrollTop, 0);
             }"""
         )
         return top

@@ -110,14 +110,15 @@ class Shown:
             """scene => [...scene.querySelectorAll('[data-key^="sock/"]')].map(
                 node => [node.dataset.key.slice(5), node.getAttribute("aria-label")])"""
         )
-        return {key: words for key, words in found}
+        return dict(found)
 
     def active(self) -> str:
         """What the element that has the focus is called; empty if it is outside."""
         said: str = self.root.evaluate(
             """scope => {
                 const node = scope.getRootNode().activeElement;
-                return node ? (node.getAttribute("aria-label") || node.textContent || "").trim() : "";
+                if (!node) return "";
+                return (node.getAttribute("aria-label") || node.textContent || "").trim();
             }"""
         )
         return said

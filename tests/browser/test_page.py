@@ -1,4 +1,4 @@
-"""The standalone player: it shows the story, goes where it is sent, and asks nobody for anything."""
+"""The standalone player: it shows the story, goes where it is sent, and asks for nothing."""
 
 from __future__ import annotations
 
