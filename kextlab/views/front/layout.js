@@ -151,6 +151,8 @@ export function columnsOf(story, state, g, room, wanted, mode) {
         laid = bars(slots, state, g, room, kept, lane, ease);
         if (laid.end <= room - 4) break;
       }
+      // More than one only where the bars keep their full width.
+      if (many > 1 && slots.length > 4 && laid.pitch < THIN * g.f) continue;
       if (laid.end <= room - 4 || (many === 1 && laid.end < room + 8)) break;
     }
     const left = Math.min(extra.length, Math.max(0, Math.floor((room - laid.end) / full)));
@@ -177,7 +179,7 @@ function bars(slots, state, g, room, kept, lane, ease) {
   const f = g.f;
   const columns = [];
   const runs_ = runs(slots, (slot) => (slot.events ? "kern_event" : slot.control));
-  const free = room - g.gutter - 50 * f - kept.size * (lane + (GAP + 34) * f);
+  const free = room - g.gutter - 108 * f - kept.size * (lane + (GAP + 34) * f);
   const pitch = Math.max(14 * f, Math.min(THIN * f, free / Math.max(1, slots.length - kept.size)));
   let x = g.gutter;
   for (const [name, first, last] of runs_) {
@@ -200,7 +202,7 @@ function bars(slots, state, g, room, kept, lane, ease) {
     columns[columns.length - 1].boxEnd = Math.max(x - GAP * f, from + least);
     x = Math.max(x, from + least + GAP * f);
   }
-  return {columns, end: x};
+  return {columns, end: x, pitch};
 }
 
 // How many times larger, or smaller, than the axis says a buffer of another size is drawn.

@@ -9,7 +9,7 @@ import {head, lifelines, row as diagram} from "./spacetime.js";
 import {badge} from "./icons.js";
 import {PROVENANCE} from "./words.js";
 
-const STEP = 44;
+const STEP = 44; // px of the column of steps, at least
 const QUEUED = 128;
 const SPARE = 6; // rows kept above and below what is in view
 
@@ -52,8 +52,9 @@ export class Rows {
     const wide = both && room >= 760;
     const drawing = parts.has("diagram") && (wide || !parts.has("log") || app.rowsShow === "diagram");
     const logging = parts.has("log") && (wide || !drawing);
-    const across = !drawing ? 0 : logging ? Math.min(560, Math.round(room * 0.48)) : Math.min(760, room - STEP - (parts.has("log") ? 44 : 0));
-    const said = logging ? room - STEP - across : 0;
+    const step = Math.max(STEP, Math.ceil(width(count(story.steps), 12)) + 20);
+    const across = !drawing ? 0 : logging ? Math.min(560, Math.round(room * 0.48)) : Math.min(760, room - step - (parts.has("log") ? 44 : 0));
+    const said = logging ? room - step - across : 0;
     const old = this.measured;
     const key = `${room}/${across}/${said}`;
     if (!old || old.key !== key || old.story !== story) {
@@ -81,6 +82,7 @@ export class Rows {
         this.list.textContent = "";
       }
     }
+    if (this.step !== step) this.el.style.setProperty("--step", (this.step = step) + "px");
     if (this.across !== across) this.el.style.setProperty("--across", (this.across = across) + "px");
     if (this.el.dataset.log !== String(logging)) this.el.dataset.log = logging;
     if (this.el.dataset.diagram !== String(drawing)) this.el.dataset.diagram = drawing;
@@ -229,7 +231,7 @@ export class Rows {
   row(me, at, height, when) {
     const {story} = this;
     const moment = story.moments[at];
-    const step = when === "now" ? `<b>${moment.step}</b>` : moment.step;
+    const step = when === "now" ? `<b>${count(moment.step)}</b>` : count(moment.step);
     let body = `<span class="step">${step}</span>`;
     if (me.across) {
       body += `<svg class="piece" width="${me.across}" height="${height}" viewBox="0 0 ${me.across} ${height}" aria-hidden="true">${diagram(story, at, me.lines, height, when)}</svg>`;

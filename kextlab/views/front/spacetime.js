@@ -86,7 +86,7 @@ const wide = (words) => words.length * 6.65 + 6;
 // The longest form of a label that fits: whole, without its number, cut.
 function label(words, room) {
   const first = words.replace(/ (unit )?[\d,]+$/, "");
-  const fits = [words, first].find((form) => wide(form) <= room);
+  const fits = [words, first, first.replace(/^(ctl|kev|mbuf)_/, "\u2026")].find((form) => wide(form) <= room);
   if (fits) return fits;
   const most = Math.max(2, Math.floor((room - 6) / 6.65) - 1);
   return first.slice(0, Math.ceil(most / 2)) + "\u2026" + first.slice(first.length - Math.floor(most / 2));
@@ -158,7 +158,12 @@ function arrow(story, moment, lines, m, when, ground) {
   if (crossing) body += circle(lines.boundary, m, 3.5, ground, colour, 1.5);
   const lifted = refusal && !answer && now;
   const y = lifted ? m - 12 : m;
-  const [low, high] = [Math.min(xa, xb), Math.max(xa, xb)];
+  let [low, high] = [Math.min(xa, xb), Math.max(xa, xb)];
+  if (refusal && !lifted && !crossing) {
+    // Beside the cross, not over it.
+    if (answer === d > 0) low += 15;
+    else high -= 15;
+  }
   if (crossing) {
     const near = Math.max(low, lines.lastUser);
     const whole = who ? `${lines.names.get(who)} ${words}` : words;

@@ -31,7 +31,7 @@ export function drawThin(column, sock, c) {
   let y = g.top;
   let from = y;
   let merged = 0;
-  const bar = (a, b) => rect(x + 2.5, a + 0.5, width - 5, Math.max(1.5, b - a - 1), "data-bg", "data", {radius: 1.5});
+  const bar = (a, b) => rect(x + 2.5, a + 0.5, width - 5, Math.max(1.5, b - a - 1), "data-bg", "data", {radius: width < 14 ? 0 : 1.5});
   for (const item of sock.rcv.q) {
     const h = item[1] / perPx;
     if (h < 3) {

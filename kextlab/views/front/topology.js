@@ -53,7 +53,7 @@ export class Topology {
     found.push(...lossy.slice(0, crowded ? 2 : 4).map((queue) => queue.id));
     if (!crowded && story.series.queues.size <= 8) found.push(...story.series.queues.keys());
     const distinct = [...new Set(found)];
-    return !crowded && story.series.queues.size > 8 ? distinct.slice(0, 1) : distinct;
+    return !crowded && story.series.queues.size > 8 ? distinct.slice(0, 3) : distinct;
   }
 
   context() {
