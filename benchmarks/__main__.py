@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from benchmarks import connect, echo, imports, replay, report, rewind, trace
+from benchmarks import connect, echo, imports, live, replay, report, rewind, scrub, trace
+from benchmarks.browser import NeedsChromium
 from benchmarks.measure import BenchmarkError, Result
 
 BENCHMARKS: dict[str, Callable[[bool], Result]] = {
@@ -22,6 +23,8 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "import": imports.run,
     "replay": replay.run,
     "rewind": rewind.run,
+    "scrub": scrub.run,
+    "live": live.run,
 }
 
 
@@ -54,7 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     try:
         for name in BENCHMARKS if asked.all else [asked.name]:
-            result = BENCHMARKS[name](asked.quick)
+            try:
+                result = BENCHMARKS[name](asked.quick)
+            except NeedsChromium as error:
+                print(f"benchmarks: {name} {error}", file=sys.stderr)
+                if not asked.all:
+                    return 2
+                continue
             results.append(result)
             if asked.json:
                 print(json.dumps(report.to_json(result, where), ensure_ascii=False), flush=True)
