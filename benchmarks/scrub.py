@@ -2,8 +2,9 @@
 
 The story has 100,000 steps of trace and 200 connections. The standalone player shows it in
 chromium; a step is a press of the right arrow, a jump a click somewhere on the scrubber, both real
-input. What is counted is the main thread's busy time in the DevTools trace: every task from the one that
-receives the input to the last before the next input, so script, style, layout, painting, garbage.
+input. What is counted is the main thread's busy time in the DevTools trace: every task from the
+one that receives the input to the last before the next, so script, style, layout, painting,
+garbage.
 
 The peer is what a notebook does without Scope: a slider of ipywidgets whose observer redraws the
 same queues with matplotlib and hands the PNG to an image widget. Its way to the browser, and the

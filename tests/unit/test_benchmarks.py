@@ -14,7 +14,16 @@ from benchmarks import echo, report, scrub
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import BenchmarkError, Result, Series, Table, Target, interleave
 
-TARGETS = {"echo": 2, "connect": 1, "trace": 1, "import": 1, "replay": 0, "rewind": 2, "scrub": 4, "live": 1}
+TARGETS = {
+    "echo": 2,
+    "connect": 1,
+    "trace": 1,
+    "import": 1,
+    "replay": 0,
+    "rewind": 2,
+    "scrub": 4,
+    "live": 1,
+}
 PEERS = {
     "echo": {"AF_UNIX socketpair", "SimPy stores"},
     "connect": {"linear search among 200"},
@@ -66,7 +75,9 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=LACKING)])
+        pytest.param(
+            name, marks=[pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=LACKING)]
+        )
         if name in IN_A_BROWSER
         else name
         for name in BENCHMARKS
