@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     counts = Counter(verdicts.values())
     print(
         f"{len(verdicts)} of {len(everything)} mutants in {time.monotonic() - start:.0f} s: "
-        f"{counts['killed']} killed, {counts['timed out']} timed out, "
+        f"{counts['killed']} killed, {counts['timed out']} timed out, {counts['crashed']} crashed, "
         f"{counts['survived']} survived, {len(survivors)} of them unexplained"
     )
     return 1 if survivors or wrong or len(verdicts) < len(mutants) else 0

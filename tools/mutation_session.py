@@ -46,7 +46,7 @@ FILES = ("answer", "at", "error")
 T = TypeVar("T")
 Tests = list[str]
 Verdict = tuple[str, str, int]
-"""killed, timed out or survived; the test that saw it; how new the tests were (``Session.age``)."""
+"""killed, timed out, crashed or survived; by which test; how new the tests were."""
 
 
 # ---------------------------------------------------------------- children
@@ -255,7 +255,8 @@ class Session:
         if status == 1 and test not in self.tests:
             raise RuntimeError(f"{mutant.change}\n{test}")
         if test:
-            verdict = "timed out" if status == -signal.SIGVTALRM else "killed"
+            ends = {0: "killed", -signal.SIGVTALRM: "timed out"}
+            verdict = ends.get(status, "crashed")
             self.verdicts[mutant.change] = (verdict, test, self.age)
             self.killers[mutant.change.function].append(test)
         return bool(test)
