@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all bench mutation clean
+.PHONY: help lab test test-all coverage bench mutation clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,13 +26,17 @@ test: $(READY) ## style, types, layers, tests and notebooks (under 10 minutes on
 test-all: $(READY) ## the tests that are slow or start servers
 	$(BIN)/pytest -m slow
 
+coverage: $(READY) ## lines and branches of the kernel: all reached by unit and hand-written tests
+	$(BIN)/pytest -q -n auto -m "not slow" -k "not generated-" tests/unit tests/conformance \
+		--cov-branch --cov-report=term-missing --cov-fail-under=100 \
+		$(addprefix --cov=kextlab/,abi sched trace bsd kernel)
+
 bench: $(READY) ## run every benchmark and rewrite benchmarks/README.md's table
 	$(BIN)/python -m benchmarks --all --write
 
-mutation: $(READY) ## mutate the kernel control, kernel event and socket buffer code (hours)
+mutation: $(READY) ## mutate the kernel control, kernel event and socket buffer code (an hour)
 	$(BIN)/pip install --quiet --editable ".[mutation]"
-	HYPOTHESIS_PROFILE=mutation $(BIN)/mutmut run
-	$(BIN)/mutmut results
+	$(BIN)/python tools/mutation.py
 
 clean: ## remove .venv and everything tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants

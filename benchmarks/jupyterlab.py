@@ -1,4 +1,4 @@
-"""A real JupyterLab, as `kextlab lab` starts it, for the benchmarks and the browser tests."""
+"""A real JupyterLab, started as `kextlab lab` starts it, for benchmarks and browser tests."""
 
 from __future__ import annotations
 

@@ -52,14 +52,15 @@ Scope(mac, title="live")""",
 )
 # Notes when a change of each of the two texts has been painted: in the task after its frame.
 WATCH = """() => {
-    const hosts = [...document.querySelectorAll("[data-kextlab-scope] *")].filter(n => n.shadowRoot);
-    const position = hosts[0].shadowRoot.querySelector(".pos b");
+    const roots = [...document.querySelectorAll("[data-kextlab-scope] *")]
+        .map(n => n.shadowRoot).filter(Boolean);
+    const position = roots[0].querySelector(".pos b");
     const label = document.querySelector(".widget-label");
     window.painted = {scope: [], label: []};
     const watch = (node, list) => new MutationObserver(() => requestAnimationFrame(() => {
         const channel = new MessageChannel();
-        const now = () => (performance.timeOrigin + performance.now()) / 1000;
-        channel.port1.onmessage = () => list.push(now());
+        channel.port1.onmessage = () =>
+            list.push((performance.timeOrigin + performance.now()) / 1000);
         channel.port2.postMessage(0);
     })).observe(node, {childList: true, characterData: true, subtree: true});
     watch(position, window.painted.scope);

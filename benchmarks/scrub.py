@@ -2,8 +2,8 @@
 
 The story has 100,000 steps of trace and 200 connections. The standalone player shows it in
 chromium; a step is a press of the right arrow, a jump a click somewhere on the scrubber, both real
-input. What is counted is the main thread's busy time in the DevTools trace: every task from the one
-that receives the input to the last before the next input, so script, style, layout, painting and
+input. What is counted is the main thread's busy time in the DevTools trace: every task from the
+one that receives the input to the last before the next, so script, style, layout, painting,
 garbage.
 
 The peer is what a notebook does without Scope: a slider of ipywidgets whose observer redraws the
@@ -40,8 +40,8 @@ PEER = "ipywidgets + matplotlib"
 CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 TASK = "RunTask"
 PAUSE = 120
-"""Milliseconds between two inputs, in which what the last one caused comes to an end. The frames of
-a motion that lasts longer are counted with the next input."""
+"""Milliseconds between two inputs, for all that the last one caused to end. Motion takes 200 at
+most, but is drawn by the compositor; its few main-thread tasks are counted where they fall."""
 
 
 def run(quick: bool) -> Result:

@@ -352,12 +352,27 @@ log(mac.trace, before)
 # `ctl_enqueuedata`, with ENOBUFS. Then the *kext* chose to answer the client's `send` with the same
 # error. A kext that ignores the refusal loses the message without a word.
 
+# %% [markdown]
+# On a Mac nobody can see that buffer, let alone go back in time. Here you can: the **Scope** shows
+# the machine, and every step that led to it.
+
 # %%
-units_picture(mac.trace)
+from kextlab import Scope
+
+Scope(mac, title="a byte too many")
 
 # %% [markdown]
-# The top of the buffer is read next, new data come in at the bottom. The cross below the limit
-# marks the byte that did not fit. When the client reads one message, there is room again:
+# The top of the buffer is read next, new data come in at the bottom. The hatched mark below the
+# limit is the byte that did not fit. Click into the Scope, and then:
+#
+# | key | does |
+# |:--|:--|
+# | ← → | a step back, a step on: watch the last message go in |
+# | n | to the next refusal: the sentence says why, with what it rests on |
+# | b | branch: run it again from here with something different, a faster reader for example |
+# | ? | all keys |
+#
+# The Scope follows while you run cells. When the client reads one message, there is room again:
 
 # %%
 assert len(s2.recv(4096)) == 512

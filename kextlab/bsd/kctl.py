@@ -87,7 +87,7 @@ class Text:
 
 
 class Kctl:
-    """``struct kctl``: one registered control and its clients."""
+    """``struct kctl``: one registered control and its clients. ``ctl_register`` fills it in."""
 
     __slots__ = (
         "bind",
@@ -116,13 +116,13 @@ class Kctl:
         self.serial = serial
         """Names the control in the trace: ``kctl:SERIAL``."""
         self.text = text
-        self.kctlref = 0
+        self.kctlref: int
         self.name = reg.ctl_name
-        self.id = 0
-        self.reg_unit = 0
+        self.id: int
+        self.reg_unit: int
         self.flags = reg.ctl_flags
-        self.recvbufsize = reg.ctl_recvsize
-        self.sendbufsize = reg.ctl_sendsize
+        self.recvbufsize: int
+        self.sendbufsize: int
         self.lastunit = 0
         """Never used by XNU, but reported."""
         self.units: Units[CtlCb] = Units()
@@ -186,14 +186,15 @@ class CtlCb:
         self.unitinfo = Out()
         self.cookie: object = None
         """``unitinfo`` as a plain value, as of the last callback that could write it."""
-        self.sac = SockaddrCtl()
+        self.sac: SockaddrCtl
+        """Set with ``kctl``."""
         self.unit = 0
         self.usecount = 0
         self.kcb_usecount = 0
         self.require_clearing = 0
-        self.prev: CtlCb | None = None
+        self.prev: CtlCb | None
         self.next: CtlCb | None = None
-        self.position = -1
+        self.position: int
 
     def state(self) -> dict[str, object]:
         """The client as plain values, as the trace adds them up."""
@@ -253,7 +254,7 @@ class RefTable:
         except ValueError:
             raise KernelPanic("kctl_make_ref no space in table") from None
         self.generation += 1
-        kctl.kctlref = ((self.generation << 16) & 0xFFFF0000) + ((at + 1) & 0xFFFF)
+        kctl.kctlref = ((self.generation & 0xFFFF) << 16) + ((at + 1) & 0xFFFF)
         self.slots[at] = self.valid[kctl.kctlref] = kctl
         self.count += 1
         return grown

@@ -6,20 +6,19 @@ search can hand out a unit already in use [unit-order-quirk]. Lookup by unit tak
 Read beside it: ``bsd/kern/kern_control.c`` (``ctl_setup_kctl``, ``kcb_find``).
 
 The answers here are those of the walk, without the walk: an index by unit gives the first match,
-and two heaps give the first place where the walk would stop. Clients carry a sortable position;
-one inserted between two others gets a position between theirs.
+and two lists hold the clients at which the walk would stop. Clients carry a sortable position; one
+inserted between two others gets a position between theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from heapq import heappop, heappush
+from bisect import bisect_left, insort
 from typing import Any, Generic, Protocol, TypeVar
 
 from kextlab.abi.constants import CTL_MAXUNIT
 
 _STRIDE = 1 << 64
-"""Distance of positions at the tail: room for 64 insertions into one gap before renumbering."""
+"""Distance of positions at the ends: room for 64 insertions into one gap before renumbering."""
 
 
 class Client(Protocol):
@@ -43,16 +42,15 @@ class Units(Generic[C]):
         count: how many clients there are.
     """
 
-    __slots__ = ("_ends", "_gaps", "_tie", "by_unit", "count", "first", "last")
+    __slots__ = ("_ends", "_gaps", "by_unit", "count", "first", "last")
 
     def __init__(self) -> None:
         self.first: C | None = None
         self.last: C | None = None
         self.count = 0
         self.by_unit: dict[int, list[C]] = {}
-        self._gaps: list[tuple[int, int, C]] = []
-        self._ends: list[tuple[int, int, C]] = []
-        self._tie = 0
+        self._gaps: list[C] = []
+        self._ends: list[C] = []
 
     def find(self, unit: int) -> C | None:
         """The first client of that unit in list order (kcb_find)."""
@@ -67,8 +65,8 @@ class Units(Generic[C]):
         one. It stops before the first client whose unit is larger than its own, or runs out when
         its own reaches 65536.
         """
-        gap = self._first(self._gaps, self._is_gap)
-        end = self._first(self._ends, self._is_end)
+        gap = self._gaps[0] if self._gaps else None
+        end = self._ends[0] if self._ends else None
         if end is not None and (gap is None or end.position < gap.position):
             return None
         before = self.last if gap is None else gap.prev
@@ -87,10 +85,7 @@ class Units(Generic[C]):
         else:
             before.prev = client
         client.position = self._place(previous, before)
-        if before is not None and previous is not None:
-            if client.position in (previous.position, before.position):
-                self._renumber()
-        elif before is not None and client.position == before.position:
+        if previous is not None and client.position == previous.position:
             self._renumber()
         self.count += 1
         self._index(client)
@@ -99,6 +94,7 @@ class Units(Generic[C]):
 
     def remove(self, client: C) -> None:
         """Take ``client`` out of the list."""
+        self._drop(client)
         previous, following = client.prev, client.next
         if previous is None:
             self.first = following
@@ -109,7 +105,6 @@ class Units(Generic[C]):
         else:
             following.prev = previous
         client.prev = client.next = None
-        client.position = -1
         self.count -= 1
         self._unindex(client, client.unit)
         self._note(following)
@@ -124,10 +119,7 @@ class Units(Generic[C]):
     # -- the index by unit ------------------------------------------------------------------
 
     def _index(self, client: C) -> None:
-        same = self.by_unit.setdefault(client.unit, [])
-        same.append(client)
-        if len(same) > 1:
-            same.sort(key=_position)
+        insort(self.by_unit.setdefault(client.unit, []), client, key=_position)
 
     def _unindex(self, client: C, unit: int) -> None:
         same = self.by_unit[unit]
@@ -138,61 +130,35 @@ class Units(Generic[C]):
     # -- where the walk stops ---------------------------------------------------------------
 
     def _note(self, client: C | None) -> None:
-        """Remember ``client`` if the walk would stop at it as things stand."""
+        """Take note whether the walk would stop at ``client`` as things stand."""
         if client is None:
             return
-        if len(self._gaps) + len(self._ends) > 4 * self.count + 64:
-            self._forget_stale()
-        if self._is_gap(client):
-            self._tie += 1
-            heappush(self._gaps, (client.position, self._tie, client))
-        if self._is_end(client):
-            self._tie += 1
-            heappush(self._ends, (client.position, self._tie, client))
+        self._drop(client)
+        if client.unit > _following(client.prev):
+            insort(self._gaps, client, key=_position)
+        if client.unit + 1 == CTL_MAXUNIT:
+            insort(self._ends, client, key=_position)
 
-    @staticmethod
-    def _is_gap(client: Client) -> bool:
-        return client.unit > _following(client.prev)
-
-    @staticmethod
-    def _is_end(client: Client) -> bool:
-        return client.unit + 1 == CTL_MAXUNIT
-
-    @staticmethod
-    def _first(heap: list[tuple[int, int, C]], still: Callable[[C], bool]) -> C | None:
-        """The first client in ``heap`` that is still in the list and still a stop."""
-        while heap:
-            position, _, client = heap[0]
-            if position == client.position and still(client):
-                return client
-            heappop(heap)
-        return None
-
-    def _forget_stale(self) -> None:
-        """Drop what heaps remember of clients that left or no longer stop the walk, and all but one
-        entry of each that does."""
-        for heap, still in ((self._gaps, self._is_gap), (self._ends, self._is_end)):
-            stops = {e[0]: e for e in heap if e[0] == e[2].position and still(e[2])}
-            heap[:] = sorted(stops.values())
+    def _drop(self, client: C) -> None:
+        for stops in (self._gaps, self._ends):
+            at = bisect_left(stops, client.position, key=_position)
+            if at < len(stops) and stops[at] is client:
+                del stops[at]
 
     # -- positions --------------------------------------------------------------------------
 
     @staticmethod
     def _place(previous: Client | None, before: Client | None) -> int:
-        low = previous.position if previous is not None else 0
+        if previous is None:
+            return _STRIDE if before is None else before.position - _STRIDE
         if before is None:
-            return low + _STRIDE
-        return (low + before.position) // 2
+            return previous.position + _STRIDE
+        return (previous.position + before.position) // 2
 
     def _renumber(self) -> None:
         client = self.first
-        position = 0
-        self._gaps.clear()
-        self._ends.clear()
         while client is not None:
-            position += _STRIDE
-            client.position = position
-            self._note(client)
+            client.position = self._place(client.prev, None)
             client = client.next
 
 

@@ -82,19 +82,18 @@ class KctlProto(Protosw):
 
     # -- user requests ---------------------------------------------------------------------
 
-    def pru_attach(self, so: Socket) -> int:
+    def pru_attach(self, so: Socket) -> None:
         """A new control socket: its buffers stay empty and of size 0 until it connects."""
         kcb = CtlCb(so)
         so.so_pcb = kcb
         if self.control.rec is not None:
             self.control.rec(new(f"kcb:{so.number}", kcb.state()))
-        return 0
 
     def sofreelastref(self, so: Socket) -> None:
         """The socket is gone; a client that was only bound leaves its control here."""
         kcb: CtlCb = so.so_pcb
         if kcb.kctl is not None:
-            self.control.detach_client(kcb, failed=False)
+            self.control.detach_client(kcb)
         so.so_pcb = None
         if self.control.rec is not None:
             self.control.rec((DELETE, f"kcb:{so.number}"))
@@ -154,7 +153,8 @@ class KctlProto(Protosw):
             else:
                 yield from self._disconnect(kcb)
                 self.control.sockets.soisdisconnected(so)
-                self.control.detach_client(kcb, failed=True)
+                self.control.detach_client(kcb)
+                self.control.count("conn_fail")
         self._done(kcb)
         return error
 
@@ -224,7 +224,7 @@ class KctlProto(Protosw):
         while kcb.usecount:
             yield Sleep(f"kcb:{so.number}", "kcb->usecount", interruptible=False)
         if kcb.kctl is not None:
-            self.control.detach_client(kcb, failed=False)
+            self.control.detach_client(kcb)
         self._done(kcb)
         return 0
 
@@ -237,9 +237,7 @@ class KctlProto(Protosw):
         kctl = kcb.kctl
         if kctl is None or kctl.rcvd is not None or kcb.require_clearing:
             return self._rcvd(so, kcb, flags)
-        rcv = so.so_rcv
-        if rcv.sb_hiwat > rcv.sb_idealsize:
-            trim(rcv)
+        trim(so.so_rcv)
         return None
 
     def _rcvd(self, so: Socket, kcb: CtlCb, flags: int) -> Routine[int]:
@@ -415,11 +413,11 @@ class KctlProto(Protosw):
         if self.control.rec is not None:
             self.control.rec((SET, f"kcb:{kcb.so.number}", "unitinfo", kcb.cookie))
 
-    def _disconnect(self, kcb: CtlCb) -> Routine[int]:
+    def _disconnect(self, kcb: CtlCb) -> Routine[None]:
         """Call ``disconnect`` if there is one; its result is ignored."""
         kctl = kcb.kctl
         if kctl is None or kctl.disconnect is None:
-            return 0
+            return
         yield LET_GO  # unlocked
         unit = kcb.sac.sc_unit
         yield from self.control.call(
@@ -431,15 +429,13 @@ class KctlProto(Protosw):
             unit,
         )
         yield LET_GO  # locked again
-        return 0
 
 
 def trim(rcv: Sockbuf) -> None:
     """Give buffer space back that critical data had made grow, as far as data does not fill it."""
-    if rcv.sb_hiwat > rcv.sb_idealsize:
-        spare = min(rcv.sb_hiwat - rcv.sb_cc, rcv.sb_hiwat - rcv.sb_idealsize)
-        if spare > 0:
-            rcv.sbreserve(rcv.sb_hiwat - spare)
+    needed = max(rcv.sb_idealsize, rcv.sb_cc)
+    if rcv.sb_hiwat > needed:
+        rcv.sbreserve(needed)
 
 
 def is_null(cookie: object) -> bool:

@@ -161,7 +161,7 @@ class KernControl:
         self.count("gencnt")
         self.count("connections")
 
-    def detach_client(self, kcb: CtlCb, failed: bool) -> None:
+    def detach_client(self, kcb: CtlCb) -> None:
         """The client leaves the control's list; its unit is 0 from now on."""
         kctl = kcb.kctl
         assert kctl is not None
@@ -178,8 +178,6 @@ class KernControl:
             self.rec(group(*links))
         self.count("pcbcount", -1)
         self.count("gencnt")
-        if failed:
-            self.count("conn_fail")
 
     # -- calling back ----------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ class KernEvent(Protosw):
 
     # -- the protocol ----------------------------------------------------------------------
 
-    def pru_attach(self, so: Socket) -> int:
+    def pru_attach(self, so: Socket) -> None:
         """A new event socket: 4 KiB to send, 32 KiB to receive, a filter that matches nothing."""
         self.sockets.soreserve(so, KEV_SNDSPACE, KEV_RECVSPACE)
         pcb = EventPcb(so)
@@ -145,7 +145,6 @@ class KernEvent(Protosw):
         self._set("sockets", new(f"ev_pcb:{so.number}", pcb.state()))
         self._count("pcbcount")
         self._count("gencnt")
-        return 0
 
     def pru_detach(self, so: Socket) -> Routine[int]:
         """Closing begins: both directions are shut."""

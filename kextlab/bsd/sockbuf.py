@@ -100,8 +100,7 @@ class Sockbuf:
             return False
         self.set("sb_hiwat", cc)
         self.set("sb_mbmax", min(cc * SB_EFFICIENCY, SB_MAX))
-        if self.sb_lowat > cc:
-            self.set("sb_lowat", cc)
+        self.set("sb_lowat", min(self.sb_lowat, cc))
         return True
 
     def set(self, field: str, new: int) -> None:

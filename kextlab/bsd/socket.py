@@ -92,7 +92,7 @@ class Protosw:
         self.has_sosend = has_sosend
         """Whether sosend is the protocol's pru_sosend; else every send is EOPNOTSUPP."""
 
-    def pru_attach(self, so: Socket) -> int:
+    def pru_attach(self, so: Socket) -> None:
         """Give the new socket what the protocol keeps for it."""
         raise NotImplementedError
 
@@ -297,8 +297,8 @@ class Sockets:
         if self.rec is not None:
             buffers = [new(sb.name, buffer_state_of(sb)) for sb in (so.so_rcv, so.so_snd)]
             self.rec(group(new(f"socket:{number}", state_of(so)), *buffers))
-        error = proto.pru_attach(so)
-        return error, so
+        proto.pru_attach(so)
+        return 0, so
 
     def _find(self, type_: int, protocol: int) -> Protosw | None:
         """pffindproto; protocol 0 means the first of that type (pffindtype)."""

@@ -165,11 +165,28 @@ def _run(
 
 
 @app.command("demo")
-def _demo() -> None:
-    """Tell the first lesson in the terminal.
+def _demo(
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page that plays the story of a lost record."),
+    ] = None,
+    present: Annotated[
+        bool, typer.Option("--present", help="Open that page in a browser, in large type.")
+    ] = False,
+) -> None:
+    """Tell the first lesson in the terminal, or show a lost record.
 
-    A kext is loaded, a client connects and sends, the kext is broken, and the Mac rebooted.
+    Without options: a kext is loaded, a client connects and sends, the kext is broken, and the Mac
+    rebooted. The page of --html and --present needs no server and makes no request.
     """
-    from kextlab.views.demo import main as tell
+    if html is None and not present:
+        from kextlab.views.demo import main as tell
 
-    raise typer.Exit(tell())
+        raise typer.Exit(tell())
+    from kextlab.cli.present import CannotWrite, show
+
+    try:
+        typer.echo(show(html, present))
+    except CannotWrite as error:
+        typer.echo(f"kextlab demo: {error}", err=True)
+        raise typer.Exit(2) from None

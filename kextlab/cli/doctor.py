@@ -27,6 +27,7 @@ LAB_NEEDS = {
     "ipywidgets": ("8.1", "carries the widgets"),
     "anywidget": ("0.9", "shows the kernel's pictures live"),
     "tqdm": ("4.66", "shows progress"),
+    "greenlet": ("3.0", "runs blocking programs beside each other"),
 }
 
 # What is optional: the names a program goes by, what it is for, the package to install.

@@ -314,7 +314,7 @@ connect bind close send recv setsockopt getsockopt: sleeps in \
 The call meets itself: a callback made a system call on the very socket it is called for.
 -> In a callback call the KPI only.
 
-poll: waits without a time-out | select, poll | {DOCUMENTED}
+poll: (waits without a time-out|sleeps in select) | select, poll | {DOCUMENTED}
 None of the descriptors is ready, and no other task can run that would make one ready.
 -> Give a time-out, or let the other side act first.
 
@@ -322,7 +322,17 @@ connect send recv: answered EINTR | CPython, PEP 475 | {DOCUMENTED}
 A callback answers EINTR, and Python makes an interrupted call again, on a Mac for ever.
 -> Let the callback return another errno.
 
-callback: sleeps in (?!sbwait|sb_lock|kcb) | msleep | {DOCUMENTED}
+connect bind: sleeps in lck_mtx | ctl_setup_kctl | {DOCUMENTED}
+Another thread holds the mutex of kernel control over its setup callback, which sleeps, and nothing
+is left that could wake it.
+-> Let setup return at once; sleep in connect.
+
+close: sleeps in fpdrain | fileproc_drain | {DOCUMENTED}
+A call of another thread is inside this descriptor, in a callback that sleeps, and nothing is left
+that could wake it.
+-> Wake the callback first.
+
+callback: sleeps in (?!sbwait|sb_lock|kcb|select|lck_mtx|fpdrain) | msleep | {DOCUMENTED}
 A kext sleeps in its own msleep, and nothing is left that could call wakeup.
 -> Let the other side act first, or wake the kext from another task.
 """

@@ -14,28 +14,16 @@ the chooser's.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from kextlab.abi.errno import EINTR, EWOULDBLOCK
 from kextlab.sched.chooser import Choice, Chooser, Fifo
 from kextlab.sched.clock import Clock
 from kextlab.sched.drive import Routine, abandon, hopeless
 from kextlab.sched.stop import ChoiceError, Killed, SimDeadlock, Sleep, Waits, told
-from kextlab.sched.task import ASLEEP, DONE, RUNNABLE, Body, Suspend, Task
+from kextlab.sched.task import ASLEEP, DONE, RUNNABLE, Body, Holder, Suspend, Task
 
 T = TypeVar("T")
-
-
-class Holder(Protocol):
-    """Whose descriptors calls hold while they are suspended."""
-
-    def enter(self, fd: int, /) -> None:
-        """A call on it is suspended."""
-        ...
-
-    def leave(self, fd: int, /) -> None:
-        """It has ended."""
-        ...
 
 
 class Scheduler:

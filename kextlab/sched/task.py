@@ -30,6 +30,18 @@ class Body(Protocol):
         ...
 
 
+class Holder(Protocol):
+    """Whose descriptors calls hold while they are suspended."""
+
+    def enter(self, fd: int, /) -> None:
+        """A call on it is suspended."""
+        ...
+
+    def leave(self, fd: int, /) -> None:
+        """It has ended."""
+        ...
+
+
 class Task:
     """One task.
 

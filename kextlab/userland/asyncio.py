@@ -24,7 +24,7 @@ from kextlab.sched.clock import SECOND
 from kextlab.sched.stop import Sleep
 from kextlab.sched.task import Task
 from kextlab.userland.arguments import Readable, Writable, as_bytes, room, write_into
-from kextlab.userland.gate import refused
+from kextlab.userland.gate import MAX_RETRIES, endless, refused
 from kextlab.userland.time import nanoseconds
 
 if TYPE_CHECKING:
@@ -243,8 +243,14 @@ class Loop:
         return sock.fileno()
 
     def _try(self, writing: bool, fd: int, name: str, *args: Any) -> Points:
-        """A call that is made again when the socket is ready, as long as it answers EAGAIN."""
-        while True:
+        """A call that is made again when the socket is ready, as long as it answers EAGAIN.
+
+        Raises:
+            SimDeadlock: it answers that, or EINTR, again and again though nobody else ran.
+        """
+        tries = 0
+        while tries < MAX_RETRIES:
+            before = self.sched.steps
             errno, value = yield from self._call(name, fd, *args)
             if not errno:
                 return value
@@ -252,6 +258,8 @@ class Loop:
                 yield from self._ready(() if writing else (fd,), (fd,) if writing else ())
             elif errno != EINTR:
                 return refused(errno, value)
+            tries = tries + 1 if self.sched.steps == before else 0
+        raise endless(errno)
 
     def sock_recv(self, sock: Socket, n: int) -> Wait:
         """Receive up to ``n`` bytes. Errors as recv's; ValueError on a blocking socket."""

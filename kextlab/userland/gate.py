@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
 
-from kextlab.abi.errno import EJUSTRETURN, ERESTART, oserror
+from kextlab.abi.errno import EINTR, EJUSTRETURN, ERESTART, name_of, oserror
 from kextlab.sched.stop import SimDeadlock
 
 T = TypeVar("T")
@@ -95,9 +95,15 @@ def check(errno: int) -> None:
         refused(errno, None)
 
 
-def endless() -> SimDeadlock:
-    """What is raised when a call that Python repeats after EINTR never answers anything else."""
+def endless(errno: int = EINTR) -> SimDeadlock:
+    """What is raised when a call that Python repeats after EINTR, or asyncio after EAGAIN, never
+    answers anything else."""
+    again = (
+        "Python makes an interrupted call again (PEP 475), and on a Mac it would do so for ever"
+        if errno == EINTR
+        else "the socket is ready, so asyncio makes it again, on a Mac for ever"
+    )
     return SimDeadlock(
-        f"this call answered EINTR {MAX_RETRIES} times: Python makes an interrupted call again "
-        "(PEP 475), and on a Mac it would do so for ever. Return another errno from the callback"
+        f"this call answered {name_of(errno)} {MAX_RETRIES} times: {again}. Return another errno "
+        "from the callback"
     )

@@ -104,23 +104,21 @@ def called(who: str, event: Event) -> str:
             )
         case "sendto" | "sendmsg":
             return f"{who} calls {name}(fd {args[0]}) with {some(size_of(args[1]), 'byte')}."
-        case "select":
-            return f"{who} calls select and waits until {_watched(args)}."
         case "recvfrom" | "recvmsg":
             room = some(cast(int, args[1]), "byte")
             return f"{who} calls {name}(fd {args[0]}) with room for {room}."
+        case "select":
+            delay = cast("int | None", args[2])
+            wait = "for ever" if delay is None else f"at most {delay / 1e9:g} s"
+            return f"{who} calls select({called_with(event)}) to wait {wait}."
     return f"{who} calls {name}(fd {args[0]})." if args else f"{who} calls {name}."
 
 
-def _watched(args: tuple[object, ...]) -> str:
-    """What a select waits for."""
-    kinds = zip(("readable", "writable"), args[:2], strict=False)
-    parts = [
-        f"fd {listed([str(fd) for fd in cast('tuple[int, ...]', fds)])} is {kind}"
-        for kind, fds in kinds
-        if fds
-    ]
-    return " or ".join(parts) or "the time is over"
+def called_with(event: Event) -> str:
+    """The descriptors a select waits for."""
+    reads, writes = cast("tuple[tuple[int, ...], ...]", event.arguments[:2])
+    fds = sorted({*reads, *writes})
+    return "fd " + ", ".join(map(str, fds)) if fds else "nothing"
 
 
 def _asked(who: str, args: tuple[object, ...]) -> str:
@@ -173,6 +171,11 @@ def returned(who: str, pid: str, event: Event, value: object, seen: Index) -> st
             return f"{name} returns {some(size_of(data), 'byte')} to {who}."
         case "close":
             return f"close returns to {who}; fd {args[0]} is free again."
+        case "select":
+            reads, writes = cast("tuple[tuple[int, ...], ...]", value)
+            ready = [f"fd {fd} can be read" for fd in reads]
+            ready += [f"fd {fd} can be written" for fd in writes]
+            return f"select returns to {who}: {', '.join(ready) or 'the time has passed'}."
     return f"{name} returns to {who}."
 
 

@@ -29,6 +29,7 @@ from kextlab.views.sentences import (
     SENDS,
     SHORT,
     called,
+    called_with,
     event_named,
     kext_name,
     kpi_done,
@@ -341,7 +342,9 @@ class Teller:
     @staticmethod
     def _call(event: Event) -> str:
         name = SHORT.get(event.name, event.name)
-        return name if event.name in ("socket", "select") else f"{name}(fd {event.arguments[0]})"
+        if event.name == "select":
+            return f"select({called_with(event)})"
+        return name if event.name == "socket" else f"{name}(fd {event.arguments[0]})"
 
     def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
         name, kext = frame.event.name, kext_name(frame.actor)

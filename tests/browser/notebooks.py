@@ -112,9 +112,10 @@ class Notebook:
         """How far the notebook is scrolled."""
         top: float = self.page.evaluate(
             """() => {
-                const all = [...document.querySelectorAll(".jp-NotebookPanel *")];
-                const around = all.filter(node => node.querySelector(".jp-Cell"));
-                return around.reduce((sum, node) => sum + node.scrollTop, 0);
+                const all = [
+                    ...document.querySelectorAll(".jp-NotebookPanel, .jp-NotebookPanel *")];
+                return all.filter(node => node.querySelector(".jp-Cell"))
+                    .reduce((sum, node) => sum + node.scrollTop, 0);
             }"""
         )
         return top

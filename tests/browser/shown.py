@@ -106,7 +106,7 @@ class Shown:
 
     def queues(self) -> dict[str, str]:
         """What each lane says of its queue, by the number of the socket."""
-        found: list[tuple[str, str]] = self.scene.evaluate(
+        found: list[list[str]] = self.scene.evaluate(
             """scene => [...scene.querySelectorAll('[data-key^="sock/"]')].map(
                 node => [node.dataset.key.slice(5), node.getAttribute("aria-label")])"""
         )

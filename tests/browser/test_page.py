@@ -1,4 +1,4 @@
-"""The standalone player: it shows the story, goes where it is sent, asks nobody for anything."""
+"""The standalone player: it shows the story, goes where it is sent, and asks for nothing."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_dragging_along_the_scrubber_follows_the_pointer(open_player: Open) -> N
 def test_a_click_on_a_sentence_goes_there(open_player: Open) -> None:
     doc = document("full")
     shown = open_player(doc)
-    row = shown.root.locator(".list li.past .words").last
+    row = shown.root.locator(".list li.past .words").first
     words = row.inner_text()
     row.click()
     expect(shown.scrubber).to_have_attribute("aria-valuetext", f"Step {shown.step:,}. {words}")

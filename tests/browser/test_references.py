@@ -14,7 +14,6 @@ from tests.browser.documents import branched, document, refusals
 from tests.browser.references import FOLDER, WRITE, compare, difference
 from tests.browser.shown import expect
 
-pytestmark = pytest.mark.slow
 pictures = pytest.mark.skipif(
     not has_fonts() and not os.environ.get(DEMAND),
     reason="the references are drawn with Liberation (Debian: apt-get install fonts-liberation)",
@@ -109,5 +108,5 @@ def test_pictures_of_different_sizes_differ_altogether() -> None:
 def test_no_reference_is_left_over_and_all_are_small() -> None:
     files = sorted(FOLDER.glob("*.png"))
     if not WRITE:
-        assert len(files) == 18
+        assert len(files) == 17
     assert sum(file.stat().st_size for file in files) < 1_000_000

@@ -1,4 +1,4 @@
-"""The list of units in small: where the walk stops, which client is found, renumbering."""
+"""The list of units in small: where the walk stops, which client is found, positions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,7 @@ def listed(*numbers: int) -> tuple[Units[Client], list[Client]]:
         ((0xFFFFFFFF,), 1, 0),
         ((1, 0xFFFFFFFF, 0), 2, 1),
         ((65534,), 1, 0),
+        ((65535,), 1, 0),
     ],
 )
 def test_the_walk_stops_before_the_first_larger_unit(
@@ -89,13 +90,36 @@ def test_a_renamed_client_is_found_by_its_new_unit() -> None:
     assert units.free_unit() == (1, one)
 
 
+def test_a_stop_that_was_taken_away_and_comes_back_is_found() -> None:
+    units, (client,) = listed(65534)
+    units.renamed(client, renumber(client, 1))
+    units.renamed(client, renumber(client, 65534))
+    assert units.free_unit() == (1, client)
+
+
+def test_a_gap_that_an_insertion_closes_is_passed() -> None:
+    units, (_, three) = listed(1, 3)
+    units.insert(Client(2), three)
+    assert units.free_unit() == (4, None)
+
+
+def test_an_insertion_that_finds_room_moves_nobody() -> None:
+    units, (one, two) = listed(1, 3)
+    before = one.position, two.position
+    units.insert(Client(2), two)
+    assert (one.position, two.position) == before
+
+
 @pytest.mark.parametrize("at_head", [True, False])
-def test_more_insertions_than_there_are_positions_between_two_renumber(at_head: bool) -> None:
+def test_more_insertions_in_one_place_than_there_are_positions_keep_the_order(
+    at_head: bool,
+) -> None:
     units, clients = listed(*((9,) if at_head else (8, 9)))
     before = clients[-1]
     for _ in range(100):
         client = Client(5)
         units.insert(client, before)
+        assert client.position < before.position
         before = client if at_head else before
     order = []
     at = units.first
@@ -108,9 +132,16 @@ def test_more_insertions_than_there_are_positions_between_two_renumber(at_head: 
 
 def test_clients_that_left_are_forgotten() -> None:
     units, _ = listed(1)
-    for _ in range(500):
-        client = Client(9)
+    for unit in (9, 65535):
+        client = Client(unit)
         units.insert(client, None)
         units.remove(client)
-    assert len(units._gaps) + len(units._ends) <= 100
+    assert (units._gaps, units._ends) == ([], [])
     assert units.free_unit() == (2, None)
+
+
+def test_unit_65535_is_found_and_is_the_last() -> None:
+    units, _ = listed(*range(1, 65535))
+    assert units.free_unit() == (65535, None)
+    units.insert(Client(65535), None)
+    assert units.free_unit() is None

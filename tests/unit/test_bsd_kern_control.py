@@ -6,9 +6,11 @@ import pytest
 
 from kextlab.abi import constants as c
 from kextlab.abi import errno as e
-from kextlab.abi.structs import SockaddrCtl
+from kextlab.abi.ioctl import CTLIOCGCOUNT, CTLIOCGINFO
+from kextlab.abi.structs import CtlInfo, SockaddrCtl
 from kextlab.bsd.kctl import Kctl, KernCtlReg, Out, Text
 from kextlab.bsd.kctl_usrreqs import trim
+from kextlab.bsd.kern_control_kpi import MBUF_LIMIT
 from kextlab.bsd.mbuf import MbufPool
 from kextlab.bsd.sockbuf import Sockbuf
 from kextlab.bsd.socket import Sockopt
@@ -80,6 +82,41 @@ def step(routine: Routine[Any], woken: int | None = None) -> object:
     return point
 
 
+# -- the protocol ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("type_", "atomic"), [(c.SOCK_DGRAM, c.PR_ATOMIC), (c.SOCK_STREAM, 0)])
+def test_a_control_socket_has_xnus_protocol_flags(type_: int, atomic: int) -> None:
+    lab = Lab()
+    flags = c.PR_CONNREQUIRED | c.PR_PCBLOCK | c.PR_WANTRCVD | atomic
+    assert lab.so(lab.socket(type_)).so_proto.pr_flags == flags
+
+
+def test_attaching_succeeds_and_closing_takes_the_client_away() -> None:
+    lab = Lab()
+    so = lab.so(lab.socket())
+    assert so.so_proto.pru_attach(so) == 0
+    assert so.so_pcb is not None
+    drive(lab.control.sockets.soclose(so))
+    assert so.so_pcb is None
+
+
+def test_the_ioctls_answer_what_the_protocol_found() -> None:
+    lab = Lab()
+    lab.register("a")
+    so = lab.so(lab.socket())
+
+    def ask(cmd: int, data: bytes) -> tuple[int, bytes]:
+        answer: tuple[int, bytes] = so.so_proto.pru_control(so, cmd, data)
+        return answer
+
+    assert ask(CTLIOCGCOUNT, bytes(4)) == (0, b"\1\0\0\0")
+    assert ask(CTLIOCGINFO, CtlInfo(0, b"a").pack()) == (0, CtlInfo(1, b"a").pack())
+    for name, errno in ((b"", e.EINVAL), (b"b" * 95, e.ENOENT), (b"b" * 96, e.EINVAL)):
+        asked = CtlInfo(0, name).pack()
+        assert ask(CTLIOCGINFO, asked) == (errno, asked)
+
+
 # -- registering -------------------------------------------------------------------------------
 
 
@@ -137,6 +174,31 @@ def test_closing_waits_until_nobody_is_inside_a_callback() -> None:
     assert lab.mac.statistics().sockets == 0
 
 
+def test_closing_waits_until_the_last_of_several_callbacks_is_left() -> None:
+    lab = Lab()
+
+    def rcvd(ref: int, unit: int, unitinfo: object, flags: int) -> Any:
+        yield from lab.kpi.msleep("reel", "waiting")
+
+    def send(ref: int, unit: int, unitinfo: object, m: Mbuf, flags: int) -> Any:
+        lab.kpi.mbuf_freem(m)
+        return (yield from lab.kpi.msleep("tape", "waiting"))
+
+    ref = lab.register(flags=c.CTL_FLAG_REG_EXTENDED, send=send, rcvd=rcvd)
+    fd = lab.connected()
+    so = lab.so(fd)
+    lab.kpi.ctl_enqueuedata(ref, 1, b"abc", 3, c.CTL_DATA_EOR)
+    reader, sender = soreceive(so, 3), sosend(so, b"abc")
+    assert step(reader) == Sleep("reel", "waiting")
+    assert step(sender) == Sleep("tape", "waiting")
+    closer = lab.process.descriptors.close(fd)
+    assert step(closer) == Sleep("kcb:1", "kcb_usecount")
+    assert step(reader, 0) == (0, b"abc", c.MSG_EOR)
+    assert step(closer, 0) == Sleep("kcb:1", "kcb_usecount")
+    assert step(sender, 0) == (0, 0)
+    assert step(closer, 0) == (0, None)
+
+
 def test_a_send_waits_while_the_client_is_being_cleared() -> None:
     lab = Lab()
     lab.register(send=lambda ref, unit, info, m, flags: lab.kpi.mbuf_freem(m))
@@ -160,6 +222,21 @@ def test_a_reader_waits_while_the_client_is_being_cleared() -> None:
     assert step(reader, 0) == (0, b"abc", c.MSG_EOR)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_read_is_told_to_the_kext_if_it_wants_to_know(told: bool) -> None:
+    lab = Lab()
+    heard: list[int] = []
+    callbacks = {"rcvd": lambda ref, unit, info, flags: heard.append(flags)} if told else {}
+    lab.register(flags=c.CTL_FLAG_REG_EXTENDED, **callbacks)
+    so = lab.so(lab.connected())
+    routine = so.so_proto.pru_rcvd(so, 5)
+    if told:
+        assert drive(routine) == 0
+    else:
+        assert routine is None
+    assert heard == ([5] if told else [])
+
+
 def test_disconnecting_waits_for_kernel_functions_that_use_the_client() -> None:
     lab = Lab()
     lab.register()
@@ -177,7 +254,7 @@ def test_a_client_that_lost_its_control_meanwhile_is_einval_to_every_request() -
     lab.register(send=lambda *arguments: 0)
     fd = lab.connected()
     so = lab.so(fd)
-    lab.control.detach_client(so.so_pcb, failed=False)
+    lab.control.detach_client(so.so_pcb)
     assert drive(sosend(so, b"abc")) == (e.EINVAL, 3 - 3)
     assert drive(sosend_list(so, [b"a", b"b"])) == (e.EINVAL, 2)
     assert lab.gate.getpeername(lab.pid, fd)[0] == e.EINVAL
@@ -218,6 +295,7 @@ def test_a_list_send_to_nobody_is_enotsup_or_a_null_pointer(release: str, panics
             drive(sosend_list(so, [b"a"]))
     else:
         assert drive(sosend_list(so, [b"a"])) == (e.ENOTSUP, 1)
+        assert lab.mac.system.domain.pool.live == {}
 
 
 def test_a_list_send_stops_at_the_first_packet_that_is_refused() -> None:
@@ -248,6 +326,55 @@ def test_a_list_send_callback_may_sleep() -> None:
     sender = sosend_list(lab.so(lab.connected()), [b"a", b"b"])
     assert step(sender) == Sleep("tape", "waiting")
     assert step(sender, 0) == (0, 2)
+
+
+@pytest.mark.parametrize("name", ["send", "send_list"])
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_list_send_that_panics_names_the_callback(name: str, raises: bool) -> None:
+    lab = Lab()
+
+    def callback(*arguments: object) -> Any:
+        yield from lab.kpi.msleep("tape", "waiting")
+        if raises:
+            raise ValueError("torn")
+        return "EIO"
+
+    lab.register(flags=c.CTL_FLAG_REG_EXTENDED, **{name: callback})
+    sender = sosend_list(lab.so(lab.connected()), [b"a"])
+    assert step(sender) == Sleep("tape", "waiting")
+    end = f"ValueError in callback {name}: torn" if raises else f"callback {name} returned 'EIO', "
+    with pytest.raises(KernelPanic, match=f"^kernel page fault: {end}"):
+        step(sender, 0)
+
+
+@pytest.mark.parametrize("name", ["send", "send_list"])
+def test_a_list_send_is_recorded_as_the_callback_it_calls(name: str) -> None:
+    lab = Lab()
+
+    def callback(ref: int, unit: int, unitinfo: object, m: Mbuf, flags: int) -> None:
+        lab.kpi.mbuf_freem_list(m)
+
+    lab.register(flags=c.CTL_FLAG_REG_EXTENDED, **{name: callback})
+    so = lab.so(lab.connected())
+    before = len(lab.mac.trace)
+    assert drive(sosend_list(so, [b"a"])) == (0, 1)
+    called = [event.name for event in lab.mac.trace.events(before) if event.kind == "callback"]
+    assert called == [name]
+
+
+def test_the_mutex_is_held_over_setup_and_no_longer() -> None:
+    lab = Lab()
+    held = []
+
+    def setup(sc_unit: Out, unitinfo: Out) -> int:
+        held.append(lab.control.mutex_held)
+        return 0
+
+    lab.register(flags=c.CTL_FLAG_REG_SETUP, setup=setup)
+    held.append(lab.control.mutex_held)
+    lab.connected(3)
+    held.append(lab.control.mutex_held)
+    assert held == [False, True, False]
 
 
 # -- enqueueing --------------------------------------------------------------------------------
@@ -297,7 +424,7 @@ def test_nobody_is_woken_by_an_empty_handed_or_silent_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cc", "hiwat"), [(8192, 8192), (9000, 9000), (10240, 10240), (12000, 10240)]
+    ("cc", "hiwat"), [(8192, 8192), (9000, 9000), (10239, 10239), (10240, 10240), (12000, 10240)]
 )
 def test_grown_space_is_given_back_as_far_as_data_does_not_fill_it(cc: int, hiwat: int) -> None:
     sb = Sockbuf("so_rcv:1", MbufPool(None), counts_bytes_only=True)
@@ -317,15 +444,46 @@ def test_the_largest_grown_buffer_is_remembered() -> None:
     assert lab.control.autorcvbuf_high == 8192 + 200 + 256
 
 
-def test_critical_data_does_not_grow_a_buffer_when_mbufs_are_short() -> None:
+def test_a_buffer_that_grew_as_large_as_another_is_no_new_record() -> None:
+    lab = Lab()
+    ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
+    for unit in (1, 2):
+        lab.connected(unit)
+        lab.kpi.ctl_enqueuedata(ref, unit, bytes(8192), 8192, 0)
+        assert lab.kpi.ctl_enqueuedata(ref, unit, b"a", 1, c.CTL_DATA_CRIT) == 0
+    high = [row[-1] for row in lab.mac.trace.rows() if row[4] == "autorcvbuf_high"]
+    assert high == [0, 8192 + 1 + 256]
+
+
+@pytest.mark.parametrize(("size", "errno"), [(2048, 0), (2049, e.ENOBUFS)])
+def test_critical_data_may_fill_a_grown_buffer_to_the_last_byte(size: int, errno: int) -> None:
+    lab = Lab()
+    ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
+    lab.connected()
+    lab.kpi.ctl_enqueuedata(ref, 1, bytes(8192), 8192, 0)
+    assert lab.kpi.ctl_enqueuedata(ref, 1, bytes(size), size, c.CTL_DATA_CRIT) == errno
+
+
+def test_a_buffer_that_has_its_largest_size_already_does_not_count_as_grown() -> None:
+    lab = Lab()
+    ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
+    fd = lab.connected()
+    size = c.CTL_AUTORCVBUF_MAX
+    value = size.to_bytes(4, "little")
+    assert lab.gate.setsockopt(lab.pid, fd, c.SOL_SOCKET, c.SO_RCVBUF, value, 4)[0] == 0
+    assert lab.kpi.ctl_enqueuedata(ref, 1, bytes(size), size, 0) == 0
+    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == e.ENOBUFS
+    assert lab.control.autorcvbuf_high == 0
+
+
+@pytest.mark.parametrize(("free", "errno"), [(1, 0), (0, e.ENOBUFS)])
+def test_critical_data_does_not_grow_a_buffer_when_mbufs_are_short(free: int, errno: int) -> None:
     lab = Lab()
     ref = lab.register(flags=c.CTL_FLAG_REG_CRIT)
     so = lab.so(lab.connected())
     lab.kpi.ctl_enqueuedata(ref, 1, bytes(8192), 8192, 0)
-    so.so_snd.sb_mbcnt = 1 << 28
-    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == e.ENOBUFS
-    so.so_snd.sb_mbcnt = 0
-    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == 0
+    so.so_snd.sb_mbcnt = (MBUF_LIMIT - free) * c.MSIZE - so.so_rcv.sb_mbcnt
+    assert lab.kpi.ctl_enqueuedata(ref, 1, b"a", 1, c.CTL_DATA_CRIT) == errno
 
 
 def test_a_list_that_fills_up_to_unit_65535_is_ebusy() -> None:

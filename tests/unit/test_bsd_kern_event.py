@@ -99,6 +99,12 @@ def test_the_newest_socket_hears_first(lab: Lab) -> None:
     assert woken == [(2,), (1,)]
 
 
+def test_an_event_is_the_kernels_until_a_socket_has_it(lab: Lab) -> None:
+    lab.listener()
+    lab.post(b"a")
+    assert [row[-1] for row in lab.mac.trace.rows() if row[4] == "owner"] == ["kernel", "so_rcv:1"]
+
+
 def test_a_full_socket_loses_the_event_and_the_poster_sees_success(lab: Lab) -> None:
     fd = lab.listener()
     lab.mac.system.domain.sockets.live[1].so_rcv.sbreserve(30)
@@ -141,11 +147,24 @@ def test_a_process_looks_vendors_up_and_registers_none(lab: Lab) -> None:
         assert (errno, KevVendorCode.unpack(data).vendor_code) == answer
 
 
+def test_the_answer_repeats_the_vendor_string_asked_for(lab: Lab) -> None:
+    asked = KevVendorCode.named("org.kextlab").pack()
+    _, data = lab.gate.ioctl(lab.pid, lab.listener(), SIOCGKEVVENDOR, asked)
+    assert KevVendorCode.unpack(data) == KevVendorCode(1000, b"org.kextlab")
+
+
 def test_a_closed_socket_hears_no_more(lab: Lab) -> None:
     fd = lab.listener()
     lab.gate.close(lab.pid, fd)
     lab.post(b"a")
     assert (lab.events.pcbs, lab.events.stat["posted"]) == ([], 0)
+
+
+def test_a_closed_socket_has_let_its_filter_go(lab: Lab) -> None:
+    fd = lab.listener()
+    so = lab.mac.system.domain.sockets.live[1]
+    lab.gate.close(lab.pid, fd)
+    assert so.so_pcb is None
 
 
 # -- net.systm ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from kextlab.bsd.mbuf import (
 )
 from kextlab.bsd.sockbuf import SB_MAX_ADJ, Sockbuf
 from kextlab.sched import KernelPanic
+from kextlab.trace.codes import MBUF_SET
 
 KIB = 1024
 
@@ -190,7 +191,23 @@ def test_an_empty_packet_disappears_behind_data_and_passes_its_end_of_record_on(
     buffer.sbappend(pool.allocpacket(b"", eor=M_EOR))
     assert queued(buffer) == [[b"abc"]]
     assert buffer.sb_mbtail is not None
-    assert buffer.sb_mbtail.m_flags & M_EOR
+    assert buffer.sb_mbtail.m_flags == M_PKTHDR | M_EOR
+
+
+def test_an_empty_mbuf_before_data_disappears_and_passes_its_end_of_record_on(
+    buffer: Sockbuf, pool: MbufPool
+) -> None:
+    buffer.sbappend(pool.chain([(b"", 0), (b"abc", 0)], eor=M_EOR))
+    assert queued(buffer) == [[b"abc"]]
+    assert buffer.sb_mbtail is not None
+    assert buffer.sb_mbtail.m_flags == M_EOR
+
+
+def test_a_cluster_that_ends_a_record_stays_a_cluster(buffer: Sockbuf, pool: MbufPool) -> None:
+    buffer.sbappend(pool.allocpacket(b"abc"))
+    buffer.sbappend(pool.allocpacket(bytes(600), eor=M_EOR))
+    assert buffer.sb_mbtail is not None
+    assert buffer.sb_mbtail.m_flags == M_PKTHDR | M_EXT | M_EOR
 
 
 def test_an_empty_packet_that_ends_nothing_leaves_nothing(buffer: Sockbuf, pool: MbufPool) -> None:
@@ -202,9 +219,13 @@ def test_a_record_is_appended_whole_and_its_end_stays_at_its_end(
     buffer: Sockbuf, pool: MbufPool
 ) -> None:
     assert buffer.sbappendrecord(pool.allocpacket(bytes(100), eor=M_EOR))
-    first, last = buffer.records()[0]
-    assert not first.m_flags & M_EOR
-    assert last.m_flags & M_EOR
+    assert [m.m_flags for m in buffer.records()[0]] == [M_PKTHDR, M_EOR]
+
+
+def test_a_record_is_refused_if_only_its_first_mbuf_fits(buffer: Sockbuf, pool: MbufPool) -> None:
+    buffer.sbreserve(90)
+    assert not buffer.sbappendrecord(pool.allocpacket(bytes(100)))  # 80 and 20
+    assert buffer.sb_cc == 0
 
 
 def test_a_record_without_end_is_appended_as_it_is(buffer: Sockbuf, pool: MbufPool) -> None:
@@ -221,6 +242,29 @@ def test_what_does_not_fit_or_comes_after_the_shutdown_is_left_alone(
     assert not buffer.sbappendrecord(small)
     assert not buffer.sbappend(small)
     assert set(pool.live) == {big.id, small.id}
+
+
+def test_what_was_read_from_the_front_adds_up(buffer: Sockbuf, pool: MbufPool) -> None:
+    m = pool.allocpacket(b"abcdef")
+    buffer.sbappend(m)
+    buffer.cut(m, 2)
+    buffer.cut(m, 3)
+    assert (m.m_off, m.m_data, m.m_len, buffer.sb_cc) == (5, b"f", 1, 1)
+
+
+def test_a_packet_linked_behind_an_inner_mbuf_is_no_record_of_the_buffer() -> None:
+    entries: list[object] = []
+    pool = MbufPool(entries.append)
+    buffer = Sockbuf("so_rcv:1", pool, counts_bytes_only=False)
+    buffer.sbreserve(8 * KIB)
+    m = pool.allocpacket(bytes(100))
+    assert m.m_next is not None
+    pool.link(m.m_next, pool.allocpacket(b"other"))
+    buffer.sbappendrecord(m)
+    rest = buffer.take(m, None)
+    assert rest is not None
+    assert rest.m_nextpkt is None
+    assert entries[-1] == (MBUF_SET, rest.id, "m_nextpkt", 0)
 
 
 def test_dropping_and_flushing_free_what_they_take(buffer: Sockbuf, pool: MbufPool) -> None:

@@ -18,8 +18,8 @@ class Bare(Protosw):
 
     pr_protocol = 9
 
-    def pru_attach(self, so: Socket) -> int:
-        return 0
+    def pru_attach(self, so: Socket) -> None:
+        pass
 
 
 class User:

@@ -24,7 +24,7 @@ from kextlab.kernel.explain import (
     explain,
     parse,
 )
-from kextlab.kernel.kext import Kext
+from kextlab.kernel.kext import Kext, KextError
 from kextlab.kernel.kpi import KernCtlReg, Out
 from kextlab.scenario.recording import Step, find, read
 from kextlab.sched.stop import KernelPanic, SimDeadlock, Sleep
@@ -238,6 +238,11 @@ def raised(name: str) -> list[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
     ]
+
+
+def test_a_kext_that_refuses_to_start_is_explained_by_its_errno() -> None:
+    error = KextError("org.kextlab.a: its start routine returned ENOMEM (12)", 12)
+    assert str(explain(error)) == str(explain(12))
 
 
 def test_every_panic_the_kernel_can_raise_is_explained() -> None:

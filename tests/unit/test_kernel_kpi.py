@@ -157,6 +157,27 @@ def test_calling_back_from_setup_is_a_deadlock(name: str, mac: Kernel, kpi: Kpi)
     assert mac.panic is None
 
 
+REFUSED: dict[str, tuple[Callable[[Kpi], int], int, object]] = {
+    "no record": (lambda kpi: kpi.ctl_register(None, Out()), e.EINVAL, 0),
+    "no name": (lambda kpi: register(kpi, ""), e.EINVAL, 0),
+    "a taken name": (lambda kpi: register(kpi, "a"), e.EEXIST, 0),
+    "an unknown id": (lambda kpi: kpi.ctl_name_by_id(9, Out(), 96), e.ENOENT, ""),
+    "space": (lambda kpi: kpi.ctl_getenqueuespace(REF, 1, Out()), e.EINVAL, 0),
+    "packetcount": (lambda kpi: kpi.ctl_getenqueuepacketcount(REF, 1, Out()), e.EINVAL, 0),
+    "readable": (lambda kpi: kpi.ctl_getenqueuereadable(REF, 1, Out()), e.EINVAL, 0),
+    "a long vendor": (lambda kpi: kpi.kev_vendor_code_find("x" * 200, Out()), e.EINVAL, 0),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_trace_shows_no_result_beside_the_error(name: str, mac: Kernel, kpi: Kpi) -> None:
+    call, errno, value = REFUSED[name]
+    start = len(mac.trace)
+    assert call(kpi) == errno
+    returned = [event for event in mac.trace.events(start) if event.kind == "return"]
+    assert [(event.errno, event.value) for event in returned] == [(errno, value)]
+
+
 # -- looking up --------------------------------------------------------------------------------
 
 
@@ -173,6 +194,13 @@ def test_a_name_is_cut_to_its_buffer_with_the_nul(size: int, name: str, kpi: Kpi
     out = Out()
     assert kpi.ctl_name_by_id(2, out, size) == 0
     assert out.value == name
+
+
+def test_a_letter_the_end_of_the_buffer_cuts_through_is_left_out(kpi: Kpi) -> None:
+    register(kpi, "aé")
+    out = Out()
+    assert kpi.ctl_name_by_id(2, out, 3) == 0
+    assert out.value == "a"
 
 
 def test_an_unknown_id_is_enoent(kpi: Kpi) -> None:

@@ -204,6 +204,10 @@ def test_without_a_trace_tasks_run_all_the_same() -> None:
 
     mac.system.tasks.spawn("a", 0, body())
     assert mac.run() == 2
+    pid = mac.start_process("client").pid
+    fd = mac.syscalls.socket(pid, c.PF_SYSTEM, c.SOCK_DGRAM, c.SYSPROTO_CONTROL)[1]
+    assert mac.syscalls.recvfrom(pid, fd, 1) == (e.ENOTCONN, b"")
+    assert mac.syscalls.select(pid, [], [], 5) == (0, ((), ()))
     assert said == [e.EWOULDBLOCK]
     assert "task:1" in mac.snapshot()
 

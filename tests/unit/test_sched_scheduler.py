@@ -633,6 +633,8 @@ def test_a_blocked_call_of_a_killed_task_is_interrupted_and_does_not_return() ->
 def test_the_end_of_a_boot_ends_all_tasks_and_closes_their_programs() -> None:
     lab = Lab()
     ended: list[str] = []
+    lab.spawn("over")
+    lab.sched.run()
 
     def stubborn() -> Body:
         try:
@@ -659,6 +661,21 @@ def test_the_end_of_a_boot_ends_all_tasks_and_closes_their_programs() -> None:
     assert ended == ["closed"]
     assert [task.error for task in (sleeper, never, killer)] == [panic] * 3
     assert lab.sched.ready == []
+
+
+def test_a_blocked_call_of_a_task_ends_with_the_boot() -> None:
+    lab = Lab()
+    lab.calls("plain", "loop", TAPE)
+
+    def ends() -> Body:
+        lab.sched.end(RuntimeError("panic"))
+        return
+        yield
+
+    lab.sched.spawn("b", 100, ends())
+    with pytest.raises(RuntimeError, match="panic"):
+        lab.sched.run()
+    assert (lab.sched.waiting, lab.sched.ready) == ({}, [])
 
 
 def test_a_blocked_call_ends_with_the_boot() -> None:

@@ -10,7 +10,7 @@ from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext
 from kextlab.kernel.kpi import KernCtlReg, Out
 from kextlab.sched import KernelPanic
-from kextlab.trace import Change, Folder, Trace, log
+from kextlab.trace import Change, Folder, Trace, codes, log
 from kextlab.trace.codes import NEW, RETURN, SET, SIGNAL, SLEEP, SYSCALL, WAKEUP
 
 
@@ -277,3 +277,59 @@ def test_a_trace_shows_how_long_it_is() -> None:
     assert "0" in repr(Trace())
     trace = story().trace
     assert str(len(trace)) in repr(trace)
+
+
+# -- tasks -------------------------------------------------------------------------------------
+
+
+def task_story() -> Trace:
+    """Two tasks in the middle of calls; one ends by a deadlock, then the kernel panics."""
+    trace = Trace()
+    for entry in (
+        (codes.SYSCALL, 100, "recvfrom", 0),
+        (codes.SWITCH, 1),
+        (codes.SYSCALL, 101, "sendto", 0),
+        (codes.SWITCH, 0),
+        (codes.RETURN, 0, None),
+        (codes.SYSCALL, 100, "poll", 0),
+        (codes.STOP, "deadlock", "why"),
+        (codes.SWITCH, 1),
+        (codes.CALLBACK, "kext", "send", 0),
+        (codes.STOP, "panic", "why"),
+        (codes.SWITCH, 0),
+        (codes.SIGNAL, 100, "SIGTERM"),
+    ):
+        assert trace.record is not None
+        trace.record(entry)
+    return trace
+
+
+def test_every_task_has_frames_of_its_own() -> None:
+    seen = [(event.task, event.kind, event.cause) for event in task_story().events()]
+    assert seen == [
+        (0, "syscall", None),
+        (1, "switch", None),
+        (1, "syscall", None),
+        (0, "switch", None),
+        (0, "return", 0),
+        (0, "syscall", None),
+        (0, "stop", 5),
+        (1, "switch", None),
+        (1, "callback", 2),
+        (1, "stop", 8),
+        (0, "switch", None),
+        (0, "signal", None),
+    ]
+
+
+def test_a_panic_closes_the_frames_of_all_tasks() -> None:
+    folder = Folder()
+    for entry in (
+        (codes.SYSCALL, 100, "recvfrom", 0),
+        (codes.SWITCH, 1),
+        (codes.STOP, "panic", "why"),
+        (codes.SWITCH, 0),
+    ):
+        folder.step(entry)
+    assert folder.step((codes.SIGNAL, 100, "SIGTERM")).cause is None
+    assert folder.task == 0

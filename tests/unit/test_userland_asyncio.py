@@ -9,6 +9,7 @@ import pytest
 from kextlab import Kernel
 from kextlab.kexts import EchoKext
 from kextlab.remote.syscalls import LoopbackSyscalls
+from kextlab.sched import SimDeadlock
 from kextlab.userland.process import App
 
 CONTROL = "org.kextlab.echo"
@@ -115,6 +116,70 @@ def test_a_wait_for_data_ends_when_the_socket_is_closed(mac: Kernel, app: App) -
         return data
 
     result(mac, app, program)
+
+
+class Odd:
+    """A gate that answers calls of one name with given errnos first."""
+
+    def __init__(self, gate: Any, name: str, *errnos: int) -> None:
+        self.gate, self.name, self.errnos = gate, name, list(errnos)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.gate, name)
+
+    def routine(self, pid: int, name: str, *args: Any) -> Any:
+        if name == self.name and self.errnos:
+            yield from ()
+            return self.errnos.pop(0), 0
+        return (yield from self.gate.routine(pid, name, *args))
+
+
+@pytest.mark.parametrize(("errno", "name"), [(4, "EINTR"), (35, "EAGAIN")])
+def test_an_awaited_call_is_made_again_but_not_for_ever(mac: Kernel, errno: int, name: str) -> None:
+    async def program(app: App) -> bytes:
+        loop = app.asyncio.get_running_loop()
+        s = unconnected(app)
+        await loop.sock_connect(s, CONTROL)
+        await loop.sock_sendall(s, b"x")
+        data: bytes = await loop.sock_recv(s, 1)
+        return data
+
+    app = mac.spawn("client", gate=Odd(mac.syscalls, "sendto", errno, errno))  # type: ignore[arg-type]
+    assert result(mac, app, program) == b"x"
+    app = mac.spawn("client", gate=Odd(mac.syscalls, "sendto", *[errno] * 100))  # type: ignore[arg-type]
+    app.run(program)
+    with pytest.raises(SimDeadlock, match=rf"answered {name} 100 times"):
+        mac.run()
+
+
+def test_a_stream_is_sent_in_as_many_calls_as_it_takes(mac: Kernel, app: App) -> None:
+    sent: list[bytes] = []
+
+    class Short(Odd):
+        def routine(self, pid: int, name: str, *args: Any) -> Any:
+            if name == "sendto":
+                yield from ()
+                sent.append(args[1])
+                return 0, min(2, len(args[1]))
+            return (yield from self.gate.routine(pid, name, *args))
+
+    async def program(app: App) -> None:
+        s = unconnected(app)
+        await app.asyncio.get_running_loop().sock_connect(s, CONTROL)
+        await app.asyncio.get_running_loop().sock_sendall(s, b"abcde")
+
+    result(mac, mac.spawn("client", gate=Short(mac.syscalls, "")), program)  # type: ignore[arg-type]
+    assert sent == [b"abcde", b"cde", b"e"]
+
+
+def test_a_task_that_never_began_is_closed_with_its_process(mac: Kernel, app: App) -> None:
+    async def program(app: App) -> None:
+        app.asyncio.create_task(waits(app, 1, 1))
+        app.exit()
+
+    app.run(program)
+    mac.run()
+    assert [task.done for task in mac.tasks] == [True, True]
 
 
 # -- tasks -------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def test_the_package_offers_its_names_lazily() -> None:
     assert kextlab.__version__ == version("kextlab")
     assert callable(kextlab.explain)
     assert {"Kernel", "explain", "__version__"} <= set(dir(kextlab))
-    assert set(kextlab.__all__) == {"Kernel", "explain"}
+    assert set(kextlab.__all__) == {"Kernel", "Scope", "explain"}
     with pytest.raises(AttributeError, match="no attribute 'Scop'"):
         kextlab.Scop  # noqa: B018
 

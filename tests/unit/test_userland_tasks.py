@@ -325,6 +325,56 @@ def test_a_panic_in_a_program_ends_all_and_comes_out_of_the_run(mac: Kernel) -> 
     assert mac.trace.state() == mac.snapshot()
 
 
+def test_a_process_may_end_after_the_panic(mac: Kernel) -> None:
+    app = mac.spawn("client")
+    client(app)
+    mac.system.stop(KernelPanic("test"))
+    with pytest.raises(KernelPanic):
+        app.exit()
+
+
+class Odd:
+    """A gate that answers calls of one name with given answers first."""
+
+    def __init__(self, gate: Any, name: str, *answers: Any) -> None:
+        self.gate, self.name, self.answers = gate, name, list(answers)
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self.gate, name)
+        if name != self.name:
+            return real
+        return lambda *args: self.answers.pop(0) if self.answers else real(*args)
+
+
+INTERRUPTED = (e.EINTR, ((), ()))
+
+
+@pytest.mark.parametrize("times", [2, 100])
+def test_an_interrupted_wait_goes_on_until_its_time(mac: Kernel, times: int) -> None:
+    gate = Odd(mac.syscalls, "select", *[INTERRUPTED] * times)
+    app = mac.spawn("client", gate=gate)
+    s = client(app)
+    s.settimeout(2)
+    late = mac.spawn("late")
+    for wait in (lambda: s.recv(1), lambda: app.select.select([s], [], [], 2)):
+        gate.answers = [INTERRUPTED] * times
+        if times == 100:
+            with pytest.raises(SimDeadlock, match="answered EINTR 100 times"):
+                wait()
+            continue
+        late.run(lambda app: (app.time.sleep(1), post(mac, 1, b"x")))
+        assert wait() in (b"x", ([s], [], []))
+
+
+def test_eagain_of_a_callback_is_a_time_out_at_once(mac: Kernel) -> None:
+    app = mac.spawn("client", gate=Odd(mac.syscalls, "sendto", (e.EAGAIN, 0)))
+    s = client(app)
+    s.settimeout(2)
+    with pytest.raises(TimeoutError, match="timed out"):
+        s.sendall(b"x")
+    assert mac.now == 0
+
+
 def test_an_interrupt_ends_the_program_it_hits(mac: Kernel) -> None:
     def interrupted(app: App) -> None:
         raise KeyboardInterrupt

@@ -226,6 +226,64 @@ def test_a_call_that_sleeps_for_ever() -> None:
     assert said(mac)[-1] == "client sleeps in recv(fd 3) and nothing can wake it."
 
 
+def test_tasks_whose_calls_overlap_each_keep_their_own() -> None:
+    mac, _ = echoing()
+    kext = mac.kexts()[0]
+    client(mac, "other")
+    pids = [app.pid for app in mac.processes]
+    tasks = mac.system.tasks
+    for pid in pids:
+        tasks.spawn(f"task of {pid}", pid, mac.syscalls.routine(pid, "recvfrom", 3, 100, 0))
+    before = len(mac.trace)
+    mac.run()
+    assert isinstance(kext, EchoKext)
+    for unit in (2, 1):
+        kext.kpi.ctl_enqueuedata(kext.ctlref.value, unit, b"abc"[:unit], unit, 8)
+        mac.run()
+    tasks.spawn("sleeper", pids[0], mac.syscalls.routine(pids[0], "recvfrom", 3, 100, 0))
+    mac.run()
+    mac.processes[0].kill()
+    told = log(mac.trace, before)
+    assert [(line.depth, line.text) for line in told if "sleeps in" not in line.text] == [
+        (0, "client calls recv(fd 3) with room for 100 bytes."),
+        (0, "other calls recv(fd 3) with room for 100 bytes."),
+        (0, "echo queues 2 bytes for unit 2; 2 of 8,192 bytes are now in use."),
+        (0, "recv returns 2 bytes to other."),
+        (0, "echo queues 1 byte for unit 1; 1 of 8,192 bytes are now in use."),
+        (0, "recv returns 1 byte to client."),
+        (0, "client calls recv(fd 3) with room for 100 bytes."),
+        (0, "The kernel sends client a SIGKILL."),
+        (0, "client is killed inside recv(fd 3), which does not return."),
+        (0, "client calls close(fd 3)."),
+        (1, "kern_control runs echo's disconnect callback for unit 1."),
+        (0, "close returns to client; fd 3 is free again."),
+    ]
+
+
+def test_a_select() -> None:
+    mac, s = echoing()
+    select = mac.processes[0].select
+    before = len(mac.trace)
+    assert select.select([s], [], [], 1.5) == ([], [], [])
+    gate, pid = mac.syscalls, mac.processes[0].pid
+    s.send(b"x")
+    gate.select(pid, [3], [3], None)
+    gate.select(pid, [], [], 0)
+    gate.select(pid, [9], [], 0)
+    lines = [line.text for line in log(mac.trace, before) if "select" in line.text]
+    assert lines == [
+        "client calls select(fd 3) to wait at most 1.5 s.",
+        "client sleeps in select(fd 3) until bytes are queued; others run.",
+        "select returns to client: the time has passed.",
+        "client calls select(fd 3) to wait for ever.",
+        "select returns to client: fd 3 can be read, fd 3 can be written.",
+        "client calls select(nothing) to wait at most 0 s.",
+        "select returns to client: the time has passed.",
+        "client calls select(fd 9) to wait at most 0 s.",
+        "The kernel refused select(fd 9): this descriptor is not open (EBADF).",
+    ]
+
+
 def test_a_signal() -> None:
     mac = Kernel()
 
@@ -351,8 +409,8 @@ def test_tasks_that_sleep_and_the_clock() -> None:
     lines = said(mac)
     told = [
         "reader calls ioctl(fd 3, FIONBIO) to make it non-blocking.",
-        "reader calls select and waits until fd 3 is readable.",
-        "reader sleeps in select until bytes are queued; others run.",
+        "reader calls select(fd 3) to wait for ever.",
+        "reader sleeps in select(fd 3) until bytes are queued; others run.",
         "Nobody can run; the clock moves on to 0.5 s.",
         "reader calls send(fd 3) with 5 bytes.",
         "recv returns 5 bytes to reader.",

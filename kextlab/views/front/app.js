@@ -128,7 +128,7 @@ export class App {
     this.size = outer < 560 ? "narrow" : this.presenter || outer >= 980 ? "wide" : "mid";
     this.el.dataset.size = this.size;
     const room = (this.room = this.el.clientWidth);
-    this.type = this.presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, height / 584))) : 1;
+    this.type = this.presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, height / 598))) : 1;
     this.el.style.setProperty("--type", this.type);
     this.lay();
   }

@@ -5,7 +5,7 @@ export class Edge {
   constructor(parent) {
     for (const name of ["future", "past"]) {
       const outer = document.createElement("div");
-      outer.className = name;
+      outer.className = `window ${name}`;
       outer.append(document.createElement("div"));
       parent.append(outer);
       this[name] = outer;
