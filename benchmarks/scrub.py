@@ -40,8 +40,8 @@ PEER = "ipywidgets + matplotlib"
 CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 TASK = "RunTask"
 PAUSE = 120
-"""Milliseconds between two inputs, for all that the last one caused to end. Motion takes 200 at
-most, but is drawn by the compositor; its few main-thread tasks are counted where they fall."""
+"""Milliseconds between two inputs, in which what the last one caused comes to an end. The frames of
+a motion that lasts longer are counted with the next input."""
 
 
 def run(quick: bool) -> Result:

@@ -11,6 +11,7 @@ from tests.browser.conftest import Open
 from tests.browser.documents import branched, document, refusals
 from tests.browser.shown import Shown, expect
 
+pytestmark = pytest.mark.slow
 themes = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 
 

@@ -11,6 +11,7 @@ from tests.browser.conftest import Open
 from tests.browser.documents import branched, document, refusals
 from tests.browser.shown import Shown, expect
 
+pytestmark = pytest.mark.slow
 WIDTHS = (320, 390, 760, 1180)
 STORIES = ("echo", "full", "twelve", "many", "panic", "empty")
 

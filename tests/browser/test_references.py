@@ -14,6 +14,7 @@ from tests.browser.documents import branched, document, refusals
 from tests.browser.references import FOLDER, WRITE, compare, difference
 from tests.browser.shown import expect
 
+pytestmark = pytest.mark.slow
 pictures = pytest.mark.skipif(
     not has_fonts() and not os.environ.get(DEMAND),
     reason="the references are drawn with Liberation (Debian: apt-get install fonts-liberation)",
