@@ -12,8 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from benchmarks import connect, echo, imports, live, replay, report, rewind, scrub, trace
-from benchmarks.browser import NeedsChromium
+from benchmarks import connect, echo, imports, replay, report, rewind, trace
 from benchmarks.measure import BenchmarkError, Result
 
 BENCHMARKS: dict[str, Callable[[bool], Result]] = {
@@ -23,8 +22,6 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "import": imports.run,
     "replay": replay.run,
     "rewind": rewind.run,
-    "scrub": scrub.run,
-    "live": live.run,
 }
 
 
@@ -57,13 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     try:
         for name in BENCHMARKS if asked.all else [asked.name]:
-            try:
-                result = BENCHMARKS[name](asked.quick)
-            except NeedsChromium as error:
-                print(f"benchmarks: {name} {error}", file=sys.stderr)
-                if not asked.all:
-                    return 2
-                continue
+            result = BENCHMARKS[name](asked.quick)
             results.append(result)
             if asked.json:
                 print(json.dumps(report.to_json(result, where), ensure_ascii=False), flush=True)

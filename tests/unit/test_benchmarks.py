@@ -9,21 +9,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import browser as chromium
-from benchmarks import echo, report, scrub
+from benchmarks import echo, report
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import BenchmarkError, Result, Series, Table, Target, interleave
 
-TARGETS = {
-    "echo": 2,
-    "connect": 1,
-    "trace": 1,
-    "import": 1,
-    "replay": 0,
-    "rewind": 2,
-    "scrub": 4,
-    "live": 1,
-}
+TARGETS = {"echo": 2, "connect": 1, "trace": 1, "import": 1, "replay": 0, "rewind": 2}
 PEERS = {
     "echo": {"AF_UNIX socketpair", "SimPy stores"},
     "connect": {"linear search among 200"},
@@ -31,11 +21,7 @@ PEERS = {
     "import": {"bare Python", "the first cell", "import simpy"},
     "replay": {"json.loads"},
     "rewind": {"folding from the beginning", "sqlite3"},
-    "scrub": {"ipywidgets + matplotlib"},
-    "live": {"ipywidgets label"},
 }
-LACKING = chromium.missing()
-IN_A_BROWSER = ("scrub", "live")
 WHERE = {
     "python": "CPython 3.11.0",
     "processor": "a processor",
@@ -72,17 +58,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 # ---------------------------------------------------------------- what each prints
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name, marks=[pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=LACKING)]
-        )
-        if name in IN_A_BROWSER
-        else name
-        for name in BENCHMARKS
-    ],
-)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_it_prints_one_json_object_on_one_line(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,7 +117,7 @@ def test_an_unknown_name_is_answered_with_the_names_on_one_line(
 ) -> None:
     assert complaint(capsys, "ehco") == (
         "benchmarks: there is no benchmark 'ehco': there are echo, connect, trace, import, "
-        "replay, rewind, scrub, live\n"
+        "replay, rewind\n"
     )
 
 
@@ -175,60 +151,6 @@ def test_without_simpy_its_figures_are_absent_and_one_line_says_how_to_get_it(
     assert result["absent"] == {"SimPy stores": 'pip install ".[bench]"'}
     assert set(result["peers"]) == {"AF_UNIX socketpair"}
     assert result["targets"][0]["value"] is result["targets"][0]["met"] is None
-
-
-@pytest.mark.parametrize("name", IN_A_BROWSER)
-def test_without_chromium_one_line_says_what_is_needed(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chromium, "program", lambda: None)
-    assert main([name, "--json"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith(f"benchmarks: {name} needs chromium")
-    assert said.err.count("\n") == 1
-
-
-def test_without_chromium_the_other_benchmarks_run_all_the_same(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chromium, "program", lambda: None)
-    for name in set(BENCHMARKS) - set(IN_A_BROWSER):
-        monkeypatch.setitem(BENCHMARKS, name, lambda quick, name=name: replace(RESULT, name=name))
-    assert main(["--all", "--json"]) == 0
-    said = capsys.readouterr()
-    names = [json.loads(line)["name"] for line in said.out.splitlines()]
-    assert names == [name for name in BENCHMARKS if name not in IN_A_BROWSER]
-    assert said.err.count("needs chromium") == 2
-
-
-def test_the_tasks_of_a_trace_are_summed_from_one_input_to_the_next() -> None:
-    """Another thread's and another page's tasks do not count; a task holds the input inside it."""
-
-    def thread(pid: int, tid: int, name: str) -> dict[str, Any]:
-        return {"name": "thread_name", "ph": "M", "pid": pid, "tid": tid, "args": {"name": name}}
-
-    def task(ts: int, dur: int, tid: int = 1, pid: int = 7) -> dict[str, Any]:
-        return {
-            "name": "RunTask", "ph": "X", "pid": pid, "tid": tid, "ts": ts, "dur": dur, "tdur": dur,
-            "args": {},
-        }  # fmt: skip
-
-    def key(ts: int, kind: str = "keydown") -> dict[str, Any]:
-        return {
-            "name": "EventDispatch", "ph": "X", "pid": 7, "tid": 1, "ts": ts, "dur": 1,
-            "args": {"data": {"type": kind}},
-        }  # fmt: skip
-
-    events = [
-        thread(7, 1, "CrRendererMain"), thread(7, 2, "Compositor"), thread(8, 1, "CrRendererMain"),
-        task(0, 900), task(1_000, 400), key(1_100), task(2_000, 100), key(2_050, "keyup"),
-        task(2_500, 5_000, tid=2), task(2_600, 700, pid=8), task(5_000, 300), key(5_001),
-        task(6_000, 200),
-    ]  # fmt: skip
-    tasks, sums = scrub.tasks_of(events, "keydown")
-    assert [round(busy * 1e6) for busy, _ in tasks] == [900, 400, 100, 300, 200]
-    assert [round(busy * 1e6) for busy, _ in sums] == [500, 500]
 
 
 def test_an_echo_that_does_not_come_back_ends_the_run(
