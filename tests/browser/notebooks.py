@@ -122,6 +122,7 @@ class Notebook:
 
     def save(self) -> dict[str, Any]:
         """Save it; what is in the file then."""
+        self.select(0)
         with self.page.expect_response(
             lambda answer: answer.request.method == "PUT" and self.name in answer.url
         ):

@@ -197,5 +197,6 @@ def test_the_presenter_s_type_is_large_and_the_scene_fits_the_screen(open_player
             .map(node => parseFloat(getComputedStyle(node).fontSize)))"""
     )
     assert smallest >= 18
+    assert shown.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     assert shown.page.evaluate(OVERFLOWING) == []
     assert shown.svg.evaluate(OVERLAPPING) == []

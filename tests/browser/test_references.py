@@ -22,6 +22,9 @@ pictures = pytest.mark.skipif(
 themes = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 
 
+TALL = (1180, 1500)  # nothing lies under the bar that sticks to the lower edge
+
+
 def named(*parts: str, dark: bool = False) -> str:
     return "-".join([*parts, "dark" if dark else "light"])
 
@@ -33,7 +36,8 @@ def test_a_full_buffer_and_the_record_it_refused(
 ) -> None:
     doc = document("full")
     loss = next(at for at in refusals(doc) if doc["moments"][at].get("errno") == "ENOBUFS")
-    shown = open_player(doc, dark=dark, still=True, at=doc["moments"][loss]["step"])
+    step = doc["moments"][loss]["step"]
+    shown = open_player(doc, size=TALL, dark=dark, still=True, at=step)
     for part in ("topology", "rows", "queues", "scrubber"):
         compare(shown.root.locator(f".{part}"), named(part, dark=dark), tmp_path)
 
@@ -43,7 +47,7 @@ def test_a_full_buffer_and_the_record_it_refused(
 def test_a_record_that_is_chosen_and_its_bytes(
     open_player: Open, dark: bool, tmp_path: Path
 ) -> None:
-    shown = open_player(document("echo"), dark=dark, still=True)
+    shown = open_player(document("echo"), size=TALL, dark=dark, still=True)
     shown.svg.locator(".lane", has=shown.page.locator(".chip")).first.focus()
     shown.press("ArrowDown", "Enter")
     expect(shown.svg.locator('.chip[aria-selected="true"]')).to_have_count(1)
@@ -54,23 +58,27 @@ def test_a_record_that_is_chosen_and_its_bytes(
 @pictures
 @pytest.mark.parametrize("name", ["twelve", "many", "panic", "empty"])
 def test_other_scenes(open_player: Open, name: str, tmp_path: Path) -> None:
-    shown = open_player(document(name), still=True)
+    shown = open_player(document(name), size=TALL, still=True)
     compare(shown.scene, named("scene", name), tmp_path)
 
 
 @pictures
 def test_two_stories_side_by_side(open_player: Open, tmp_path: Path) -> None:
-    shown = open_player(branched(), still=True)
+    """At the refusal in the one, the other has ended without."""
+    doc = branched()
+    shown = open_player(doc, size=TALL, still=True)
     shown.focus()
     shown.press("b", "Enter")
     expect(shown.root.locator(".side")).to_have_count(2)
-    shown.root.evaluate("scope => scope.focus({preventScroll: true})")
+    shown.focus()
+    shown.press("[")
+    shown.go(doc["moments"][refusals(doc)[0]]["step"])
     compare(shown.root.locator(".scene"), named("branch"), tmp_path)
 
 
 @pictures
 def test_a_narrow_page(open_player: Open, tmp_path: Path) -> None:
-    shown = open_player(document("full"), size=(390, 800), still=True)
+    shown = open_player(document("full"), size=(390, 1500), still=True)
     compare(shown.root.locator(".scene"), named("narrow"), tmp_path)
 
 

@@ -67,7 +67,9 @@ export class Topology {
     const one = app.size === "narrow";
     const presenter = app.presenter && !app.comparing;
     const f = presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, app.height / 584))) : 1;
-    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - 307 * f - 2) : 0;
+    // What the presenter's screen leaves to the tallest buffer: all but the rest of the scene.
+    const rest = () => measures(f, story.series.hiwat, 1).height - 1;
+    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - rest() - 2) : 0;
     let g = measures(f, story.series.hiwat, height);
     let laid = columnsOf(story, state, g, room, this.wanted(story), one ? "one" : "");
     this.open = one && laid.columns.length ? laid.columns[0].sock : "";
