@@ -8,7 +8,6 @@ Left out: what takes a program of its own (several calls that depend on each oth
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kextlab.abi.constants import (
@@ -20,6 +19,8 @@ from kextlab.abi.constants import (
     SYSPROTO_CONTROL,
 )
 from kextlab.abi.errno import message_of, name_of
+from kextlab.scenario import faults
+from kextlab.scenario.fault import Fault
 from kextlab.userland.mac import Kernel
 from kextlab.views.scene import Lane, scene
 from kextlab.views.words import some
@@ -138,20 +139,15 @@ class Driver:
         Raises:
             ScopeError: no task can run.
         """
-        tasks: Any = self.mac
-        if not tasks.step():
+        if not self.mac.step():
             raise ScopeError(
                 "no task can run: every program is asleep, has ended, or none was started"
             )
         return "One task ran to where it lets go."
 
-    def faults(self) -> list[Any]:
-        """The faults that can apply now; Any, because scenarios stand on their own floor."""
-        try:
-            offered: list[Any] = import_module("kextlab.scenario.faults").offered(self.mac)
-        except ImportError:
-            return []
-        return offered
+    def faults(self) -> list[Fault]:
+        """The faults that can apply now."""
+        return faults.offered(self.mac)
 
     def fault(self, label: str) -> str:
         """Apply a fault by its label.

@@ -18,21 +18,24 @@ import sys
 import uuid
 import weakref
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import traitlets
 from anywidget import AnyWidget
 
+from kextlab.scenario import Run, Scenario, faults
+from kextlab.scenario.fault import Fault
 from kextlab.trace.log import Trace
 from kextlab.userland.mac import Kernel
+from kextlab.views import SceneWriter, player, scene_document, still_picture
 from kextlab.views.front import bundle
+from kextlab.views.patches import checked
+from kextlab.views.player import packed
 from kextlab.widgets.drive import Driver, Refused, ScopeError
 from kextlab.widgets.still import stored
 
 PARTS = ("topology", "queues", "diagram", "log", "inspector", "scrubber")
 Json = Any  # a JSON value
-Run = Any  # a kextlab.scenario.Run, imported when it is needed
 
 
 class Scope(AnyWidget):
@@ -78,7 +81,7 @@ class Scope(AnyWidget):
         self._at = at
         self.branches: list[Run] = []  # what ``branch`` made, oldest first
         self.set_trait("place", f"scope-{uuid.uuid4().hex}")
-        self.set_trait("live", self._driver is not None or hasattr(source, "branch"))
+        self.set_trait("live", self._driver is not None or isinstance(source, Run))
         options = {"parts": list(parts or ()), "presenter": presenter, "at": at}
         self.set_trait("options", options)
         super().__init__()
@@ -89,20 +92,19 @@ class Scope(AnyWidget):
 
     def _attach(self) -> None:
         """Begin the document of the source anew."""
-        views, source = later("kextlab.views"), self._source
+        source = self._source
         if isinstance(source, dict):
-            checked = later("kextlab.views.patches").checked
             self._document: dict[str, Json] = {**checked(source)}
             if self._title:
                 self._document["title"] = self._title
-            self._writer: Any = None  # a SceneWriter
+            self._writer: SceneWriter | None = None
         elif isinstance(source, Kernel):
             self._trace = source.trace
-            self._writer = views.SceneWriter(source, title=self._title)
+            self._writer = SceneWriter(source, title=self._title)
             self._document = self._writer.document()
         else:
             self._writer = None
-            self._document = views.scene_document(source, title=self._title)
+            self._document = scene_document(source, title=self._title)
 
     def _check(self, at: int | None) -> None:
         steps = self._document["steps"] if self._writer is None else len(self._trace)
@@ -119,7 +121,7 @@ class Scope(AnyWidget):
         return self._document
 
     def _packed_document(self) -> bytes:
-        return _packed(self._whole())
+        return packed(self._whole())
 
     def update(self) -> list[Json]:
         """Send what has happened since the last time; cells do it by themselves.
@@ -131,12 +133,12 @@ class Scope(AnyWidget):
             return []
         if self._driver.mac.trace is not self._trace:  # rebooted
             self._attach()
-            self.send({"document": "packed"}, [_packed(self._whole())])
+            self.send({"document": "packed"}, [packed(self._whole())])
             return []
         more = self._writer.more()
         if more is not None:
             more["live"] = self._driver.live()
-            self.send({"more": "packed"}, [_packed(more)])
+            self.send({"more": "packed"}, [packed(more)])
         return more["moments"] if more is not None else []
 
     def _follow(self) -> None:
@@ -163,7 +165,7 @@ class Scope(AnyWidget):
         at = self._at
         moments = [one for one in doc["moments"] if at is None or one["step"] <= at]
         sentence = f"Step {moments[-1]['step']:,}. {moments[-1]['text']}" if moments else ""
-        picture = later("kextlab.views").still_picture(doc, at)
+        picture = still_picture(doc, at)
         return stored(self.place, picture, sentence), {}
 
     def goto(self, step: int) -> None:
@@ -229,18 +231,17 @@ class Scope(AnyWidget):
         """The story as something that can be run again."""
         source = self._source
         if isinstance(source, Kernel):
-            return later("kextlab.scenario").Scenario.of(source).run()
-        if hasattr(source, "branch"):
+            return Scenario.of(source).run()
+        if isinstance(source, Run):
             return source
         raise ScopeError("a trace and a document hold no programs; give Scope the machine or a run")
 
-    def offered(self, at: int) -> list[Json]:
+    def offered(self, at: int) -> list[Fault]:
         """What a branch at that step may change: faults that can apply there."""
         self._check(at)
-        faults = later("kextlab.scenario.faults")
-        return list(faults.offered(self._run().machine(at)))
+        return faults.offered(self._run().machine(at))
 
-    def branch(self, at: int, change: object) -> Run:
+    def branch(self, at: int, change: Fault | str) -> Run:
         """Run the story again with something different from step ``at`` on, and show both.
 
         Args:
@@ -254,23 +255,22 @@ class Scope(AnyWidget):
         self._check(at)
         try:
             run = self._run()
-            fault = change
             if isinstance(change, str):
-                labels = {one.label: one for one in self.offered(at)}
-                if change not in labels:
+                found = [one for one in self.offered(at) if one.label == change]
+                if not found:
                     raise ScopeError(f"the change {change!r} cannot apply at step {at}")
-                fault = labels[change]
-            branched = run.branch(at, faults=[fault])
+                change = found[0]
+            branched = run.branch(at, faults=[change])
         except (ScopeError, IndexError):
             raise
         except Exception as error:  # what a scenario cannot do, in its own words
             raise ScopeError(_line(error)) from error
         self.branches.append(branched)
-        self._send_branch(branched, getattr(fault, "label", "branch"))
+        self._send_branch(branched, change.label)
         return branched
 
     def _send_branch(self, run: Run, title: str) -> None:
-        doc = later("kextlab.views").scene_document(run, title=title)
+        doc = scene_document(run, title=title)
         pairs = zip(self._whole()["moments"], doc["moments"], strict=False)
         same = 0
         for ours, theirs in pairs:
@@ -278,7 +278,7 @@ class Scope(AnyWidget):
                 break
             same += 1
         fork = max(0, same - 1)
-        self.send({"branch": "packed"}, [_packed({"at": fork, "title": title, "doc": doc})])
+        self.send({"branch": "packed"}, [packed({"at": fork, "title": title, "doc": doc})])
 
     # -- messages --------------------------------------------------------------------------
 
@@ -314,7 +314,7 @@ class Scope(AnyWidget):
                 self.send({"offered": offered, "for": message.get("id")})
                 return ""
             case "branch":
-                run = self.branch(message["at"], message.get("change"))
+                run = self.branch(message["at"], str(message.get("change", "")))
                 return f"The branch has {len(run.trace):,} steps."
             case "export":
                 self._export()
@@ -322,7 +322,7 @@ class Scope(AnyWidget):
         raise ScopeError(f"Scope cannot do {message['do']!r}")
 
     @staticmethod
-    def _guard(ask: Callable[[], list[Json]]) -> list[Json]:
+    def _guard(ask: Callable[[], list[Fault]]) -> list[Fault]:
         try:
             return ask()
         except (ScopeError, IndexError):
@@ -333,17 +333,7 @@ class Scope(AnyWidget):
     def _export(self) -> None:
         doc = {key: value for key, value in self._whole().items() if key != "live"}
         file = {"name": "scope.html", "type": "text/html"}
-        self.send({"file": file}, [later("kextlab.views").player(doc).encode()])
-
-
-def later(name: str) -> Any:
-    """A module that is imported when it is first needed; Any, as it may not be there yet."""
-    return import_module(name)
-
-
-def _packed(doc: dict[str, Json]) -> bytes:
-    packed: bytes = later("kextlab.views.player").packed(doc)
-    return packed
+        self.send({"file": file}, [player(doc).encode()])
 
 
 def outside(step: int, steps: int) -> str:

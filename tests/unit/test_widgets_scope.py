@@ -13,8 +13,6 @@ import pytest
 
 from kextlab import Kernel
 from kextlab.kexts import EchoKext
-
-pytest.importorskip("kextlab.views.scenes", reason="scene documents are not here yet")
 from kextlab.widgets.drive import ScopeError
 from kextlab.widgets.scope import Scope, outside
 
@@ -220,7 +218,6 @@ def test_a_trace_drives_nothing_and_says_so() -> None:
 
 
 def test_a_branch_runs_the_story_again_with_one_thing_changed() -> None:
-    pytest.importorskip("kextlab.scenario.run", reason="branches are not here yet")
     mac, _ = connected(2)
     scope = Heard(mac)
     labels = [one.label for one in scope.offered(len(mac.trace))]
@@ -239,7 +236,6 @@ def test_a_branch_runs_the_story_again_with_one_thing_changed() -> None:
 
 
 def test_a_change_that_cannot_apply_is_named() -> None:
-    pytest.importorskip("kextlab.scenario.run", reason="branches are not here yet")
     mac, _ = connected()
     with pytest.raises(ScopeError, match="the change 'x' cannot apply at step 10"):
         Scope(mac).branch(10, "x")
