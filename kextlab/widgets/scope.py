@@ -14,6 +14,7 @@ What a notebook stores is in ``still``; what the controls do to a machine in ``d
 
 from __future__ import annotations
 
+import json
 import sys
 import uuid
 import weakref
@@ -35,6 +36,7 @@ from kextlab.widgets.drive import Driver, Refused, ScopeError
 from kextlab.widgets.still import stored
 
 PARTS = ("topology", "queues", "diagram", "log", "inspector", "scrubber")
+PLAIN = 16_384  # characters of JSON up to which a message is not packed
 Json = Any  # a JSON value
 
 
@@ -138,8 +140,15 @@ class Scope(AnyWidget):
         more = self._writer.more()
         if more is not None:
             more["live"] = self._driver.live()
-            self.send({"more": "packed"}, [packed(more)])
+            self._tell("more", more)
         return more["moments"] if more is not None else []
+
+    def _tell(self, name: str, value: dict[str, Json]) -> None:
+        """A part of a document: small as it is, because unpacking waits for the page; else packed."""
+        if len(json.dumps(value, ensure_ascii=False)) <= PLAIN:
+            self.send({name: value})
+        else:
+            self.send({name: "packed"}, [packed(value)])
 
     def _follow(self) -> None:
         """After each cell, look whether something happened."""

@@ -22,6 +22,8 @@ import {PROVENANCE} from "./words.js";
 
 export const PARTS = ["topology", "queues", "diagram", "log", "inspector", "scrubber"];
 
+const LEAST = 200; // px: in less room nothing is drawn anew
+
 export class App {
   constructor(root, doc, host) {
     this.root = root;
@@ -119,7 +121,7 @@ export class App {
   resized() {
     // The outer width decides, because the frame differs from size to size.
     const outer = this.host_.clientWidth;
-    if (!outer || this.gone) return;
+    if (outer < LEAST || this.gone) return; // collapsing, or not in the page yet
     const height = innerHeight;
     if (outer === this.outer && (height === this.height || !this.presenter)) return;
     this.outer = outer;
@@ -480,10 +482,14 @@ export class App {
       this.error(`what was added begins at event ${more.from}, but ${story.moments.length} are here: run the cell again`);
       return;
     }
-    this.rows.layout();
-    this.queues.layout();
+    if (!this.shown) {
+      this.rows.grown(more.from);
+      this.queues.grown();
+    }
     if (follows && !this.playing) this.now = story.last;
+    this.rows.lazy = true;
     this.draw();
+    this.rows.lazy = false;
     if (follows) this.announce();
   }
 

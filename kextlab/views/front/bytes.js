@@ -85,6 +85,12 @@ export function linked(root) {
   root.addEventListener("focusout", () => light({target: root}));
 }
 
+// No field is lit any more: the rows are about to hold others.
+export function dark(root) {
+  root.lit = null;
+  for (const node of root.querySelectorAll("[data-f].on")) node.classList.remove("on");
+}
+
 // Up and down through the fields, or through the fields' bytes when the bytes have the focus.
 export function along(root, here, down) {
   const rows = [...root.querySelectorAll("tr[data-f]")];

@@ -1,6 +1,8 @@
 // Past and future, drawn once each, and the edge between them. The edge moves by transforms of whole
 // layers: nothing is painted again, however much is drawn.
 
+import {Markup} from "./markup.js";
+
 export class Edge {
   constructor(parent) {
     for (const name of ["future", "past"]) {
@@ -9,6 +11,7 @@ export class Edge {
       outer.append(document.createElement("div"));
       parent.append(outer);
       this[name] = outer;
+      this[`${name}Drawing`] = new Markup(outer.firstChild);
     }
     this.line = document.createElement("div");
     this.line.className = "edge";
@@ -16,8 +19,8 @@ export class Edge {
   }
 
   draw(past, future) {
-    this.past.firstChild.innerHTML = past;
-    this.future.firstChild.innerHTML = future;
+    this.pastDrawing.set(past);
+    this.futureDrawing.set(future);
   }
 
   // A window moves over each drawing, and the drawing back inside it.

@@ -3,7 +3,8 @@
 
 import {count, escaped, some} from "./marks.js";
 import {badge} from "./icons.js";
-import {along, linked, tables} from "./bytes.js";
+import {along, dark, linked, tables} from "./bytes.js";
+import {Markup} from "./markup.js";
 import {eventOf, fds, nameOf, PROVENANCE, unitOf} from "./words.js";
 
 const KINDS = {call: "a call", return: "a return", refusal: "a refusal", note: "an event", panic: "a panic"};
@@ -23,17 +24,13 @@ export class Inspector {
     this.el = document.createElement("aside");
     this.el.className = "inspector";
     this.el.setAttribute("aria-label", "Inspector");
-    this.key = "";
+    this.markup = new Markup(this.el);
     this.el.addEventListener("click", (event) => {
       const go = event.target.closest("[data-go]");
       if (go) app.goto(Number(go.dataset.go));
       else if (event.target.closest("[data-clear]")) app.select(null);
     });
     linked(this.el);
-  }
-
-  layout() {
-    this.key = "";
   }
 
   key_(name) {
@@ -48,11 +45,11 @@ export class Inspector {
       (shown.rows.length ? `<dl class="kv">${shown.rows.map(([k, v, go]) => `<div><dt>${escaped(k)}</dt><dd>${go === undefined ? escaped(v) : `<button class="link" data-go="${go}">${escaped(v)}</button>`}</dd></div>`).join("")}</dl>` : "") + "</div>" +
       (shown.data ? `<div class="payload">${shown.data}</div>` : "") +
       `<footer>${Object.entries(PROVENANCE).map(([kind, words]) => badge(kind, words)).join("")}</footer>`;
-    if (body === this.key) return;
-    this.key = body;
+    if (body === this.markup.body) return;
     const focused = this.app.active();
     const at = focused && this.el.contains(focused) ? (focused.dataset.f ?? (focused.matches(".hex") ? "hex" : "")) : null;
-    this.el.innerHTML = body;
+    dark(this.el);
+    this.markup.set(body);
     if (at !== null) {
       const again = at === "hex" ? this.el.querySelector(".hex") : this.el.querySelector(`tr[data-f="${at}"]`);
       if (again) again.focus({preventScroll: true});

@@ -3,8 +3,9 @@
 const typing = (node) => node && node.matches && node.matches("input, select, textarea");
 
 export function onKey(app, event) {
+  if (event.ctrlKey || event.metaKey) return; // the page's own, or JupyterLab's
   event.stopPropagation();
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.altKey) return;
   const {key, shiftKey} = event;
   if (app.dialogs.open) {
     if (!typing(app.active()) && key === "?" && app.dialogs.open.dataset.name === "sheet") app.dialogs.close();

@@ -1,9 +1,16 @@
-// A group whose children are known by key; each is rewritten only when its text changes. A child may
-// be text, or attributes and pieces of its own.
+// A group whose children are known by key; of each is rewritten only what differs. A child may be
+// text, or attributes and pieces of its own.
+
+import {Markup} from "./markup.js";
 
 export const NS = "http://www.w3.org/2000/svg";
 
 const made = () => document.createElementNS(NS, "g");
+
+function fresh() {
+  const node = made();
+  return {node, markup: new Markup(node), layer: null, attributes: {}};
+}
 
 export class Layer {
   constructor(parent) {
@@ -23,11 +30,12 @@ export class Layer {
     let before = null;
     for (const [key, body] of wanted) {
       let child = this.children.get(key);
-      if (!child) this.children.set(key, (child = {node: made(), body: "", layer: null, attributes: {}}));
+      if (!child) this.children.set(key, (child = fresh()));
       if (typeof body !== "string") this.nested(child, body);
-      else if (child.body !== body) {
+      else {
+        if (child.layer) child.markup.clear();
         child.layer = null;
-        child.node.innerHTML = child.body = body;
+        child.markup.set(body);
       }
       const place = before ? before.nextSibling : this.node.firstChild;
       if (child.node !== place) this.node.insertBefore(child.node, place);
@@ -37,7 +45,7 @@ export class Layer {
 
   nested(child, {attributes, pieces}) {
     if (!child.layer) {
-      child.node.textContent = child.body = "";
+      child.markup.clear();
       child.layer = new Layer(child.node);
       child.attributes = {};
     }

@@ -2,6 +2,7 @@
 
 import {App} from "./app.js";
 import {unpack as unpacked} from "./unpack.js";
+import {shortcuts} from "./shortcuts.js";
 import {Session} from "./session.js";
 
 export const unpack = unpacked;
@@ -18,8 +19,7 @@ export function mount(root, doc, host = {}) {
   }
   where.adoptedStyleSheets = [sheet];
   where.textContent = "";
-  // JupyterLab looks for this on the event's target, which is the root of our shadow tree.
-  root.setAttribute("data-lm-suppress-shortcuts", "true");
+  const free = shortcuts(root);
   let app;
   try {
     app = new App(where, doc, host);
@@ -28,6 +28,7 @@ export function mount(root, doc, host = {}) {
     line.setAttribute("role", "alert");
     line.textContent = error.message;
     where.replaceChildren(line);
+    free();
     return {append() {}, goto() {}, addBranch() {}, veil() {}, destroy() { where.textContent = ""; }};
   }
   if (host.on) host.on((message) => app.receive(message));
@@ -37,7 +38,7 @@ export function mount(root, doc, host = {}) {
     addBranch: (branch) => app.addBranch(branch),
     veil: (step) => app.hide(step),
     receive: (message) => app.receive(message),
-    destroy: () => app.destroy(),
+    destroy: () => (free(), app.destroy()),
     app,
   };
 }

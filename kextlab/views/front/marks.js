@@ -52,10 +52,11 @@ export const group = (body, title = "", attributes = "") =>
 
 // The mark of a refusal or a loss.
 export const cross = (x, y, s, colour = "loss", width = 2) =>
-  path(
-    `M${round(x - s)} ${round(y - s)}L${round(x + s)} ${round(y + s)}M${round(x + s)} ${round(y - s)}L${round(x - s)} ${round(y + s)}`,
-    "none", colour, {width, more: 'stroke-linecap="round"'},
-  );
+  path(crossed(x, y, s), "none", colour, {width, more: 'stroke-linecap="round"'});
+
+// Its strokes alone, where many are one path.
+export const crossed = (x, y, s) =>
+  `M${round(x - s)} ${round(y - s)}L${round(x + s)} ${round(y + s)}M${round(x + s)} ${round(y - s)}L${round(x - s)} ${round(y + s)}`;
 
 // An arrow head with its tip at x, y that points along dx, dy.
 export function tip(x, y, dx, dy, colour, s = 5, open = false) {

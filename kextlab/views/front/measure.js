@@ -71,5 +71,12 @@ export function lines(words, room, size, weight = 400) {
     }
     word = 0;
   }
-  return rows;
+  return rows === 2 && fitsOne(words, room, size, weight) ? 1 : rows;
+}
+
+// Where a hair decides, the words are measured as a whole.
+function fitsOne(words, room, size, weight) {
+  if (width(words, size, weight) > room) return false;
+  pen.font = `${weight} ${size}px ${family}`;
+  return pen.measureText(words).width <= room - 0.5;
 }

@@ -120,6 +120,7 @@ export class Story {
       this.frames = this.frames.filter((frame) => frame[0] <= from);
       for (const frame of more.keyframes || []) this.frames.push(frame);
     }
+    if (from > 0 && this.at >= from && this.at - from < this.undo.length) this.goto(from - 1);
     this.moments.length = this.patches.length = from;
     for (const moment of more.moments) this.moments.push(moment);
     for (const patch of more.patches) this.patches.push(patch);

@@ -1,8 +1,9 @@
 // Bytes queued over time: a line a receive queue, hiwat dotted, losses crossed. Past and future are
 // two drawings of the whole story; a step moves only the edge between them.
 
-import {count, cross, escaped, line, path, text} from "./marks.js";
+import {count, crossed, escaped, line, path, text} from "./marks.js";
 import {Edge} from "./edge.js";
+import {Markup} from "./markup.js";
 import {after} from "./series.js";
 import {fit} from "./measure.js";
 import {nameOf} from "./words.js";
@@ -23,6 +24,7 @@ export class Queues {
     this.names.className = "names";
     this.el.append(this.names);
     this.key = "";
+    this.labels = new Markup(this.names);
     this.paths = new Map();
     this.names.addEventListener("click", (event) => {
       const row = event.target.closest("[data-sock]");
@@ -37,6 +39,11 @@ export class Queues {
   layout() {
     this.key = "";
     this.paths.clear();
+  }
+
+  // Every line is drawn anew: what was the whole story is now a part of it.
+  grown() {
+    this.layout();
   }
 
   // Which queues have a line of their own: all, or those that matter now and a sum.
@@ -126,7 +133,7 @@ export class Queues {
     if (sum) {
       body += `<div class="qrow" style="top:${head + rows.length * this.pitch}px"><b>all ${count(story.series.queues.size)} queues</b><span class="unit"></span><span class="cell"><em></em> / peak ${count(story.series.total.most)}</span><span class="lost"></span></div>`;
     }
-    this.names.innerHTML = body;
+    this.labels.set(body);
     this.names.style.setProperty("--left", axis.x0 - 12 + "px");
     this.names.style.setProperty("--right", this.app.room - axis.x1 - 8 + "px");
     this.cells = [...this.names.querySelectorAll(".qrow")].map((row) => ({row, now: row.querySelector("em"), lost: row.querySelector(".lost")}));
@@ -159,16 +166,16 @@ export class Queues {
     flush();
     const end = axis.x(story.last);
     d += `H${end}`;
-    let [past, future] = ["", ""];
+    let crosses = "";
     let last = -9;
     for (const at of queue.losses) {
       const x = axis.x(at);
       if (x - last < 1) continue; // the same px twice is one cross
       last = x;
-      past += cross(x, y + 5.5, 3, "loss", 1.75);
-      future += cross(x, y + 5.5, 3, "ink3", 1.25);
+      crosses += crossed(x, y + 5.5, 3);
     }
-    const drawn = {edge: d, area: `${d}V${base}H${axis.x0}Z`, past, future};
+    const marks = (colour, width) => (crosses ? path(crosses, "none", colour, {width, more: 'stroke-linecap="round"'}) : "");
+    const drawn = {edge: d, area: `${d}V${base}H${axis.x0}Z`, past: marks("loss", 1.75), future: marks("ink3", 1.25)};
     if (this.paths.size > 60) this.paths.clear();
     this.paths.set(known, drawn);
     return drawn;

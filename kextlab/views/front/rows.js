@@ -5,6 +5,7 @@
 
 import {definitions, escaped, count, worldmark} from "./marks.js";
 import {lines as wrapped, width} from "./measure.js";
+import {Markup} from "./markup.js";
 import {head, lifelines, row as diagram} from "./spacetime.js";
 import {badge} from "./icons.js";
 import {PROVENANCE} from "./words.js";
@@ -29,6 +30,7 @@ export class Rows {
     this.view.addEventListener("scroll", () => this.scrolled(), {passive: true});
     this.list.addEventListener("click", (event) => this.click(event));
     this.measured = null;
+    this.lazy = false; // scroll with the next frame, not at once
   }
 
   get story() {
@@ -40,6 +42,16 @@ export class Rows {
     this.measured = null;
     this.rows.clear();
     this.list.textContent = "";
+  }
+
+  // What came from moment `from` on is measured; what stands stays. The row before it may end
+  // differently, because what follows a routine says whether it is over.
+  grown(from) {
+    const me = this.measured;
+    if (!me || me.story !== this.story) return;
+    me.count = Math.min(me.count, from);
+    me.tops.length = me.count + 1;
+    for (const [at, row] of this.rows) if (at >= from - 1) row.when = "";
   }
 
   // Widths, then every row's height: once for a width, and for what is appended.
@@ -58,7 +70,7 @@ export class Rows {
     const old = this.measured;
     const key = `${room}/${across}/${said}`;
     if (!old || old.key !== key || old.story !== story) {
-      this.measured = {key, story, room, across, said, tops: [0], count: 0, lines: null};
+      this.measured = {key, story, room, across, said, tops: [0], count: 0, lines: null, used: new Set(["kern_control"])};
       this.measured.queued = said > 520 ? QUEUED : 0;
       this.rows.clear();
       this.list.textContent = "";
@@ -70,14 +82,15 @@ export class Rows {
       const moment = story.moments[i];
       const n = logging ? wrapped(moment.text, moment.queued ? text - me.queued : text, 13) : 1;
       me.tops.push(me.tops[i] + n * 20 + touch);
+      me.used.add(moment.from).add(moment.to);
     }
     me.count = story.moments.length;
     if (drawing) {
       const pinned = this.pinned();
-      if (!me.lines || me.pinned !== pinned || me.used !== story.lifelines.length) {
-        me.lines = lifelines(story, across, pinned ? [pinned] : []);
+      if (!me.lines || me.pinned !== pinned || me.many !== me.used.size) {
+        me.lines = lifelines(story, me.used, across, pinned ? [pinned] : []);
         me.pinned = pinned;
-        me.used = story.lifelines.length;
+        me.many = me.used.size;
         this.rows.clear();
         this.list.textContent = "";
       }
@@ -141,15 +154,14 @@ export class Rows {
     const me = this.measure();
     const {app} = this;
     this.more = this.extra(me);
-    if (this.headKey !== me.key + app.stories.indexOf(this.story) + me.pinned + me.used) this.head(me);
+    if (this.headKey !== this.headed(me)) this.head(me);
     this.end = app.veil === null ? me.count : Math.min(me.count, app.veil + 1);
     const total = me.tops[this.end] + this.more;
-    const tall = `${Math.round(Math.min(app.size === "narrow" ? 212 : 332, Math.max(60, me.tops[me.count] + 92)))}px`;
-    if (this.view.style.height !== tall) {
-      this.view.style.height = tall;
-      this.high = 0;
+    const tall = Math.round(Math.min(app.size === "narrow" ? 212 : 332, Math.max(60, me.tops[me.count] + 92)));
+    if (this.high !== tall) {
+      this.high = tall;
+      this.view.style.height = `${tall}px`;
     }
-    if (!this.high) this.high = this.view.clientHeight;
     const whole = total + "px";
     if (this.list.style.height !== whole) this.list.style.height = whole;
     const height = this.high;
@@ -158,17 +170,28 @@ export class Rows {
       const bottom = this.top(me, app.now) + (me.tops[app.now + 1] - me.tops[app.now]) + this.more;
       const wanted = Math.max(0, Math.min(total - height, bottom + 44 - height));
       this.from = wanted;
-      this.show(me, wanted, height);
-      this.view.scrollTop = wanted;
+      this.show(me, wanted, height, 1);
+      if (this.lazy) this.soon();
+      else this.view.scrollTop = wanted;
     } else {
       this.from = this.view.scrollTop;
       this.show(me, this.from, height);
     }
   }
 
+  // With the next frame. To scroll means to lay out, and in a notebook that is the whole page, which
+  // is about to change more and would be laid out twice.
+  soon() {
+    if (this.waiting) return;
+    this.waiting = requestAnimationFrame(() => {
+      this.waiting = 0;
+      this.view.scrollTop = this.from;
+    });
+  }
+
   scrolled() {
     const me = this.measured;
-    if (!me || Math.abs(this.view.scrollTop - this.from) < 0.5) return;
+    if (!me || this.waiting || Math.abs(this.view.scrollTop - this.from) < 0.5) return;
     this.from = this.view.scrollTop;
     this.show(me, this.from, this.high);
   }
@@ -183,7 +206,8 @@ export class Rows {
     return low;
   }
 
-  show(me, from, height) {
+  // The rows of that window; `spare` more above and below are drawn, and up to SPARE kept.
+  show(me, from, height, spare = SPARE) {
     if (!me.count || !height) {
       for (const row of this.rows.values()) row.node.remove();
       this.rows.clear();
@@ -193,37 +217,42 @@ export class Rows {
     const none = this.list.querySelector(".none");
     if (none) none.remove();
     const {now} = this.app;
-    const first = Math.max(0, this.find(me, from) - SPARE);
-    const last = Math.min(this.end - 1, this.find(me, from + height) + SPARE);
+    const [top, bottom] = [this.find(me, from), this.find(me, from + height)];
+    const first = Math.max(0, top - spare);
+    const last = Math.min(this.end - 1, bottom + spare);
     for (const [at, row] of this.rows) {
-      if (at < first || at > last) {
+      if (at < top - SPARE || at > Math.min(this.end - 1, bottom + SPARE)) {
         row.node.remove();
         this.rows.delete(at);
       }
     }
-    for (let at = first; at <= last; at++) {
+    let below = null; // from the last to the first, each before the one after it
+    for (let at = Math.min(this.end - 1, bottom + SPARE); at >= Math.max(0, top - SPARE); at--) {
+      if ((at < first || at > last) && !this.rows.has(at)) continue;
       const when = at === now ? "now" : at > now ? "future" : "past";
-      const top = this.top(me, at);
+      const y = this.top(me, at);
       const h = me.tops[at + 1] - me.tops[at] + (at === now ? this.more : 0);
       let row = this.rows.get(at);
       if (!row) {
-        row = {node: document.createElement("li"), when: "", top: -1};
+        const node = document.createElement("li");
+        row = {node, markup: new Markup(node), when: "", top: -1};
         row.node.dataset.at = at;
         this.rows.set(at, row);
-        const next = this.rows.get(at + 1);
-        this.list.insertBefore(row.node, next ? next.node : null);
+        this.list.insertBefore(row.node, below);
       }
-      if (row.top !== top) {
-        row.node.style.transform = `translateY(${top}px)`;
-        row.top = top;
+      below = row.node;
+      if (row.top !== y) {
+        row.node.style.transform = `translateY(${y}px)`;
+        row.top = y;
       }
       if (row.when !== when) {
+        if (row.when && row.when !== when) row.markup.clear(); // little of it would stay
         row.when = when;
         row.node.className = when === "now" && !this.more ? "now plain" : when;
         row.node.style.height = h + "px";
         if (when === "now") row.node.setAttribute("aria-current", "step");
         else row.node.removeAttribute("aria-current");
-        row.node.innerHTML = this.row(me, at, h, when);
+        row.markup.set(this.row(me, at, h, when));
       }
     }
   }
@@ -246,8 +275,12 @@ export class Rows {
     return `<div class="said"><p>${escaped(moment.text)}</p><div class="why">${this.app.provenance(moment)}</div></div>`;
   }
 
+  headed(me) {
+    return [me.key, this.app.stories.indexOf(this.story), me.pinned, me.many].join("/");
+  }
+
   head(me) {
-    this.headKey = me.key + this.app.stories.indexOf(this.story) + me.pinned + me.used;
+    this.headKey = this.headed(me);
     let body = `<span class="step">step</span>`;
     let height = 28;
     if (me.across) {

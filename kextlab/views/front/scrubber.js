@@ -2,6 +2,7 @@
 
 import {circle, count, cross, escaped, line, path, rect, text} from "./marks.js";
 import {Edge} from "./edge.js";
+import {Markup} from "./markup.js";
 import {fit, width} from "./measure.js";
 
 const LEAST = 2.5; // px a moment from which each has a tick of its own
@@ -20,6 +21,8 @@ export class Scrubber {
     this.edge = new Edge(this.el);
     this.el.insertAdjacentHTML("beforeend", '<div class="axis"></div><div class="forks"></div><div class="here"></div>');
     [this.axis, this.forks, this.here] = [".axis", ".forks", ".here"].map((name) => this.el.querySelector(name));
+    this.numbered = new Markup(this.axis);
+    this.forked = new Markup(this.forks);
     this.key = "";
     this.el.addEventListener("pointerdown", (event) => this.down(event));
     this.el.addEventListener("pointermove", (event) => this.move(event));
@@ -70,16 +73,13 @@ export class Scrubber {
     const height = low + 22 * f;
     const wrap = (body) => `<svg width="${room}" height="${height}" viewBox="0 0 ${room} ${height}" aria-hidden="true">${body}</svg>`;
     this.edge.draw(wrap(this.ticks(base, tall, true, f)), wrap(this.ticks(base, tall, false, f)));
-    this.forks.innerHTML = wrap(this.branches(others, base, forkTop, f));
+    this.forked.set(wrap(this.branches(others, base, forkTop, f)));
     this.el.style.height = height + "px";
     this.here.style.top = low + 1 * f + "px";
     this.edge.line.style.height = low + 2 * f + "px";
     this.el.setAttribute("aria-valuemin", 0);
     this.el.setAttribute("aria-valuemax", Math.max(0, story.last));
     this.numbers(low + 14 * f, f, wrap);
-    if (story.state.panic || story.moments.some((moment) => moment.kind === "panic")) {
-      this.axis.firstChild.insertAdjacentHTML("beforeend", rect(axis.x1 + 4, base - 5 * f, 10 * f, 10 * f, "loss"));
-    }
   }
 
   // Numbers of steps along the axis, and what the ticks mean beside it.
@@ -126,7 +126,10 @@ export class Scrubber {
       if (to - from > width(words, 11 * f)) body += text((from + to) / 2, 26 * f - 8, words, 11 * f, "ink2", {anchor: "middle"});
       body += line(axis.x(veil), 26 * f, axis.x1, 26 * f, "rule");
     }
-    this.axis.innerHTML = wrap(body);
+    if (story.state.panic || story.moments.some((moment) => moment.kind === "panic")) {
+      body += rect(axis.x1 + 4, 21 * f, 10 * f, 10 * f, "loss");
+    }
+    this.numbered.set(wrap(body));
     this.marks = [...this.axis.querySelectorAll("[data-mark]")].map((node, i) => ({node, ...kept[i]}));
   }
 

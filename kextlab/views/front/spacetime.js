@@ -9,13 +9,8 @@ const MOST_KEXTS = 2;
 export const OTHERS = "others";
 const OTHER_KEXTS = "other kexts";
 
-// Which lifelines stand where, for a diagram `room` px wide.
-export function lifelines(story, room, pinned) {
-  const used = new Set(["kern_control"]);
-  for (const moment of story.moments) {
-    used.add(moment.from);
-    used.add(moment.to);
-  }
+// Which of the lifelines `used` stand where, for a diagram `room` px wide.
+export function lifelines(story, used, room, pinned) {
   const world = (name) => story.lifelines.filter((one) => one.world === name && used.has(one.id));
   let users = world("user");
   if (users.length > MOST_USERS) {
@@ -106,22 +101,26 @@ export function row(story, at, lines, height, when) {
   const now = when === "now";
   const m = now ? 32 : 10;
   const ground = now ? "panel" : "paper";
-  let body = "";
+  const {before, after} = story.activity;
+  const next = at + 1 < before.length ? before[at + 1] : after[at];
+  // One path for all lifelines of a colour: an element each would cost a step more than its words.
+  const drawn = {user: "", kern: ""};
+  let boxes = "";
   for (const one of lines.list) {
-    const x = lines.xs.get(one.id);
-    if (one.id === "boundary") {
-      body += rect(x - 3, 0, 6, height, "url(#ground)") + line(x - 3, 0, x - 3, height, "bound", 1.5);
-      continue;
-    }
-    body += line(x, 0, x, height, future ? "ink3" : one.world, 1, future ? "2 4" : "");
+    if (one.id === "boundary") continue;
+    const x = Math.round(lines.xs.get(one.id) * 100) / 100;
+    drawn[future ? "user" : one.world] += `M${x} 0V${height}`;
     const bit = one.world === "kern" ? story.activity.bit(one.id) : 0;
-    if (!bit) continue;
-    const [before, after] = [story.activity.before[at] & bit, story.activity.after[at] & bit];
-    if (before || after) {
-      const [y0, y1] = [before ? -2 : m, after ? height + 2 : m];
-      body += rect(x - 3, y0, 6, y1 - y0, ground, future ? "ink3" : "kern", {dash: future ? "2 2" : ""});
-    }
+    if (!bit || !((before[at] | after[at]) & bit)) continue;
+    // A routine whose end no row tells of is over at the end of its last one.
+    const y0 = before[at] & bit ? -2 : m;
+    const y1 = !(after[at] & bit) ? m : next & bit ? height + 2 : height - 3;
+    boxes += `M${x - 3} ${y0}h6V${y1}h-6z`;
   }
+  let body = rect(lines.boundary - 3, 0, 6, height, "url(#ground)") + line(lines.boundary - 3, 0, lines.boundary - 3, height, "bound", 1.5);
+  if (future) body += path(drawn.user, "none", "ink3", {dash: "2 4"});
+  else body += path(drawn.user, "none", "user") + path(drawn.kern, "none", "kern");
+  if (boxes) body += path(boxes, ground, future ? "ink3" : "kern", {dash: future ? "2 2" : ""});
   return body + arrow(story, moment, lines, m, when, ground);
 }
 
