@@ -5,7 +5,8 @@ time and makes a client send a message; what is timed ends when the page has pai
 which Scope shows the new step. In between lie the kernel's message, the server's two sockets, the
 unpacking, a step of Scope and its painting. Both clocks are this machine's.
 
-The peer is the least a widget can do: an ipywidgets label whose text is set by the cell.
+The peer is the least a widget can do: an ipywidgets label whose text is set by the cell. Neither
+cell displays a value: drawing an output is JupyterLab's, and would be counted with one of the two.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ events, labels = [], []
 label = ipywidgets.Label("nothing")
 display(label)
 Scope(mac, title="live")""",
-    "events.append(time.time()); s.send(bytes(64)); s.recv(100)",
+    "events.append(time.time()); s.send(bytes(64)); _ = s.recv(100)",
     "labels.append(time.time()); label.value = f'event {len(labels)}'",
     "json.dumps([events, labels])",
 )
