@@ -93,6 +93,8 @@ export class Topology {
     const {app} = this;
     const focus = this.svg.contains(app.active()) ? app.active().dataset.key : null;
     const c = this.context();
+    const outlined = this.svg.querySelector(".changed");
+    if (outlined) outlined.classList.remove("changed");
     this.draw(c);
     if (focus) this.refocus(focus);
     if (this.found) play(this.svg, this.over, this.found, this.ghosts, c.g, app);
@@ -126,8 +128,11 @@ export class Topology {
     this.layers[1].show([...lanes, ["broadcasts", broadcasts(c, columns)]]);
     const front = [...processes(c, columns), ...controls(c, columns), ["ports", ports(c, columns)], ["panic", panic(c)]];
     this.layers[2].show(front.map(([key, body], i) => [key || `none/${i}`, body]));
-    const thin = this.svg.querySelectorAll(".thin");
-    if (thin.length && ![...thin].some((node) => node === this.app.active())) thin[0].setAttribute("tabindex", "0");
+    // Of the bars, the first alone is a stop of the Tab key.
+    const first = this.svg.querySelector(".thin");
+    if (this.stop && this.stop !== first) this.stop.setAttribute("tabindex", "-1");
+    if (first) first.setAttribute("tabindex", "0");
+    this.stop = first;
     this.c = c;
   }
 
