@@ -144,7 +144,7 @@ class Scope(AnyWidget):
         return more["moments"] if more is not None else []
 
     def _tell(self, name: str, value: dict[str, Json]) -> None:
-        """A part of a document: small as it is, because unpacking waits for the page; else packed."""
+        """Send a part of a document; packed only if it is much: unpacking waits for the page."""
         if len(json.dumps(value, ensure_ascii=False)) <= PLAIN:
             self.send({name: value})
         else:
