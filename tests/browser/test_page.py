@@ -40,6 +40,13 @@ def test_it_opens_paused_at_the_end(open_player: Open) -> None:
     expect(shown.root.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
+def test_the_keys_act_from_the_start(open_player: Open) -> None:
+    doc = document("full")
+    shown = open_player(doc)
+    shown.press("Home")
+    shown.at(step_of(doc, 0))
+
+
 def test_it_opens_at_the_step_it_was_written_for(open_player: Open) -> None:
     doc = document("full")
     step = step_of(doc, refusals(doc)[1])
