@@ -160,7 +160,7 @@ def test_a_step_outside_the_story_is_refused_in_one_line(open_player: Open) -> N
     shown.dialog.locator("input").fill("999999")
     shown.press("Enter")
     expect(shown.dialog.get_by_role("alert")).to_have_text(
-        f"step 999,999 is outside this story; it has steps 0 to {doc['steps']:,}"
+        f"step 999,999 is outside this trace: 0 to {doc['steps']:,}"
     )
     shown.at(step_of(doc, -1))
 
