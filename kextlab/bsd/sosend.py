@@ -278,10 +278,10 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
         wanted = _needed(datas, first)
         if not wanted:
             break
-        last += wanted
-        if so.layer.pool.short(sum(_mbufs(len(data)) for data in datas[first:last])):
+        if so.layer.pool.short(sum(_mbufs(len(data)) for data in datas[first : first + wanted])):
             error = ENOBUFS
             break
+        last += wanted
         packets = [
             _chain(so.layer.pool, data, 0, len(data), so.so_proto, 0) for data in datas[first:last]
         ]
