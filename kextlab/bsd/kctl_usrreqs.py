@@ -37,6 +37,7 @@ from kextlab.bsd.socket import Proc, Protosw, Socket, Sockopt
 from kextlab.sched.drive import LET_GO, Routine
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Sleep
 from kextlab.trace.codes import DELETE, SET, new
+from kextlab.trace.events import Plain
 
 
 class KctlProto(Protosw):
@@ -237,7 +238,9 @@ class KctlProto(Protosw):
         kctl = kcb.kctl
         if kctl is None or kctl.rcvd is not None or kcb.require_clearing:
             return self._rcvd(so, kcb, flags)
-        trim(so.so_rcv)
+        rcv = so.so_rcv
+        if rcv.sb_hiwat > rcv.sb_idealsize:
+            trim(rcv)
         return None
 
     def _rcvd(self, so: Socket, kcb: CtlCb, flags: int) -> Routine[int]:
@@ -282,12 +285,34 @@ class KctlProto(Protosw):
                 result = yield from control.finish(kctl.text, "send", result)
             error = control.returned("send", result)
             yield LET_GO  # locked again
+        return self._sent(kcb, error)
+
+    def pru_send_now(self, so: Socket, m: Mbuf) -> int | Routine[int]:
+        """``pru_send`` where nobody can get in while it lets go: its answer, or a routine if the
+        client is being cleared, the callback sleeps, or there is none."""
+        kcb: CtlCb = so.so_pcb
+        kctl = kcb.kctl
+        if kctl is None or kctl.send is None or kcb.require_clearing:
+            return self.pru_send(so, 0, m)
+        control = self.control
+        kcb.kcb_usecount += 1
+        result = control.hand_over(kctl, kcb, "send", kctl.send, m, 0)
+        if result.__class__ is GeneratorType:
+            return self._finish_send(kctl, kcb, result)
+        error = control.returned("send", result)
+        if error or kcb.require_clearing:
+            return self._sent(kcb, error)
+        kcb.kcb_usecount -= 1
+        return 0
+
+    def _finish_send(self, kctl: Kctl, kcb: CtlCb, callback: Plain) -> Routine[int]:
+        result = yield from self.control.finish(kctl.text, "send", callback)
+        return self._sent(kcb, self.control.returned("send", result))
+
+    def _sent(self, kcb: CtlCb, error: int) -> int:
         if error:
-            control.count("send_fail")
-        if kcb.require_clearing:
-            self._leave(kcb)
-        else:
-            kcb.kcb_usecount -= 1
+            self.control.count("send_fail")
+        self._leave(kcb)
         return error
 
     def pru_send_list(self, so: Socket, m: Mbuf, flags: int) -> Routine[int]:

@@ -24,7 +24,9 @@ from kextlab.abi.constants import (
     KEV_SYSTEM_CLASS,
     KEV_VENDOR_APPLE,
     M_EOR,
+    M_PKTHDR,
     MAX_KCTL_NAME,
+    MHLEN,
     MSIZE,
 )
 from kextlab.abi.errno import EBUSY, EEXIST, EINVAL, ENOBUFS, ENOENT, ENOMEM, EOPNOTSUPP
@@ -189,9 +191,10 @@ def _find_client(control: KernControl, kctlref: int, unit: int) -> CtlCb | None:
 def _has_space(control: KernControl, kcb: CtlCb, size: int, flags: int) -> bool:
     """ctl_rcvbspace: whether ``size`` bytes may be queued."""
     kctl = kcb.kctl
+    rcv = kcb.so.so_rcv
     if kctl is not None and kctl.flags & CTL_FLAG_REG_CRIT:
-        return _has_reserve(control, kcb.so.so_rcv, size, flags)
-    return kcb.so.so_rcv.sbspace() >= size
+        return _has_reserve(control, rcv, size, flags)
+    return rcv.sbspace() >= size
 
 
 def _has_reserve(control: KernControl, rcv: Sockbuf, size: int, flags: int) -> bool:
@@ -230,15 +233,20 @@ def ctl_enqueuedata(control: KernControl, kctlref: int, unit: int, data: bytes, 
     kcb = _find_client(control, kctlref, unit)
     if kcb is None:
         return EINVAL
-    if not _has_space(control, kcb, len(data), flags):
+    size = len(data)
+    if not _has_space(control, kcb, size, flags):
         return _full(control)
     so = kcb.so
     pool = control.pool
-    if pool.limit is not None and pool.short(pool.needed(len(data))):
+    if pool.limit is not None and pool.short(pool.needed(size)):
         control.count("enqdata_mb_alloc_fail")
         control.count("enqueue_fail")
         return ENOMEM
-    m = pool.allocpacket(data, KERNEL, M_EOR if flags & CTL_DATA_EOR else 0)
+    eor = M_EOR if flags & CTL_DATA_EOR else 0
+    if size <= MHLEN:  # what allocpacket comes to
+        m = Mbuf(pool, data, KERNEL, M_PKTHDR | eor)
+    else:
+        m = pool.allocpacket(data, KERNEL, eor)
     if not so.so_rcv.sbappend(m):
         pool.freem(m)
         control.count("enqdata_sbappend_fail")

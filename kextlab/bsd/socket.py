@@ -149,6 +149,11 @@ class Protosw:
         so.layer.pool.freem(m)
         return answered(EOPNOTSUPP)
 
+    def pru_send_now(self, so: Socket, m: Mbuf) -> int | Routine[int]:
+        """``pru_send`` without flags, where nobody can get in while it lets go: its answer, or a
+        routine for it."""
+        return self.pru_send(so, 0, m)
+
     def pru_send_list(self, so: Socket, m: Mbuf, flags: int) -> Routine[int]:
         """Free the list; EOPNOTSUPP."""
         so.layer.pool.freem_list(m)

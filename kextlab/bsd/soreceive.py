@@ -181,6 +181,52 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
             return 0, pieces[0] if len(pieces) == 1 else b"".join(pieces), passed | flags
 
 
+def soreceive_now(
+    so: Socket, length: int, flags: int
+) -> tuple[int, bytes, int] | Routine[tuple[int, bytes, int]]:
+    """``soreceive`` where nobody can get in while it lets go: its answer, or a routine for it.
+
+    A record of one mbuf that fits is taken here and now. If the protocol has to wait, or anything
+    else is asked for, a routine does it, or what is left of it.
+    """
+    proto = so.so_proto
+    rcv = so.so_rcv
+    m = rcv.sb_mb
+    if (
+        flags
+        or m is None
+        or m.m_next is not None
+        or not 0 < m.m_len <= length
+        or rcv.sb_lock
+        or not (proto.atomic or not _should_wait(so, m, length, 0))
+    ):
+        return soreceive(so, length, flags)
+    rcv.sb_lock = True
+    if m.m_flags & M_EOR:
+        flags = MSG_EOR
+    rcv.take(m, m.m_nextpkt)
+    if so.so_options & SO_WANTMORE and rcv.sb_cc > 0:
+        flags |= MSG_HAVEMORE
+    if (rcv.sb_mb is None) != (rcv.sb_cc == 0):
+        rcv.check()
+    told = proto.pru_rcvd(so, flags)
+    if told is not None:
+        return _receiving(so, told, m.m_data, flags)
+    rcv.sb_lock = False
+    if rcv.sb_wantlock:
+        sbunlock(so, rcv)
+    return 0, m.m_data, flags
+
+
+def _receiving(
+    so: Socket, told: Routine[int], data: bytes, flags: int
+) -> Routine[tuple[int, bytes, int]]:
+    """The end of a receive whose protocol has to wait."""
+    yield from told
+    sbunlock(so, so.so_rcv)
+    return 0, data, flags
+
+
 def _cannot_wait(so: Socket, m: Mbuf | None, length: int, flags: int) -> int:
     """More data is wanted than is there: an errno, 0 to take what is there (or to report the end
     of data), or MUST_WAIT."""

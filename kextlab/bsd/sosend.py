@@ -99,12 +99,7 @@ def sosend(
             if pool.limit is not None and pool.short(_mbufs(count)):
                 error = ENOBUFS
                 break
-            if 0 < count < MHLEN and count == len(data) and not flags:
-                # What _chain comes to for a datagram or chunk that fits one small mbuf.
-                offset = (MHLEN - count) & ~7 if proto.atomic else 0
-                top = Mbuf(pool, data, KERNEL, M_PKTHDR, 0, offset)
-            else:
-                top = _chain(pool, data, len(data) - resid, count, proto, flags)
+            top = _chain(pool, data, len(data) - resid, count, proto, flags)
             resid -= top.pkthdr_len
             space -= top.pkthdr_len
             sendflags = PRUS_MORETOCOME if resid and space > 0 else 0
@@ -119,6 +114,49 @@ def sosend(
             sbunlock(so, snd)
         if error or not resid:
             return error, resid
+
+
+def sosend_now(so: Socket, data: bytes, flags: int) -> tuple[int, int] | Routine[tuple[int, int]]:
+    """``sosend`` where nobody can get in while it lets go: its answer, or a routine for it.
+
+    What goes to the protocol in one piece is sent here and now. If that has to wait, or anything
+    else is asked for, a routine does it, or what is left of it.
+    """
+    count = len(data)
+    proto = so.so_proto
+    snd = so.so_snd
+    pool = so.layer.pool
+    if (
+        flags
+        or (count >= MHLEN and not proto.atomic)
+        or so.so_state & SENDING != SS_ISCONNECTED
+        or so.so_error
+        or snd.sb_lock
+        or snd.sbspace() < count
+        or pool.limit is not None
+        or not proto.has_sosend
+    ):
+        return sosend(so, data, flags)
+    snd.sb_lock = True
+    if 0 < count < MHLEN:  # what _chain comes to
+        offset = (MHLEN - count) & ~7 if proto.atomic else 0
+        top = Mbuf(pool, data, KERNEL, M_PKTHDR, 0, offset)
+    else:
+        top = _chain(pool, data, 0, count, proto, 0)
+    error = proto.pru_send_now(so, top)
+    if not isinstance(error, int):
+        return _sending(so, error)
+    snd.sb_lock = False
+    if snd.sb_wantlock:
+        sbunlock(so, snd)
+    return error, 0
+
+
+def _sending(so: Socket, rest: Routine[int]) -> Routine[tuple[int, int]]:
+    """The end of a send whose protocol has to wait."""
+    error = yield from rest
+    sbunlock(so, so.so_snd)
+    return error, 0
 
 
 def _refused(so: Socket, flags: int) -> int:
@@ -240,10 +278,10 @@ def sosend_list(so: Socket, datas: list[bytes]) -> Routine[tuple[int, int]]:
         wanted = _needed(datas, first)
         if not wanted:
             break
-        last += wanted
-        if so.layer.pool.short(sum(_mbufs(len(data)) for data in datas[first:last])):
+        if so.layer.pool.short(sum(_mbufs(len(data)) for data in datas[first : first + wanted])):
             error = ENOBUFS
             break
+        last += wanted
         packets = [
             _chain(so.layer.pool, data, 0, len(data), so.so_proto, 0) for data in datas[first:last]
         ]

@@ -15,6 +15,7 @@ FIRST_NOTEBOOK = "01-registration.ipynb"
 PACKAGE = Path(__file__).parents[1]
 CHECKOUT = PACKAGE.parent
 SHIPPED = PACKAGE / "notebooks"  # there in a wheel only: pyproject.toml, [tool.hatch...sources]
+SETTINGS = Path(__file__).with_name("settings")  # overrides.json, JupyterLab's own file
 COPY_NAME = "kextlab-notebooks"
 
 
@@ -89,7 +90,7 @@ def arguments(place: Place, *, port: int, browser: bool, root: bool) -> list[str
         f"--ServerApp.root_dir={place.root}",
         f"--ServerApp.port={port}",
         f"--ServerApp.open_browser={browser}",
-        "--LabApp.news_url=None",  # no question about news on top of the first cell
+        f"--LabApp.app_settings_dir={SETTINGS}",  # no question about news over the first cell
         "--ServerApp.kernel_websocket_connection_class=kextlab.cli.nodelay.PromptConnection",
         *(["--ServerApp.allow_root=True"] if root else []),
     ]

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from kextlab.abi.errno import EBADF
-from kextlab.bsd.soreceive import soreceive
-from kextlab.bsd.sosend import sosend
+from kextlab.bsd.soreceive import soreceive, soreceive_now
+from kextlab.bsd.sosend import sosend, sosend_now
 from kextlab.bsd.uipc import Descriptors
 from kextlab.kernel.system import System
 from kextlab.sched.drive import Routine
@@ -34,12 +34,13 @@ ENDS = (SimStop, Killed, NotImplementedError, KeyboardInterrupt, SystemExit)
 class Syscalls:
     """The system calls of one boot."""
 
-    __slots__ = ("_drive", "_processes", "_rec", "_system")
+    __slots__ = ("_drive", "_processes", "_rec", "_system", "_tasks")
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._processes = system.running
         self._rec = system.rec
+        self._tasks = system.tasks
         self._drive = system.tasks.drive
 
     def _enter(self, pid: int, name: str, *args: object) -> Descriptors:
@@ -155,10 +156,14 @@ class Syscalls:
             errno, sent = EBADF, 0
         else:
             try:
-                errno, resid = self._drive(sosend(file.so, data, flags), files, fd)
+                start = sosend_now if self._tasks.suspend is None else sosend
+                answer = start(file.so, data, flags)
+                if not isinstance(answer, tuple):
+                    answer = self._drive(answer, files, fd)
             except ENDS as end:
                 self._stopped(end)
                 raise
+            errno, resid = answer
             sent = len(data) - resid
             if errno:
                 errno = files.send_failed(file.so, errno, sent)
@@ -207,10 +212,14 @@ class Syscalls:
             errno, data = self._run(files.recvfrom(fd, length, flags), files, fd)
         else:
             try:
-                errno, data, _ = self._drive(soreceive(file.so, length, flags), files, fd)
+                start = soreceive_now if self._tasks.suspend is None else soreceive
+                answer = start(file.so, length, flags)
+                if not isinstance(answer, tuple):
+                    answer = self._drive(answer, files, fd)
             except ENDS as end:
                 self._stopped(end)
                 raise
+            errno, data, _ = answer
         if rec is not None:
             rec((RETURN, errno, data))
         return errno, data

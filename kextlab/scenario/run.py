@@ -22,7 +22,7 @@ from kextlab.scenario.scenario import Scenario
 from kextlab.scenario.values import ScenarioError
 from kextlab.sched.chooser import Choice
 from kextlab.trace.fold import State
-from kextlab.trace.log import Trace
+from kextlab.trace.log import Trace, outside
 from kextlab.userland.mac import Kernel
 
 
@@ -141,7 +141,7 @@ class Run:
         """
         at = self.position if at is None else at
         if not 0 <= at <= len(self.trace):
-            raise IndexError(f"step {at} is outside this trace: 0 to {len(self.trace)}")
+            raise IndexError(outside(at, len(self.trace)))
         before = [i for i, start in enumerate(self.starts) if start < at]
         kept = list(self.scenario.calls[: len(before)])
         if calls is None:

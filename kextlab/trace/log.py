@@ -72,7 +72,7 @@ class Trace:
             IndexError: there is no such step.
         """
         if not 0 <= step <= len(self):
-            raise IndexError(f"step {step} is outside this trace: 0 to {len(self)}")
+            raise IndexError(outside(step, len(self)))
         kept = self._checkpoints
         before = bisect_right(kept, step, key=attrgetter("steps"))
         folder = kept[before - 1].copy() if before else Folder()
@@ -110,3 +110,8 @@ class Trace:
         """Every change as a flat row (step, actor, cause, object, field, old, new)."""
         for event in self.events():
             yield from event.rows()
+
+
+def outside(step: int, last: int) -> str:
+    """What is said of a step that does not exist; in the browser too."""
+    return f"step {step:,} is outside this trace: 0 to {last:,}"

@@ -12,7 +12,7 @@ from typing import cast
 
 from kextlab.abi.constants import M_EOR, M_EXT, M_PKTHDR, MHLEN, MLEN
 from kextlab.trace.fold import State
-from kextlab.trace.log import Trace
+from kextlab.trace.log import Trace, outside
 from kextlab.views.fields import STRUCTS, Part, parts_of, sized
 from kextlab.views.payload import Payload
 from kextlab.views.picture import Picture, name_for
@@ -102,7 +102,7 @@ def _least(struct: str) -> int:
 def _carried(trace: Trace, step: int) -> tuple[Told, Payload]:
     """What is told of a step, and the bytes that go with it."""
     if not 0 <= step < len(trace):
-        raise IndexError(f"step {step} is outside this trace: 0 to {len(trace) - 1}")
+        raise IndexError(outside(step, len(trace) - 1))
     teller = Teller()
     last: Told | None = None
     for entry in trace.entries():

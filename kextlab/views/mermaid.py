@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
+from kextlab.trace.log import outside
 from kextlab.views.patches import Json, checked
 from kextlab.views.routes import BOUNDARY
 from kextlab.views.scenes import ordered, scene_document
@@ -45,7 +46,7 @@ def mermaid(source: object, start: int = 0, stop: int | None = None) -> str:
     doc = checked(source) if isinstance(source, dict) else scene_document(source)
     for step in (start, stop):
         if step is not None and not 0 <= step <= doc["steps"]:
-            raise IndexError(f"step {step} is outside this trace: 0 to {doc['steps']}")
+            raise IndexError(outside(step, doc["steps"]))
     moments = [
         moment
         for moment in doc["moments"]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
+from kextlab.trace.log import outside
+
 Json = Any  # a JSON value
 
 FORMAT = "kextlab-scene/1"
@@ -39,7 +41,7 @@ def moment_at(doc: dict[str, Json], step: int | None) -> int:
     if step is None:
         return len(doc["moments"]) - 1
     if not 0 <= step <= last:
-        raise IndexError(f"step {step} is outside this trace: 0 to {last}")
+        raise IndexError(outside(step, last))
     return bisect_right([moment["step"] for moment in doc["moments"]], step) - 1
 
 

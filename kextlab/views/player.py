@@ -64,8 +64,9 @@ def player(doc: dict[str, Json], *, presenter: bool = False, at: int | None = No
         options["at"] = at
     host = json.dumps({"live": False, "options": options})
     data = base64.b64encode(packed(doc)).decode()
-    start = (
-        f'\nunpack("{data}").then((doc) => mount(document.getElementById("scope"), doc, {host}));\n'
+    start = (  # the page is Scope's alone, so the keys act from the start
+        f'\nunpack("{data}").then((doc) => '
+        f'mount(document.getElementById("scope"), doc, {host}).app?.focus());\n'
     )
     script = front.bundle().replace("</script", "<\\/script") + start
     return (

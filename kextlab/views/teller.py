@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from kextlab.abi.errno import name_of
+from kextlab.abi.errno import EAGAIN, name_of
 from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
@@ -328,6 +328,9 @@ class Teller:
             frame.event, errno, self.seen, frame.actor, frame.size, frame.socket
         )
         why = reason(frame.event, errno, self.seen, frame.actor)
+        if errno == EAGAIN:  # an answer a program asked for, and no loss
+            told.text = f"{call} returns {name} to {who}: {why}."
+            return
         told.text = f"The kernel refused {call}: {why} ({name})."
         after = consequence(frame.event, errno)
         if after:
@@ -367,7 +370,8 @@ class Teller:
         told = self._told(event, "loss", "", "refusal", caller, frame.place, f"= {name_of(errno)}")
         if name == "connect":
             words += f", so the kernel calls disconnect for unit {unit}"
-            others = [str(u) for u in self._others(frame) if u != unit]
+            clients = self.seen.clients(self.seen.serial(frame.event.arguments[0]))
+            others = [str(other) for other in clients if other != unit]
             if others:
                 units = f"unit{'s' * (len(others) > 1)} {listed(others[:4])}"
                 words += f"; a kext that clears a global flag there forgets {units}"
@@ -381,9 +385,6 @@ class Teller:
         told.text = f"{words}."
         told.inside, told.back, told.errno, told.socket = frame, True, name_of(errno), frame.socket
         return [told]
-
-    def _others(self, frame: Frame) -> list[int]:
-        return self.seen.clients(self.seen.serial(frame.event.arguments[0]))
 
     def _kpi(self, frame: Frame, event: Event, errno: int) -> list[Told]:
         opened, kext = frame.event, kext_name(frame.actor)

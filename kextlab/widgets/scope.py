@@ -26,7 +26,7 @@ from anywidget import AnyWidget
 
 from kextlab.scenario import Run, Scenario, faults
 from kextlab.scenario.fault import Fault
-from kextlab.trace.log import Trace
+from kextlab.trace.log import Trace, outside
 from kextlab.userland.mac import Kernel
 from kextlab.views import SceneWriter, player, scene_document, still_picture
 from kextlab.views.front import bundle
@@ -224,7 +224,10 @@ class Scope(AnyWidget):
         try:
             said = act(driver)
         except Refused as error:
-            told = [one["text"] for one in self.update() if one["world"] == "loss"]
+            news = self.update()
+            told = [one["text"] for one in news if one["world"] == "loss"] or [
+                one["text"] for one in news
+            ]
             raise Refused(told[-1] if told else str(error)) from None
         except ScopeError:
             raise
@@ -343,11 +346,6 @@ class Scope(AnyWidget):
         doc = {key: value for key, value in self._whole().items() if key != "live"}
         file = {"name": "scope.html", "type": "text/html"}
         self.send({"file": file}, [player(doc).encode()])
-
-
-def outside(step: int, steps: int) -> str:
-    """What is said of a step that does not exist, here and in the browser."""
-    return f"step {step:,} is outside this story; it has steps 0 to {steps:,}"
 
 
 def _line(error: Exception) -> str:

@@ -40,6 +40,13 @@ def test_it_opens_paused_at_the_end(open_player: Open) -> None:
     expect(shown.root.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
+def test_the_keys_act_from_the_start(open_player: Open) -> None:
+    doc = document("full")
+    shown = open_player(doc)
+    shown.press("Home")
+    shown.at(step_of(doc, 0))
+
+
 def test_it_opens_at_the_step_it_was_written_for(open_player: Open) -> None:
     doc = document("full")
     step = step_of(doc, refusals(doc)[1])
@@ -153,7 +160,7 @@ def test_a_step_outside_the_story_is_refused_in_one_line(open_player: Open) -> N
     shown.dialog.locator("input").fill("999999")
     shown.press("Enter")
     expect(shown.dialog.get_by_role("alert")).to_have_text(
-        f"step 999,999 is outside this story; it has steps 0 to {doc['steps']:,}"
+        f"step 999,999 is outside this trace: 0 to {doc['steps']:,}"
     )
     shown.at(step_of(doc, -1))
 

@@ -121,7 +121,7 @@ def test_g_goes_to_a_step_and_refuses_one_outside(player: Player) -> None:
     page.keyboard.type("9999")
     page.keyboard.press("Enter")
     said = text(page, "dialog .wrong")
-    assert said == f"step 9,999 is outside this story; it has steps 0 to {FULL['steps']}"
+    assert said == f"step 9,999 is outside this trace: 0 to {FULL['steps']}"
     page.keyboard.type("12")
     page.keyboard.press("Enter")
     assert step(page) == "12"

@@ -8,10 +8,12 @@ from kextlab.abi import constants as c
 from kextlab.abi.errno import ENOBUFS, ENOMEM
 from kextlab.abi.ioctl import SIOCSKEVFILT
 from kextlab.abi.structs import KevRequest, SockaddrCtl
+from kextlab.bsd.sosend import sosend_list
 from kextlab.kernel.explain import explain
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext
 from kextlab.kernel.kpi import KernCtlReg, KevMsg, Out
+from kextlab.sched.drive import drive
 
 
 class Lab:
@@ -128,3 +130,12 @@ def test_the_listeners_behind_the_one_without_an_mbuf_miss_the_event(lab: Lab) -
 def test_explain_tells_of_it(call: str, errno: str) -> None:
     told = explain(errno, call=call)
     assert any("out of mbufs" in cause.when for cause in told.causes)
+
+
+def test_a_list_of_packets_needs_all_its_mbufs_at_once(lab: Lab) -> None:
+    so = lab.mac.system.processes[lab.pid].descriptors.socket_of(lab.fd)
+    assert so is not None
+    lab.leave(2)
+    assert drive(sosend_list(so, [b"a", b"b", b"c"])) == (ENOBUFS, 0)
+    lab.leave(3)
+    assert drive(sosend_list(so, [b"a", b"b", b"c"])) == (0, 3)

@@ -89,6 +89,13 @@ def test_a_protocol_that_cannot_send_frees_what_it_was_given(request_: str, so: 
     assert so.layer.pool.live == {}
 
 
+def test_a_protocol_has_nothing_quicker_than_its_send(so: Socket) -> None:
+    routine = so.so_proto.pru_send_now(so, so.layer.pool.allocpacket(b"a"))
+    assert not isinstance(routine, int)
+    assert drive(routine) == e.EOPNOTSUPP
+    assert so.layer.pool.live == {}
+
+
 def test_a_protocol_must_attach() -> None:
     with pytest.raises(NotImplementedError):
         Protosw.pru_attach(Bare(1, 0, False), None)  # type: ignore[arg-type]

@@ -116,7 +116,7 @@ def test_jupyterlab_is_told_notebook_folder_port_browser_and_websocket() -> None
         f"--ServerApp.root_dir={Path('/lab')}",
         "--ServerApp.port=9000",
         "--ServerApp.open_browser=False",
-        "--LabApp.news_url=None",
+        f"--LabApp.app_settings_dir={lab.SETTINGS}",
         "--ServerApp.kernel_websocket_connection_class=kextlab.cli.nodelay.PromptConnection",
     ]
 

@@ -129,6 +129,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         log.close()
 
 
+def test_jupyterlab_does_not_ask_about_its_news(server: Server) -> None:
+    page = server.ask_json("/lab/api/settings/@jupyterlab/apputils-extension:notification")
+    assert page["schema"]["properties"]["fetchNews"]["default"] == "false"
+    assert page["schema"]["properties"]["checkForUpdates"]["default"] is False
+
+
 def test_jupyterlab_answers_on_the_port_asked_for(server: Server) -> None:
     assert "started" in server.ask_json("/api/status")
     assert b"JupyterLab" in server.ask("/lab")

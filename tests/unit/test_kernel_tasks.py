@@ -659,3 +659,19 @@ def test_a_killed_process_leaves_the_kernel_first() -> None:
     assert [(event.name, event.task) for event in stops] == [("killed", 1)]
     assert lab.gate.close(lab.pid, fd) == (0, None)
     assert lab.mac.trace.state() == lab.mac.snapshot()
+
+
+@pytest.mark.parametrize(
+    "call", [("recvfrom", 9), ("recvmsg", 9), ("recvmsg_x", 9, 1)], ids=lambda call: call[0]
+)
+def test_a_pause_before_a_read_that_nothing_ends_is_interrupted(call: tuple[Any, ...]) -> None:
+    name, *arguments = call
+    lab = Lab()
+    fd = lab.connected()
+    lab.kpi.ctl_enqueuedata(lab.ref, 1, b"here", 4, 0)
+    files = lab.mac.system.processes[lab.pid].descriptors
+    files.before_read = lambda so: Sleep("nobody", "dead reader")
+    with pytest.raises(SimDeadlock, match="dead reader"):
+        getattr(lab.gate, name)(lab.pid, fd, *arguments)
+    files.before_read = None
+    assert lab.gate.recvfrom(lab.pid, fd, 9) == (0, b"here")

@@ -206,7 +206,7 @@ def test_stepping_and_going_back_move_the_step_looked_at(run: Run) -> None:
 @pytest.mark.parametrize("step", [-1, 10**6])
 def test_a_jump_outside_the_range_says_the_range_and_moves_nothing(run: Run, step: int) -> None:
     run.jump(30)
-    said = f"step {step} is outside this trace: 0 to {len(run.trace)}"
+    said = f"step {step:,} is outside this trace: 0 to {len(run.trace)}"
     with pytest.raises(IndexError, match=f"^{said}$"):
         run.jump(step)
     with pytest.raises(IndexError, match=r"step .* is outside this trace"):

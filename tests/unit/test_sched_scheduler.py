@@ -689,3 +689,18 @@ def test_a_blocked_call_ends_with_the_boot() -> None:
     lab.sched.spawn("a", 100, ends())
     with pytest.raises(RuntimeError, match="panic"):
         lab.sched.drive(routine(TAPE))
+
+
+def test_a_task_that_is_delayed_where_it_let_go_waits_with_the_others() -> None:
+    lab = Lab()
+    delayed = lab.spawn("a", LET_GO)
+    lab.spawn("b", LET_GO)
+
+    def delay() -> None:
+        if lab.said == ["a begins"] and not delayed.not_before:
+            delayed.not_before = lab.sched.clock.now + 5
+
+    lab.sched.watch = delay
+    lab.sched.run()
+    assert lab.said == ["a begins", "b begins", "b", "a"]
+    assert lab.sched.clock.now == 5

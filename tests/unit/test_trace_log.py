@@ -58,7 +58,9 @@ def test_the_state_at_a_step_is_what_the_changes_up_to_it_add_up_to() -> None:
 @pytest.mark.parametrize("step", [-1, 10**6])
 def test_a_step_outside_the_trace_is_an_index_error_that_says_the_range(step: int) -> None:
     trace = story().trace
-    with pytest.raises(IndexError, match=rf"step {step} is outside this trace: 0 to {len(trace)}"):
+    with pytest.raises(
+        IndexError, match=rf"step {step:,} is outside this trace: 0 to {len(trace)}"
+    ):
         trace.state(step)
 
 

@@ -140,7 +140,6 @@ def test_a_name_that_is_not_there() -> None:
     ("call", "errno", "why"),
     [
         (lambda s: s.send(bytes(2049)), 40, "2,049 bytes are more than the send buffer takes"),
-        (lambda s: s.recv(1, 0x80), 35, "nothing is queued and the call must not wait (EAGAIN)"),
         (lambda s: s.shutdown(1), 102, "operation not supported on socket (EOPNOTSUPP)"),
     ],
 )
@@ -150,6 +149,16 @@ def test_other_refusals_have_a_reason(
     mac, s = echoing()
     refused(lambda: call(s), errno)
     assert why in said(mac)[-1]
+
+
+def test_that_nothing_is_there_yet_is_an_answer_and_no_loss() -> None:
+    mac, s = echoing()
+    refused(lambda: s.recv(1, 0x80), 35)
+    last = log(mac.trace).lines[-1]
+    assert last.text == (
+        "recv(fd 3) returns EAGAIN to client: nothing is queued and the call must not wait."
+    )
+    assert last.world == "user"
 
 
 def test_unloading_with_a_client_is_refused() -> None:

@@ -135,7 +135,7 @@ def test_an_unknown_part_is_named() -> None:
 def test_a_step_that_does_not_exist_is_refused_in_the_words_of_the_browser() -> None:
     mac = Kernel()
     steps = len(mac.trace)
-    said = f"step 9,999 is outside this story; it has steps 0 to {steps}"
+    said = f"step 9,999 is outside this trace: 0 to {steps}"
     with pytest.raises(IndexError, match=f"^{said}$"):
         Scope(mac, at=9999)
     assert outside(9999, steps) == said
@@ -199,7 +199,9 @@ def test_python_and_the_browser_are_told_the_same_words(scope: Heard) -> None:
 
 def test_a_refusal_is_told_as_the_log_tells_it(scope: Heard) -> None:
     (said,) = scope.ask(do="recv", pid=100)
-    assert said["error"].startswith("The kernel refused recv(fd 3): nothing is queued")
+    assert said["error"] == (
+        "recv(fd 3) returns EAGAIN to client: nothing is queued and the call must not wait."
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_a_refusal_is_told_as_the_log_tells_it(scope: Heard) -> None:
         ({"do": "connect", "pid": 100, "control": "x"}, "no control 'x' is registered"),
         ({"do": "step"}, "no task can run"),
         ({"do": "fault", "fault": "x"}, "the fault 'x' cannot apply to this machine now"),
-        ({"do": "offer", "at": 9999}, "step 9,999 is outside this story"),
+        ({"do": "offer", "at": 9999}, "step 9,999 is outside this trace"),
         ({"do": "jump"}, "Scope cannot do 'jump'"),
     ],
 )

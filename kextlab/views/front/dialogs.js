@@ -129,8 +129,8 @@ export class Dialogs {
   }
 }
 
-// The words of kextlab.widgets.scope.outside.
+// The words of kextlab.trace.log.outside.
 export function outside(step, story) {
   const named = /^\d+$/.test(step) ? count(Number(step)) : step;
-  return `step ${named} is outside this story; it has steps 0 to ${count(story.steps)}`;
+  return `step ${named} is outside this trace: 0 to ${count(story.steps)}`;
 }
