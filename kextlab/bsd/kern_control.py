@@ -59,7 +59,7 @@ class KernControl:
         self.serial = 0
         self.mutex_held = False
         self.holder: Task | None = None
-        """The task that holds the subsystem's mutex over a callback."""
+        """The task that holds the subsystem's mutex over a callback, or held it last."""
         self.lent: list[CtlCb] = []
         """Clients whose address a callback is writing to: what it wrote counts at once."""
         self.stopped: SimStop | None = None
@@ -110,7 +110,7 @@ class KernControl:
     def hold(self, held: bool) -> None:
         """Keep the mutex over a callback, or give it back."""
         self.mutex_held = held
-        self.holder = self.sockets.sched.running if held else None
+        self.holder = self.sockets.sched.running
         if not held:
             self.sockets.sched.wakeup("ctl_mtx")
 

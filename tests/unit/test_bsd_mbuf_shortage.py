@@ -107,6 +107,13 @@ def test_an_event_without_an_mbuf_is_lost_and_uses_no_id(lab: Lab) -> None:
     assert lab.mac.system.domain.events.last_event_id == before
 
 
+def test_an_event_that_nobody_hears_needs_one_mbuf(lab: Lab) -> None:
+    code = Out()
+    lab.kpi.kev_vendor_code_find("org.kextlab", code)
+    lab.leave(1)
+    assert lab.kpi.kev_msg_post(KevMsg(code.value, 1, 1, 1)) == 0
+
+
 def test_the_listeners_behind_the_one_without_an_mbuf_miss_the_event(lab: Lab) -> None:
     fds = listeners(lab, 3)
     code = Out()

@@ -16,6 +16,7 @@ from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext
 from kextlab.kernel.kpi import KernCtlReg, Mbuf, Out
 from kextlab.sched import KernelPanic, Sleep
+from kextlab.sched.drive import drive
 
 DGRAM, STREAM = c.SOCK_DGRAM, c.SOCK_STREAM
 EOR = c.CTL_DATA_EOR
@@ -263,3 +264,25 @@ def test_a_stream_is_read_at_once_if_it_holds_what_is_asked_for(size: int, at_on
     lab.queue(b"abc", 0)
     lab.so.so_rcv.set("sb_lowat", 4)
     assert isinstance(soreceive_now(lab.so, size, 0), tuple) == at_once
+
+
+def test_a_send_that_waits_for_its_client_to_be_cleared_has_no_flags() -> None:
+    flags: list[int] = []
+    lab = Lab(send=lambda *arguments: flags.append(arguments[-1]))
+    kcb = lab.so.so_pcb
+    kcb.require_clearing = 1
+    m = lab.so.layer.pool.allocpacket(b"a", "kernel")
+    rest = lab.so.so_proto.pru_send_now(lab.so, m)
+    assert not isinstance(rest, int)
+    kcb.require_clearing = 0
+    assert (drive(rest), flags) == (0, [0])
+
+
+def test_a_send_at_once_is_counted_beside_the_others_inside() -> None:
+    lab = Lab()
+    kcb = lab.so.so_pcb
+    inside: list[int] = []
+    kcb.kctl.send = lambda *arguments: inside.append(kcb.kcb_usecount)
+    kcb.kcb_usecount = 1
+    assert lab.send(b"a") == (0, 1)
+    assert (inside, kcb.kcb_usecount) == ([2], 1)

@@ -49,6 +49,10 @@ def lab(request: pytest.FixtureRequest) -> Lab:
     return Lab(request.param)
 
 
+class Number(int):
+    """A kext's own kind of int."""
+
+
 ANSWERS = [
     (None, 0),
     (0, 0),
@@ -56,6 +60,8 @@ ANSWERS = [
     (signal.SIGHUP, 1),  # an enum of ints is an int
     (-(1 << 31), -(1 << 31)),
     ((1 << 31) - 1, (1 << 31) - 1),
+    (Number(-(1 << 31)), -(1 << 31)),
+    (Number((1 << 31) - 1), (1 << 31) - 1),
 ]
 
 
@@ -181,6 +187,24 @@ def test_a_callback_that_sleeps_for_ever_is_a_deadlock_that_says_where(lab: Lab)
         lab.connect()
     assert caught.value.sleep is not None
     assert lab.mac.panic is None
+
+
+@pytest.mark.parametrize("slept", [False, True])
+def test_a_client_that_waits_for_ever_inside_a_callback_ends_the_boot(
+    slept: bool, lab: Lab
+) -> None:
+    def waits(*arguments: object) -> int:
+        return lab.gate.recvfrom(lab.pid, events, 1)[0]
+
+    def sleeps(*arguments: object) -> Any:
+        yield from lab.kext.kpi.msleep("tape", "waiting", 5)
+        return waits()
+
+    events = lab.gate.socket(lab.pid, c.PF_SYSTEM, c.SOCK_RAW, c.SYSPROTO_EVENT)[1]
+    lab.kext.register(connect=sleeps if slept else waits)
+    with pytest.raises(SimDeadlock):
+        lab.connect()
+    assert lab.mac.panic is not None
 
 
 # -- what a callback is given ------------------------------------------------------------------

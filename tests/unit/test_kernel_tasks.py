@@ -492,6 +492,63 @@ def test_a_call_waits_for_the_mutex_another_thread_holds_over_its_setup_callback
         lab.kpi.ctl_id_by_name("control")
 
 
+def test_nothing_interrupts_a_wait_for_the_mutex() -> None:
+    def setup(unit: Out, info: Out) -> Points:
+        unit.value = 5
+        return (yield from lab.kpi.msleep("tape", "waiting"))
+
+    lab = Lab(setup=setup)
+    fds = [lab.socket(), lab.socket()]
+    first = lab.task(("connect", fds[0], lab.address))
+    second = lab.task(("connect", fds[1], lab.address))
+    lab.mac.run()
+    assert (first.wmesg, second.wmesg) == ("waiting", "lck_mtx")
+    lab.mac.system.tasks.kill(second)
+    assert (second.wmesg, second.done) == ("lck_mtx", False)
+
+
+def test_who_waits_for_the_mutex_in_a_kernel_function_comes_out_of_it_though_killed() -> None:
+    def setup(unit: Out, info: Out) -> Points:
+        unit.value = 5
+        return (yield from lab.kpi.msleep("tape", "waiting"))
+
+    lab = Lab(setup=setup)
+    said: list[int] = []
+    lab.task(("connect", lab.socket(), lab.address))
+    lab.mac.run()
+    asks = lab.task((lambda: said.append(lab.kpi.ctl_id_by_name("control")),))
+    lab.task((lambda: lab.mac.system.tasks.kill(asks),), (lab.kpi.wakeup, "tape"))
+    lab.mac.run()
+    assert (said, asks.done) == ([1], True)
+
+
+@pytest.mark.parametrize("sleeps", [False, True])
+@pytest.mark.parametrize("in_task", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [("x", "callback send returned 'x'"), (ValueError("x"), "ValueError in callback send")],
+    ids=["answer", "fault"],
+)
+def test_a_fault_of_send_is_told_with_its_name(
+    in_task: bool, sleeps: bool, answer: object, told: str
+) -> None:
+    def send(*arguments: object) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def sleeping(*arguments: object) -> Points:
+        yield from lab.kpi.msleep("tape", "waiting", 5)
+        return send()
+
+    lab = Lab(send=sleeping if sleeps else send)
+    fd = lab.connected()
+    if in_task:
+        lab.task(("sendto", fd, b"a"))
+    with pytest.raises(KernelPanic, match=told):
+        lab.mac.run() if in_task else lab.gate.sendto(lab.pid, fd, b"a")
+
+
 def test_a_kext_unloaded_while_its_callback_sleeps_panics_when_it_wakes() -> None:
     def connect(ref: int, sac: SockaddrCtl, info: Out) -> Points:
         return (yield from lab.kpi.msleep("tape", "waiting", 5))
