@@ -118,6 +118,7 @@ units = [5, 0, 3, 0, 0]
 # 256 clients? Find the line, and mend it so that every unit from 1 to 65535 hears its own number.
 # `uint8_t` does to a number what the C type does.
 
+
 # %% tags=["starter", "q03_2"]
 # q03_2
 @dataclass
@@ -315,6 +316,7 @@ def crowd(answer, seed):
 # - it answers `True` only if it is connected, and a connected link stays as it is when asked again;
 # - after a failure none of its descriptors is open.
 
+
 # %% tags=["starter", "q03_3"]
 # q03_3
 class Link:
@@ -502,6 +504,7 @@ def many_failures(answer, seed):
 # - up to `self.limit` clients are connected at the same time, each with a record of its own;
 # - one more is refused with EBUSY, and that harms nobody;
 # - who leaves makes room.
+
 
 # %% tags=["setup"]
 # setup of question 4
@@ -744,6 +747,7 @@ def comings_and_goings(answer, seed):
 # - it leaves one descriptor open: that of the socket it returns;
 # - a refusal that has another reason ends the search: the socket is closed, and the `OSError` goes on
 #   to the caller.
+
 
 # %% tags=["starter", "q03_5"]
 # q03_5

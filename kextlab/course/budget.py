@@ -12,6 +12,7 @@ that.
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from types import CodeType
 from typing import Final, TypeVar
 
@@ -51,6 +52,7 @@ class Budget:
         return True
 
 
+@lru_cache(maxsize=64)
 def compiled(source: str, name: str) -> CodeType:
     """The code of a cell, with ticks; ``name`` is its file name in tracebacks.
 

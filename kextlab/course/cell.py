@@ -69,7 +69,7 @@ def _history() -> list[str]:
     if "IPython" in sys.modules:
         from IPython import get_ipython
 
-        shell = get_ipython()  # type: ignore[no-untyped-call]
+        shell = get_ipython()
     if shell is None:
         raise CourseError("check() works in a notebook; in a terminal: kextlab check FILE")
     return [str(source) for source in shell.user_ns["In"]]

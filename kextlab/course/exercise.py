@@ -64,12 +64,13 @@ class Exercise:
             CourseError: the exercise has no question of that name.
         """
         names = [question.id for question in self.questions]
-        for name in wanted := tuple(wanted):
+        asked = tuple(wanted)
+        for name in asked:
             if name not in names:
                 raise CourseError(
                     f"{self.path}: there is no question {name}: there are {', '.join(names)}"
                 )
-        return [self._checked(q) for q in self.questions if not wanted or q.id in wanted]
+        return [self._checked(q) for q in self.questions if not asked or q.id in asked]
 
     def _checked(self, question: Question) -> Outcome:
         if question.id not in self.answers:

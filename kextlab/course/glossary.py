@@ -15,7 +15,7 @@ from typing import Final
 
 FILE: Final = Path(__file__).parent / "glossary.toml"
 NOT_PROSE: Final = re.compile(
-    r"```.*?```|^#.*?$|^\|.*?$|<!--.*?-->|<details>.*?</details>|<small>.*?</small>|`[^`\n]*`",
+    r"```.*?```|^#.*?$|^\|.*?$|<!--.*?-->|<details>.*?</details>|<small>.*?</small>|(?<!\[)`[^`\n]*`(?!\])",
     re.S | re.M,
 )
 """What a learner does not read as running text: code, headings, tables, footnotes."""
@@ -94,11 +94,12 @@ def unlinked(prose: str) -> list[str]:
             for form in other.forms
             if other is not entry and re.search(rf"\b(?:{words})\b", form)
         )
-        pattern = rf"(?P<longer>\b(?:{longer})\b)|" if longer else ""
-        for match in re.finditer(rf"{pattern}\b(?:{words})\b(?P<after>\]\([^)]*\))?", text, re.I):
-            if longer and match["longer"]:
+        skip = r"\]\([^)]*\)" + (rf"|\b(?:{longer})\b" if longer else "")
+        used = rf"(?P<skip>{skip})|\b(?:{words})\b(?P<after>`?\]\([^)]*\))?"
+        for match in re.finditer(used, text, re.I):
+            if match["skip"]:  # the address of another link, or a longer word of the glossary
                 continue
-            if match["after"] != f"](glossary.md#{entry.key})":
+            if (match["after"] or "").lstrip("`") != f"](glossary.md#{entry.key})":
                 found.append(entry.key)
             break
     return found

@@ -1,9 +1,10 @@
 """The C of a notebook, checked by a compiler: ``cc -fsyntax-only`` on every listing.
 
-A listing is a fence ```` ```c ```` in a markdown cell. Listings of one notebook follow each other as
-in one file: what a listing declares, later ones may use. A listing of statements is checked as the
-body of a function. What a listing needs and a reader does not is put in a comment of the cell
-before it: ``<!-- c: static errno_t echo_connect(...); -->``.
+A listing is a fence ```` ```c ```` in a markdown cell. Listings of one notebook follow each other
+as in one file: what a listing declares, later ones may use. A listing of statements is checked as
+the body of a function. What a listing needs and a reader does not is put in a comment before it:
+
+    <!-- c: errno_t echo_connect(kern_ctl_ref, struct sockaddr_ctl *, void **); -->
 
 The headers are the project's own (``include/``): names, numbers and prototypes, which are facts,
 in our words and without anything the course does not use.
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 INCLUDE: Final = Path(__file__).parent / "include"
-FENCE: Final = re.compile(r"^```c\n(.*?)^```$|<!-- c: (.*?)-->", re.S | re.M)
+FENCE: Final = re.compile(r"^```c\n(.*?)^```$|<!-- c:\s(.*?)-->", re.S | re.M)
 FLAGS: Final = ("-fsyntax-only", "-std=gnu11", "-nostdinc", "-Wall", "-Werror", "-Wno-unused")
 
 

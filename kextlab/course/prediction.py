@@ -4,8 +4,8 @@
     ...
     reveal("03.second", unit, "The search counts from 1 and stops at the first gap.")
 
-``predict`` returns at once; nothing waits for an answer. ``reveal`` is given what the kernel really
-did, and refuses a value that was no choice, so a notebook cannot promise one thing and show another.
+``predict`` returns at once; nothing waits for an answer. ``reveal`` is given what the kernel did,
+and refuses a value that was no choice: a notebook cannot promise one thing and show another.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kextlab.course.memory import Memory, Note, notebook_of
 
 
 class Prediction:
-    """A question that is open. Shows buttons where ipywidgets is there; ``choose`` does the same."""
+    """An open question. Shows buttons where ipywidgets is there; ``choose`` does the same."""
 
     def __init__(self, note: Note, memory: Memory) -> None:
         self.note = note

@@ -1,4 +1,4 @@
-"""What a check says, as text, as HTML and for a terminal: seen, expected, why, what happened, hints.
+"""What a check says, as text, as HTML and for a terminal: seen, expected, why, log, hints.
 
 One ``Outcome`` in, the same words out three times. Never "all passed" for what was not run.
 """
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from kextlab.course.question import Miss, Misconception
+from kextlab.course.question import Misconception, Miss
 from kextlab.course.running import Outcome
 from kextlab.views.log import Log, log
 
 EXCERPT = 6
-"""Sentences of the log that are shown."""
+"""Sentences of the log that are shown,"""
+BEFORE = 2
+"""and how many of them lie before the step in question."""
 
 
 def headline(outcome: Outcome) -> str:
@@ -41,11 +43,15 @@ def misconception(outcome: Outcome) -> Misconception | None:
 
 
 def excerpt(miss: Miss) -> Log | None:
-    """The sentences of the log that end at the step in question; None without a machine."""
+    """The sentences of the log around the step in question, or the last; None without a machine."""
     if miss.mac is None:
         return None
-    stop = None if miss.step is None else miss.step + 1
-    return log(miss.mac.trace, 0, stop)[-EXCERPT:]
+    whole = log(miss.mac.trace)
+    if miss.step is None:
+        return whole[-EXCERPT:]
+    at = sum(line.step < miss.step for line in whole)
+    start = max(at - BEFORE, 0)
+    return whole[start : start + EXCERPT]
 
 
 def pairs(outcome: Outcome) -> list[tuple[str, str]]:
@@ -92,7 +98,7 @@ def as_text(outcomes: Sequence[Outcome], rungs: int = 1) -> Text:
     right = sum(outcome.right for outcome in outcomes)
     hidden = sum(outcome.question.hidden for outcome in outcomes)
     text.append(f"{right} of {len(outcomes)} questions pass their public checks; ")
-    text.append(f"{hidden} hidden checks not run")
+    text.append(f"{hidden} hidden check{'s' * (hidden != 1)} not run")
     return text
 
 
@@ -106,9 +112,5 @@ def as_html(outcome: Outcome) -> str:
     if outcome.miss and (shown := excerpt(outcome.miss)):
         parts.append(f"<p><em>what happened</em></p>{shown._repr_html_()}")
     for heading, words in hints(outcome, 3):
-        parts.append(
-            f"<details><summary>{heading}</summary><p>{html.escape(words)}</p></details>"
-        )
+        parts.append(f"<details><summary>{heading}</summary><p>{html.escape(words)}</p></details>")
     return "".join([*parts, "</div>"])
-
-

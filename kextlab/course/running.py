@@ -147,9 +147,7 @@ def _guarded(place: str, what: str) -> Any:
     except KernelPanic as panic:
         cause = panic.__cause__ or panic
         said = "" if cause is panic else f", because of {_named(cause)}"
-        raise _NotRun(
-            f"{what} panicked the machine: {panic}{said}{_line(cause, place)}"
-        ) from None
+        raise _NotRun(f"{what} panicked the machine: {panic}{said}{_line(cause, place)}") from None
     except BaseException as error:
         raise _NotRun(f"{what} raised {_named(error)}{_line(error, place)}") from None
 

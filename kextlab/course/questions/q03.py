@@ -166,8 +166,9 @@ _Q3 = Question(
     "find and mend: connected without a connection",
     ("Link",),
     (
-        Check("a failure is False however often one tries, and leaves nothing open",
-              _fails_honestly),
+        Check(
+            "a failure is False however often one tries, and leaves nothing open", _fails_honestly
+        ),
         Check("once the control is there it connects, and only once", _connects_once),
     ),
     hidden=1,
