@@ -25,7 +25,7 @@
 # - say what a [unit](glossary.md#unit) is, who chooses it, and how the [kernel](glossary.md#kernel) looks for a free one,
 # - keep one record for each client, and get it back in every
 #   [callback](glossary.md#callback),
-# - tell three reasons for EBUSY apart, and what is left of the socket after each,
+# - tell three reasons for EBUSY apart, and when the socket may try again,
 # - find the mistakes of [kexts](glossary.md#kext) that were written for one client.
 #
 # It takes about 25 minutes. You should know lesson [1 · Registration](01-registration.ipynb).
@@ -183,8 +183,8 @@ reveal(
 #
 # ## 3.4 Asking by number
 #
-# A client may also name the unit it wants. Programs that make tunnels do: the unit is the number in
-# the name of their network interface. Client `a` has unit 1.
+# A client may also name the unit it wants. Programs that make tunnels do: the name of the interface
+# they get, `utun3` say, comes from the unit. Client `a` has unit 1.
 
 # %%
 predict(
@@ -219,7 +219,8 @@ assert unit_of(e) == 7
 # A control can also be registered *for one unit*, with `CTL_FLAG_REG_ID_UNIT`. Then the first client
 # has it, every other one hears EBUSY, and another number is ENOENT.
 #
-# <small>● recorded: `unit-explicit`, `unit-explicit-busy`, `static-unit-zero`, `static-wrong-unit`.</small>
+# <small>● recorded: `unit-explicit`, `unit-explicit-busy`, `static-unit-zero`, `static-wrong-unit`.
+# ◌ documented only: the names of tunnels.</small>
 #
 # ## 3.5 Break it: the search and the list
 #
@@ -273,8 +274,8 @@ reveal(
 )
 
 # %% [markdown]
-# That is a fault of the kernel itself, in every release so far, and the lab answers as the kernel
-# does. Nobody is hit who leaves the choice to the kernel, or who always chooses.
+# That is a fault of the kernel itself, on macOS 11 as on macOS 15, and the lab answers as the kernel
+# does. A control is safe whose clients all leave the choice to the kernel, or all make it themselves.
 #
 # <small>● recorded: `unit-order-quirk`, `unit-order-quirk-2`, `unit-order-quirk-3`.</small>
 #
@@ -459,10 +460,9 @@ reveal(
 # | EBUSY comes from | the socket afterwards | recorded in |
 # |:--|:--|:--|
 # | a unit that is taken, asked for by number | as good as new | `unit-explicit-busy` |
-# | a control made for one unit | as good as new | `static-unit-zero` |
 # | the kext's connect callback | shut: close it, and take a new one | `conn-callback-error`, `conn-retry-after-error` |
 #
-# A new socket for each attempt is right in all three cases. Only close the old one.
+# A new socket for each attempt is right in both cases. Only close the old one.
 #
 # ## 3.8 Break it: a unit in a byte
 #
@@ -536,7 +536,6 @@ assert refusal.errno == 22  # recorded: unit-wrong-enqueue
 # |:--|:--|:--|
 # | Unit 0 gets the lowest free unit. | It gets what the walk finds; after clients that named their unit, that may be one in use. | `unit-order-quirk` |
 # | A refused client is never heard of again. | `disconnect` is called for it, with the unitinfo that `connect` left. | `conn-callback-error` |
-# | Without a disconnect callback a refusal is only a refusal. | The socket is shut all the same. | `conn-callback-error-no-disconnect` |
 # | After EBUSY the socket may try again. | If the unit was taken. Not if the kext said EBUSY: then sends are EPIPE for ever. | `unit-explicit-busy`, `conn-retry-after-error` |
 # | The unit is the kernel's to choose. | The connect callback may write another one into its address, and that is the unit from then on. | `unit-connect-changes-unit` |
 #
@@ -577,6 +576,7 @@ again.reveal()
 # - A **unit** is one client of one control, from 1 to 65535; numbers are used again.
 # - One record for each client, handed out through **unitinfo**.
 # - A refused client is disconnected too: `disconnect` forgets this unit and no other.
-# - EBUSY has three senders. After the kext's own, the socket is of no use any more.
+# - EBUSY means a taken unit, a control made for one unit, or the kext's own no. After the last, the
+#   socket is of no use any more.
 #
 # Now the exercise: [3 · Units](../exercises/03-units.ipynb).

@@ -85,8 +85,8 @@ def _lab(
 ) -> None:
     """Open JupyterLab at the first lesson.
 
-    In a checkout the notebooks are opened where they are. Elsewhere the notebooks and exercises that
-    came with the package are first copied to ./kextlab-notebooks; what is already there is kept.
+    In a checkout the notebooks are opened where they are. Elsewhere the notebooks and exercises of
+    the package are first copied to ./kextlab-notebooks; what is already there is kept.
     """
     from kextlab.cli.lab import CannotStart, start
 

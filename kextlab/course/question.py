@@ -31,6 +31,10 @@ QUESTIONS: Final = Path(__file__).parent / "questions"
 class CourseError(Exception):
     """What was asked cannot be done; the message is one line for the user."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the line, without our own code above it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 @dataclass(frozen=True, slots=True)
 class Misconception:

@@ -5,7 +5,9 @@ import os
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from kextlab.course.glossary import entries, unlinked
 from kextlab.course.listings import checked, compiler, listings
@@ -15,6 +17,7 @@ from tests.recordings import recorded
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXERCISES = sorted((ROOT / "exercises").glob("*.ipynb"))
+SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 NOT_YET_LINKED = ("01-registration.ipynb",)  # written before there was a glossary
 
 lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
@@ -58,6 +61,19 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 def test_an_exercise_and_its_lesson_link_to_each_other(path: Path) -> None:
     assert f"(../notebooks/{path.name})" in prose(path)
     assert f"(../exercises/{path.name})" in prose(ROOT / "notebooks" / path.name)
+
+
+@pytest.mark.parametrize(
+    "path", [*EXERCISES, *SOLUTIONS], ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_an_exercise_runs_from_top_to_bottom_answered_or_not(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=60).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    reports = [output["data"]["text/plain"] for output in outputs if "text/html" in output["data"]]
+    mark = "✓" if path in SOLUTIONS else "✕"
+    assert len(reports) >= 5
+    assert all(report.startswith(mark) for report in reports)
 
 
 @pytest.mark.parametrize("path", sorted(RECALL.glob("*.toml")), ids=lambda path: path.name)
