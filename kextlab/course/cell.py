@@ -87,7 +87,7 @@ def scope_button(miss: Miss) -> Any:
     assert mac is not None
     step = len(mac.trace) if miss.step is None else miss.step + 1
     button = ipywidgets.Button(
-        description=f"Open the Scope at step {step}", layout=ipywidgets.Layout(width="auto")
+        description=f"Open the Scope at step {step}", layout=ipywidgets.Layout(width="16em")
     )
     place = ipywidgets.Output()
 
