@@ -1,6 +1,9 @@
 """`kextlab check`: what it reads, what it prints, and that one bad answer spoils no other."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +169,12 @@ def test_reading_keeps_the_answers_as_they_are() -> None:
     exercise = Exercise.read(STUDENT)
     assert len(exercise.setup) == 2
     assert exercise.answers["q03_1"] == "# q03_1\nunits = ..."
+
+
+def test_a_report_is_the_same_in_another_process_with_another_hash_seed() -> None:
+    def said(seed: str) -> str:
+        command = [sys.executable, "-m", "kextlab", "check", str(STUDENT), "--hints", "3"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        return subprocess.run(command, env=environment, capture_output=True, text=True).stdout
+
+    assert said("1") == said("2") != ""

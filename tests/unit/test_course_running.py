@@ -134,3 +134,15 @@ def test_dataclasses_of_an_answer_work() -> None:
     modules: dict[str, Any] = dict(sys.modules)
     assert outcome(source).right
     assert dict(sys.modules) == modules
+
+
+def test_an_endless_program_of_a_process_ends_too() -> None:
+    def runs(answer: Answer, _seed: int) -> None:
+        mac, _, app = machine(EchoKext)
+        app.run(answer["program"])
+        mac.run()
+
+    question = Question("q03_1", "a program", ("program",), (Check("it ends", runs, 500),))
+    program = "async def program(app):\n    while True:\n        await app.asyncio.sleep(1)"
+    said = run_checks(question, (), program).line
+    assert said == "the answer took more than 500 steps: an endless loop? (line 3 of the cell)"
