@@ -21,6 +21,10 @@ from typing import Final
 
 INCLUDE: Final = Path(__file__).parent / "include"
 FENCE: Final = re.compile(r"^```c\n(.*?)^```$|<!-- c:\s(.*?)-->", re.S | re.M)
+STATEMENT: Final = re.compile(
+    r"^(?:if|for|while|switch)\s*\(|^return\b|^[\w.>\[\]-]+\s*=[^=]|^\w+\s*\([^;{]*\)\s*;", re.M
+)
+"""A line, from its first column, that stands in functions only: control, assignment or call."""
 FLAGS: Final = ("-fsyntax-only", "-std=gnu11", "-nostdinc", "-Wall", "-Werror", "-Wno-unused")
 
 
@@ -38,25 +42,15 @@ def compiler() -> str | None:
 
 
 def listings(prose: str) -> list[Listing]:
-    """The listings of a notebook's markdown, in order, hidden declarations among them.
-
-    Statements are told from declarations by their first column: a listing that has a line that
-    begins with ``if``, ``for``, ``while``, ``return`` or a call is statements.
-    """
-    statement = re.compile(r"^(?:if|for|while|return|switch|\w+)\s*\([^;{]*\)\s*(?:;|$)", re.M)
-    keyword = re.compile(r"^(?:if|for|while|switch)\s*\(|^return\b", re.M)
+    """The listings of a notebook's markdown, in order, hidden declarations among them."""
     found = []
     for match in FENCE.finditer(prose):
         shown, hidden = match.groups()
-        source = shown if shown is not None else hidden + "\n"
-        calls = shown is not None and (keyword.search(source) or _calls(statement, source))
-        found.append(Listing(source, bool(calls)))
+        if shown is None:
+            found.append(Listing(hidden + "\n", False))
+        else:
+            found.append(Listing(shown, STATEMENT.search(shown) is not None))
     return found
-
-
-def _calls(statement: re.Pattern[str], source: str) -> bool:
-    """Whether a line is a call with its semicolon; ``name(...)`` before a brace is a definition."""
-    return any(match[0].rstrip().endswith(";") for match in statement.finditer(source))
 
 
 def checked(found: list[Listing], cc: str) -> str:

@@ -34,6 +34,22 @@ def test_a_listing_that_is_c_is_silent(cc: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "statements"),
+    [
+        ("int fd = -1;\nif (fd == -1)\n    err(1, NULL);", True),
+        ("client->unit = 1;", True),
+        ("close(fd);", True),
+        ("static int unit = 1;", False),
+        ("errno_t ctl_deregister(kern_ctl_ref);", False),
+        ("static void\nkeep(int unit)\n{\n    close(unit);\n}", False),
+        ("struct client {\n    int unit;\n};", False),
+    ],
+)
+def test_statements_are_told_from_declarations(source: str, statements: bool) -> None:
+    assert [one.statements for one in listings(fence(source))] == [statements]
+
+
+@pytest.mark.parametrize(
     ("source", "said"),
     [
         ("int fd = socket(PF_SYSTEM, SOCK_DGRAM)", "listing 1"),

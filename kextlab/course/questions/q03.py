@@ -300,14 +300,8 @@ _Q5 = Question(
 
 # -- q03_6: Parsons: a refused connect in order ------------------------------------------------
 
-LINES = {
-    "A": "the connect callback runs and answers EBUSY",
-    "B": "the client's connect() ends with error 16",
-    "C": "the client joins the control's list with a unit",
-    "D": "the disconnect callback runs for the refused unit",
-    "E": "the socket is shut in both directions",
-}
-"""The true lines of q03_6; the false one is F."""
+# The lines are those of the exercise: A connect refuses, B the client hears it, C the client joins
+# the list, D disconnect for the refused unit, E the socket is shut; F does not happen.
 FALSE = "F"
 
 
