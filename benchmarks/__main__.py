@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from benchmarks import connect, echo, imports, live, replay, report, rewind, scrub, trace
+from benchmarks import check, connect, echo, imports, live, replay, report, rewind, scrub, trace
 from benchmarks.browser import NeedsChromium
 from benchmarks.measure import BenchmarkError, Result
 
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "rewind": rewind.run,
     "scrub": scrub.run,
     "live": live.run,
+    "check": check.run,
 }
 
 

@@ -282,7 +282,7 @@ def redrawn(doc: dict[str, Any], moments: Sequence[int]) -> list[float]:
 
     States are computed beforehand; only drawing and encoding are timed.
     """
-    import ipywidgets  # type: ignore[import-untyped]
+    import ipywidgets
     import matplotlib as mpl
 
     mpl.use("agg")

@@ -84,6 +84,12 @@ assert (control_id, unit) == (1, 1)
 # one by filling in a `struct kern_ctl_reg` and passing it to `ctl_register`. Here it is in C, and beside it,
 # line by line, in Python.
 #
+# <!-- c:
+# errno_t echo_connect(kern_ctl_ref, struct sockaddr_ctl *, void **);
+# errno_t echo_disconnect(kern_ctl_ref, u_int32_t, void *);
+# errno_t echo_send(kern_ctl_ref, u_int32_t, void *, mbuf_t, int);
+# -->
+#
 # <table>
 # <tr><th align="left">C, as in a real kext</th><th align="left">Python, as in this lab</th></tr>
 # <tr><td align="left" valign="top">

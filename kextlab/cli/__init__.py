@@ -85,8 +85,8 @@ def _lab(
 ) -> None:
     """Open JupyterLab at the first lesson.
 
-    In a checkout the notebooks are opened where they are. Elsewhere the notebooks that came with
-    the package are first copied to ./kextlab-notebooks; a notebook already there is kept.
+    In a checkout the notebooks are opened where they are. Elsewhere the notebooks and exercises of
+    the package are first copied to ./kextlab-notebooks; what is already there is kept.
     """
     from kextlab.cli.lab import CannotStart, start
 
@@ -189,4 +189,58 @@ def _demo(
         typer.echo(show(html, present))
     except CannotWrite as error:
         typer.echo(f"kextlab demo: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command("check")
+def _check(
+    exercise: Annotated[
+        Path, typer.Argument(metavar="NOTEBOOK", help="An exercise, as exercises/03-units.ipynb.")
+    ],
+    question: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this question, as q03_2; may be repeated."),
+    ] = None,
+    hints: Annotated[
+        int, typer.Option(min=0, max=3, help="How many of a question's three hints to show.")
+    ] = 1,
+) -> None:
+    """Check the answers of an exercise.
+
+    Only the cells tagged setup and answer are executed, every question by itself. Exits 1 if a
+    question does not pass its public checks, 2 on a file that is no exercise.
+    """
+    from rich.console import Console
+
+    from kextlab.course.exercise import Exercise
+    from kextlab.course.question import CourseError
+    from kextlab.course.report import as_text
+
+    try:
+        outcomes = Exercise.read(exercise).check(question or ())
+    except CourseError as error:
+        typer.echo(f"kextlab check: {error}", err=True)
+        raise typer.Exit(2) from None
+    Console(highlight=False, soft_wrap=True).print(as_text(outcomes, hints))
+    raise typer.Exit(0 if all(outcome.right for outcome in outcomes) else 1)
+
+
+@app.command("release")
+def _release(
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A folder that is empty or not there yet.")
+    ],
+) -> None:
+    """Write what students get: lab, notebooks and exercises.
+
+    Solutions, hidden checks and seeds stay behind. Works in a checkout. Exits 2 if OUT holds
+    something, or cannot be written.
+    """
+    from kextlab.course.question import CourseError
+    from kextlab.course.release import release
+
+    try:
+        typer.echo(release(out))
+    except CourseError as error:
+        typer.echo(f"kextlab release: {error}", err=True)
         raise typer.Exit(2) from None

@@ -35,7 +35,8 @@ def find_place(notebook: Path | None, cwd: Path) -> Place:
     """Where to open the lab: at `notebook` if one is named, else at the first lesson.
 
     The first lesson is looked for in the checkout this package lies in, then in a checkout that is
-    `cwd`, then among the notebooks shipped with the package, which are copied below `cwd`.
+    `cwd`, then among the notebooks shipped with the package, which are copied below `cwd` with the
+    exercises.
 
     Raises CannotStart when `notebook` is not there or no first lesson is found.
     """
@@ -57,8 +58,9 @@ def find_place(notebook: Path | None, cwd: Path) -> Place:
             "run this in a checkout of kextlab, or name a notebook with --notebook"
         )
     copy = cwd / COPY_NAME
-    copy_missing(SHIPPED, copy)
-    return Place(copy, copy / FIRST_NOTEBOOK)
+    for folder in ("notebooks", "exercises"):  # beside each other: they link to each other
+        copy_missing(SHIPPED.parent / folder, copy / folder)
+    return Place(copy, copy / "notebooks" / FIRST_NOTEBOOK)
 
 
 def copy_missing(source: Path, target: Path) -> None:

@@ -119,15 +119,30 @@ def test_every_recording_a_lesson_names_is_in_both_corpora(path: Path) -> None:
 
 @lessons
 def test_a_question_stands_before_every_reveal(path: Path) -> None:
-    sections = re.split(r"^## ", prose(load(path)), flags=re.M)
-    for section in sections:
-        if section.partition("\n")[0].startswith("Break it"):
-            assert "**Predict.**" in section
-    assert prose(load(path)).count("**Predict.**") >= 5
+    everything = "\n\n".join(cell.source for cell in load(path).cells)
+    asked = re.compile(r"\*\*Predict\.\*\*|^predict\(", re.M)
+    for section in re.split(r"^## ", everything, flags=re.M):
+        if "Break it" in section.partition("\n")[0]:
+            assert asked.search(section), section.partition("\n")[0]
+    assert len(asked.findall(everything)) >= 5
+
+
+@lessons
+def test_what_is_revealed_was_asked_before(path: Path) -> None:
+    code = "\n".join(cell.source for cell in load(path).cells if cell.cell_type == "code")
+    calls = re.findall(r"^(predict|reveal)\(\s*\"([^\"]+)\"", code, re.M)
+    open_questions: set[str] = set()
+    for function, name in calls:
+        assert name.startswith(f"{path.name[:2]}."), name
+        if function == "predict":
+            open_questions.add(name)
+        else:
+            open_questions.remove(name)
+    assert not open_questions
 
 
 @lessons
 def test_a_cell_that_shows_an_error_proves_that_it_came(path: Path) -> None:
     for cell in load(path).cells:
         if cell.cell_type == "code" and "except " in cell.source:
-            assert re.search(r"^(assert|    print)", cell.source, re.M), cell.source
+            assert re.search(r"^(assert|reveal|    print)", cell.source, re.M), cell.source

@@ -23,6 +23,7 @@ TARGETS = {
     "rewind": 2,
     "scrub": 4,
     "live": 1,
+    "check": 1,
 }
 PEERS = {
     "echo": {"AF_UNIX socketpair", "SimPy stores"},
@@ -33,6 +34,7 @@ PEERS = {
     "rewind": {"folding from the beginning", "sqlite3"},
     "scrub": {"ipywidgets + matplotlib"},
     "live": {"ipywidgets label"},
+    "check": {"kextlab check, 6 questions", "nbclient, the notebook"},
 }
 LACKING = chromium.missing()
 IN_A_BROWSER = ("scrub", "live")
@@ -141,7 +143,7 @@ def test_an_unknown_name_is_answered_with_the_names_on_one_line(
 ) -> None:
     assert complaint(capsys, "ehco") == (
         "benchmarks: there is no benchmark 'ehco': there are echo, connect, trace, import, "
-        "replay, rewind, scrub, live\n"
+        "replay, rewind, scrub, live, check\n"
     )
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from kextlab.cli import app
 
-COMMANDS = ("lab", "doctor", "replay", "run", "demo")
+COMMANDS = ("lab", "doctor", "replay", "run", "demo", "check", "release")
 
 
 def run(*arguments: str) -> tuple[int, str]:

@@ -34,6 +34,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = tmp_path / "site-packages" / "kextlab"
     write(package / "notebooks" / FIRST, "shipped")
     write(package / "notebooks" / "figures" / "one.svg", "<svg/>")
+    write(package / "exercises" / "01-registration.ipynb", "exercise")
     monkeypatch.setattr(lab, "PACKAGE", package)
     monkeypatch.setattr(lab, "CHECKOUT", package.parent)
     monkeypatch.setattr(lab, "SHIPPED", package / "notebooks")
@@ -66,13 +67,14 @@ def test_a_wheel_run_inside_a_checkout_opens_the_checkouts_lesson(
 
 def test_a_wheel_opens_a_copy_of_the_lessons_it_ships(installed: Path, home: Path) -> None:
     copy = home / "kextlab-notebooks"
-    assert find_place(None, home) == Place(copy, copy / FIRST)
-    assert (copy / FIRST).read_text() == "shipped"
-    assert (copy / "figures" / "one.svg").is_file()
+    assert find_place(None, home) == Place(copy, copy / "notebooks" / FIRST)
+    assert (copy / "notebooks" / FIRST).read_text() == "shipped"
+    assert (copy / "notebooks" / "figures" / "one.svg").is_file()
+    assert (copy / "exercises" / "01-registration.ipynb").read_text() == "exercise"
 
 
 def test_a_lesson_the_student_worked_in_is_not_overwritten(installed: Path, home: Path) -> None:
-    mine = write(home / "kextlab-notebooks" / FIRST, "my answers")
+    mine = write(home / "kextlab-notebooks" / "notebooks" / FIRST, "my answers")
     find_place(None, home)
     assert mine.read_text() == "my answers"
 

@@ -175,7 +175,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_the_package_and_the_notebooks_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"kextlab"}
-    assert {"kextlab/py.typed", "kextlab/notebooks/01-registration.ipynb"} <= set(names)
+    due = (
+        "py.typed",
+        "notebooks/01-registration.ipynb",
+        "exercises/03-units.ipynb",
+        "course/glossary.toml",
+        "course/include/kextlab.h",
+        "course/questions/q03.toml",
+    )
+    assert {f"kextlab/{name}" for name in due} <= set(names)
+    assert not [name for name in names if "solutions" in name]
 
 
 def test_the_installed_wheel_runs_and_finds_the_first_notebook(wheel: Path, tmp_path: Path) -> None:
@@ -196,4 +205,4 @@ def test_the_installed_wheel_runs_and_finds_the_first_notebook(wheel: Path, tmp_
         text=True,
         check=True,
     )
-    assert result.stdout.strip() == "kextlab-notebooks/01-registration.ipynb"
+    assert result.stdout.strip() == "kextlab-notebooks/notebooks/01-registration.ipynb"

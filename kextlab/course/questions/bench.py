@@ -1,0 +1,67 @@
+"""What checks have in common: a machine with a control, clients of it, what a call answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from kextlab.abi.errno import name_of
+from kextlab.kernel.kext import Kext
+from kextlab.kexts import EchoKext
+from kextlab.trace.codes import CALLBACK, PASS
+from kextlab.userland.mac import Kernel
+from kextlab.userland.process import App
+
+Socket = Any
+"""A socket of a simulated process; its class is made for that process."""
+K = TypeVar("K", bound=Kext)
+
+
+def machine(factory: Callable[[], K]) -> tuple[Kernel, K, App]:
+    """A fresh Mac with one kext and one process."""
+    mac = Kernel()
+    return mac, mac.load(factory), mac.spawn("client")
+
+
+def control(app: App) -> Socket:
+    """A datagram control socket that is not connected."""
+    module = app.socket
+    return module.socket(module.PF_SYSTEM, module.SOCK_DGRAM, module.SYSPROTO_CONTROL)
+
+
+def connected(app: App, unit: int = 0, control_id: int = 1) -> Socket:
+    """A client of a control. Raises OSError if it is refused; its socket is closed then."""
+    client = control(app)
+    try:
+        client.connect((control_id, unit))
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def asked(call: Callable[[], object]) -> str:
+    """What a call answered, in words: "ok", or the errno as "EBUSY (16)"."""
+    try:
+        call()
+    except OSError as error:
+        return refusal(error)
+    return "ok"
+
+
+def refusal(error: OSError) -> str:
+    """A refusal as "EBUSY (16)"."""
+    return f"{name_of(error.errno)} ({error.errno})" if error.errno else str(error)
+
+
+def last_callback(mac: Kernel, name: str) -> int | None:
+    """The step at which the kernel last called back ``name``; None if it never did."""
+    steps = list(mac.trace.entries())
+    return next(
+        (at for at in reversed(range(len(steps))) if steps[at][0] in (CALLBACK, PASS)
+         and steps[at][2] == name),
+        None,
+    )  # fmt: skip
+
+
+__all__ = ["App", "EchoKext", "Kernel", "asked", "connected", "control", "last_callback", "machine"]
