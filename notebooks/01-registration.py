@@ -25,7 +25,8 @@
 # - find a control by its name and connect to it,
 # - tell a *descriptor*, a *control id* and a *unit* apart,
 # - say where a message waits, how much fits, and what happens to the byte that does not fit,
-# - name three ways in which a kext's last routine goes wrong, and read a panic report.
+# - name three ways in which a kext's last routine goes wrong, and read a panic report,
+# - write a kext's start and stop yourself: the exercise asks you to.
 #
 # It takes about 20 minutes. The Mac is simulated, so you may break everything: do.
 #
@@ -684,3 +685,5 @@ assert mac.panic is not None
 # - Deregister exactly once, look at the answer, and unload only then.
 #
 # The same story in a terminal: `kextlab demo`.
+#
+# Now the exercise: [1 · Registration](../exercises/01-registration.ipynb).
