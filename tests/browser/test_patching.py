@@ -15,6 +15,7 @@ OpenPage = Callable[..., Any]
 
 DRAWN = """() => {
     const {app} = window.scope;
+    app.sight.settle();  // what is out of view follows later
     const attributes = (node) => [...node.attributes].map((one) => `${one.name}="${one.value}"`)
         .filter((one) => one !== 'style=""').sort().join(" ");
     const told = (node) => {

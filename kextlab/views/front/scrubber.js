@@ -57,7 +57,7 @@ export class Scrubber {
     this.here.style.transform = `translateX(${middle}px) translateX(-50%)`;
     for (const mark of this.marks) mark.node.style.visibility = Math.abs(mark.x - x) < half + mark.half + 4 ? "hidden" : "visible";
     this.el.setAttribute("aria-valuenow", Math.max(0, now));
-    this.el.setAttribute("aria-valuetext", app.words());
+    this.el.setAttribute("aria-valuetext", app.caption.words());
   }
 
   draw(key) {

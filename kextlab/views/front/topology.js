@@ -24,6 +24,7 @@ export class Topology {
     this.svg.setAttribute("role", "group");
     this.svg.innerHTML = definitions(this.prefix);
     this.el.append(this.svg);
+    this.box = this.el;
     this.layers = ["ground", "lanes", "front"].map(() => new Layer(this.svg));
     this.over = document.createElement("div");
     this.over.className = "over";
