@@ -50,11 +50,19 @@ export class Topology {
     if (crowded) found.push(...story.series.latest(now, 2));
     // Side by side, both scenes open the same lanes.
     const all = this.app.comparing ? this.app.stories[0].series.queues : story.series.queues;
-    const lossy = [...all.values()].filter((q) => q.losses.length).sort((a, b) => b.losses.length - a.losses.length);
-    found.push(...lossy.slice(0, crowded ? 2 : 4).map((queue) => queue.id));
+    found.push(...this.lossy(all).slice(0, crowded ? 2 : 4));
     if (!crowded && story.series.queues.size <= 8) found.push(...story.series.queues.keys());
     const distinct = [...new Set(found)];
     return !crowded && story.series.queues.size > 8 ? distinct.slice(0, 3) : distinct;
+  }
+
+  // The sockets that lose most in the whole story, asked again when it has grown.
+  lossy(queues) {
+    const {last} = this.app.story;
+    if (this.losers && this.losers.queues === queues && this.losers.last === last) return this.losers.ids;
+    const found = [...queues.values()].filter((q) => q.losses.length).sort((a, b) => b.losses.length - a.losses.length);
+    this.losers = {queues, last, ids: found.map((queue) => queue.id)};
+    return this.losers.ids;
   }
 
   context() {
@@ -113,7 +121,8 @@ export class Topology {
       this.svg.setAttribute("height", Math.ceil(g.height));
       this.el.style.height = `${Math.ceil(g.height)}px`;
     }
-    this.svg.setAttribute("aria-label", scene(state, story));
+    const words = scene(state, story);
+    if (this.words !== words) this.svg.setAttribute("aria-label", (this.words = words));
     const any = columns.some((column) => column.kind === "lane" && column.sock) || laid.kind === "thin";
     const ends = columns.filter((column) => column.kind !== "crowd").map((column) => column.x + column.width);
     const end = ends.length ? Math.max(...ends) : g.gutter;
