@@ -47,6 +47,7 @@ export class App {
     this.rowsShow = "log";
     this.veil = null; // a moment: what lies behind it is not drawn, while a prediction is open
     this.asked = 0;
+    this.moved = -Infinity;
     this.build();
     this.theme = new Theme(this.host_, (dark) => this.el.toggleAttribute("data-dark", dark));
     if (options.theme && options.theme !== "auto") this.theme.chosen = options.theme;
@@ -201,6 +202,9 @@ export class App {
     const at = this.veil === null ? this.story.within(target) : Math.min(this.veil, this.story.within(target));
     if (at === this.now) return true;
     const next = at === this.now + 1;
+    const moved = performance.now();
+    this.pace = moved - this.moved; // ms since the last step
+    this.moved = moved;
     if (next && !this.dragging) for (const part of this.scenes()) part.foresee(part.storyOf().patches[at] || []);
     this.now = at;
     if (!this.playing && !this.dragging) this.announce();

@@ -8,7 +8,7 @@ import {drawLane} from "./lane.js";
 import {NAMES, drawThin} from "./thin.js";
 import {drawCrowd} from "./crowd.js";
 import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "./world.js";
-import {changes, leaving, play} from "./motion.js";
+import {changes, leaving, play, time} from "./motion.js";
 import {said, scene} from "./words.js";
 
 let mounted = 0;
@@ -95,7 +95,7 @@ export class Topology {
   // Called before a patch is applied: what leaves must be known while it is still there.
   foresee(patch) {
     this.found = changes(patch, this.storyOf().state);
-    this.ghosts = leaving(this.svg, this.found);
+    this.ghosts = time(this.app, 1) ? leaving(this.svg, this.found) : [];
   }
 
   update() {
@@ -105,7 +105,8 @@ export class Topology {
     const outlined = this.svg.querySelector(".changed");
     if (outlined) outlined.classList.remove("changed");
     this.draw(c);
-    if (focus) this.refocus(focus);
+    // What had the focus may be gone, and its node another's.
+    if (focus && !this.refocus(focus) && this.svg.contains(app.active())) app.active().blur();
     if (this.found) play(this.svg, this.over, this.found, this.ghosts, c.g, app);
     this.found = null;
   }
@@ -165,7 +166,8 @@ export class Topology {
   refocus(key) {
     const node = key && this.svg.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (node) node.focus({preventScroll: true});
-    else if (key.startsWith("chip/")) this.refocus("sock/" + key.split("/")[1]);
+    else if (key.startsWith("chip/")) return this.refocus("sock/" + key.split("/")[1]);
+    return Boolean(node);
   }
 
   // Arrows inside the scene: down into a lane's chips, up and out again. True if it was for us.
