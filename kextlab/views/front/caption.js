@@ -2,6 +2,7 @@
 
 import {count, escaped} from "./marks.js";
 import {badge} from "./icons.js";
+import {written} from "./markup.js";
 import {width} from "./measure.js";
 import {PROVENANCE} from "./words.js";
 
@@ -20,7 +21,7 @@ export class Caption {
     const {story, now, speed} = app;
     const step = count(story.stepOf(now));
     const pos = this.pos || (this.pos = app.bar.querySelector(".pos"));
-    if (pos.firstChild.textContent !== step) pos.firstChild.textContent = step;
+    written(pos.firstChild, step);
     const of = ` / ${count(story.steps)}`;
     if (pos.lastChild.textContent !== of) {
       pos.lastChild.textContent = of;

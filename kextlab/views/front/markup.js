@@ -9,6 +9,13 @@ const ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"'};
 
 const plain = (words) => (words.includes("&") ? words.replace(/&(?:amp|lt|gt|quot);/g, (entity) => ENTITIES[entity]) : words);
 
+// Words put into a node that holds nothing else; the text that stands there stays, and is mended.
+export function written(node, words) {
+  const text = node.firstChild;
+  if (!text) node.textContent = words;
+  else if (text.data !== words) text.data = words;
+}
+
 export class Markup {
   constructor(node) {
     this.node = node;

@@ -2,7 +2,7 @@
 
 import {circle, count, cross, escaped, line, path, rect, text} from "./marks.js";
 import {Edge} from "./edge.js";
-import {Markup} from "./markup.js";
+import {Markup, written} from "./markup.js";
 import {fit, width} from "./measure.js";
 
 const LEAST = 2.5; // px a moment from which each has a tick of its own
@@ -51,7 +51,7 @@ export class Scrubber {
     const x = app.axis.x(now);
     this.edge.move(x + 1, app.room);
     const step = count(story.stepOf(now));
-    if (this.here.textContent !== step) this.here.textContent = step;
+    written(this.here, step);
     const half = (width(step, 12 * this.scale, 600) + 20) / 2;
     const middle = Math.round(Math.max(half, Math.min(app.room - half, x)) * 4) / 4;
     if (this.middle !== middle) {
