@@ -203,8 +203,8 @@ export class App {
     if (at === this.now) return true;
     const next = at === this.now + 1;
     const moved = performance.now();
-    this.pace = moved - this.moved; // ms since the last step
-    this.moved = moved;
+    this.pace = moved - this.moved; // ms since the last step; after a jump there is time
+    this.moved = Math.abs(at - this.now) === 1 ? moved : -Infinity;
     if (next && !this.dragging) for (const part of this.scenes()) part.foresee(part.storyOf().patches[at] || []);
     this.now = at;
     if (!this.playing && !this.dragging) this.announce();
