@@ -15,6 +15,7 @@ OpenPage = Callable[..., Any]
 
 DRAWN = """() => {
     const {app} = window.scope;
+    app.sight.settle();  // what is out of view follows later
     const attributes = (node) => [...node.attributes].map((one) => `${one.name}="${one.value}"`)
         .filter((one) => one !== 'style=""').sort().join(" ");
     const told = (node) => {
@@ -91,3 +92,24 @@ def test_a_story_that_grows_is_drawn_as_one_that_came_whole(open_page: OpenPage)
     assert whole
     assert [kept[row[0]] for row in whole] == whole
     assert scrolled == page.evaluate(seen)
+
+
+def test_what_is_out_of_view_follows_when_it_is_seen_or_when_the_steps_pause(
+    open_page: OpenPage,
+) -> None:
+    doc = document("many")
+    page = open_page(viewport={"width": 1180, "height": 700})
+    page.set_content(page_of(doc, {}))
+    until(page, "Boolean(window.scope) && window.scope.app.sight.strips.size > 0")
+    page.evaluate("window.scope.app.dragging = true")
+    step = "at => { window.scope.app.goto(at); return window.scope.app.sight.behind.size; }"
+    caught_up = "window.scope.app.sight.behind.size === 0"
+    middle = len(doc["moments"]) // 2
+    assert page.evaluate(step, middle) > 0
+    until(page, caught_up)
+    page.evaluate("scrollTo(0, 1e6)")
+    assert page.evaluate(step, middle + 9) >= 0
+    until(page, caught_up)
+    kept = page.evaluate(DRAWN)
+    page.evaluate(REDRAW)
+    assert kept == page.evaluate(DRAWN)

@@ -4,7 +4,6 @@ import {count, escaped} from "./marks.js";
 import {setFamily, width} from "./measure.js";
 import {Story} from "./model.js";
 import {Theme} from "./theme.js";
-import {badge} from "./icons.js";
 import {bar, frame} from "./page.js";
 import {Player} from "./play.js";
 import {Side} from "./compare.js";
@@ -18,7 +17,8 @@ import {Controls} from "./controls.js";
 import {Dialogs, outside} from "./dialogs.js";
 import {download, picture} from "./exports.js";
 import {onKey} from "./keys.js";
-import {PROVENANCE} from "./words.js";
+import {Caption} from "./caption.js";
+import {Sight} from "./sight.js";
 
 export const PARTS = ["topology", "queues", "diagram", "log", "inspector", "scrubber"];
 
@@ -47,6 +47,7 @@ export class App {
     this.rowsShow = "log";
     this.veil = null; // a moment: what lies behind it is not drawn, while a prediction is open
     this.asked = 0;
+    this.moved = -Infinity;
     this.build();
     this.theme = new Theme(this.host_, (dark) => this.el.toggleAttribute("data-dark", dark));
     if (options.theme && options.theme !== "auto") this.theme.chosen = options.theme;
@@ -99,6 +100,8 @@ export class App {
     this.gauges = new Gauges(this);
     this.controls = new Controls(this);
     this.dialogs = new Dialogs(this);
+    this.caption = new Caption(this);
+    this.sight = new Sight(this);
     this.scene.append(this.gauges.el, this.topology.el);
     this.main.append(this.inspector.el);
     this.main.after(this.controls.el);
@@ -174,6 +177,7 @@ export class App {
     for (const button of el.querySelectorAll("[data-part]")) button.setAttribute("aria-pressed", parts.has(button.dataset.part));
     for (const part of this.parts_) if (part.layout) part.layout();
     this.drawn = this.parts_.filter((part) => this.seen(part));
+    this.sight.watch(this.drawn, this.dock.offsetHeight);
     this.draw();
     if (this.presenter) this.draw(); // the scene takes what the sentence leaves
   }
@@ -183,63 +187,13 @@ export class App {
     return !part.el.classList.contains("away") && (part === this.controls || part === this.gauges || part.el.getClientRects().length > 0);
   }
 
-  draw() {
+  // Of a mere step, only what can be seen is drawn at once.
+  draw(stepping = false) {
     if (!this.room) return;
     for (const story of this.comparing ? this.stories.filter((_, i) => i === 0 || i === this.paired) : [this.story]) story.goto(this.now);
-    this.sentenceNow();
-    this.position();
-    for (const part of this.drawn) part.update();
-  }
-
-  position() {
-    const {story, now} = this;
-    const step = count(story.stepOf(now));
-    const pos = this.pos || (this.pos = this.bar.querySelector(".pos"));
-    if (pos.firstChild.textContent !== step) pos.firstChild.textContent = step;
-    const of = ` / ${count(story.steps)}`;
-    if (pos.lastChild.textContent !== of) {
-      pos.lastChild.textContent = of;
-      // A fixed size: the number changes at every step, and nothing else may have to move for it.
-      const size = (this.presenter && this.size === "wide" ? 17 : 15) * this.type;
-      pos.style.width = `${Math.ceil(width(count(story.steps), size, 600) + width(of, size)) + 6}px`;
-      pos.style.height = `${Math.ceil(size * 1.5)}px`;
-    }
-    if (this.saidSpeed !== this.speed) {
-      this.saidSpeed = this.speed;
-      const speed = this.bar.querySelector(".speed");
-      speed.textContent = `${this.speed} event${this.speed > 1 ? "s" : ""}/s`;
-      speed.setAttribute("aria-label", `Speed: ${speed.textContent}; changes it`);
-    }
-  }
-
-  words() {
-    const moment = this.story.moments[this.now];
-    return moment ? `Step ${count(moment.step)}. ${moment.text}` : "Nothing has happened yet.";
-  }
-
-  provenance(moment) {
-    const [kind, recording, routine] = this.story.sources[moment.source] || [];
-    const parts = [];
-    if (kind) parts.push(badge(kind, PROVENANCE[kind] || kind));
-    if (recording) parts.push(`<code>${escaped(recording)}</code>`);
-    if (moment.errno || moment.why) parts.push(`<button class="link" data-act="explain">${moment.errno && moment.errno !== "lost" ? `explain(${escaped(moment.errno)})` : "why"}</button>`);
-    if (routine) parts.push(`<span>${escaped(routine)}</span>`);
-    return parts.join("");
-  }
-
-  sentenceNow() {
-    if (this.sentence.hidden) return;
-    const moment = this.story.moments[this.now];
-    const text = moment ? moment.text : "Nothing has happened yet.";
-    const cut = this.presenter ? text.search(/[.] (?=[A-Z])/) : -1;
-    const key = `${this.now}/${this.shown}/${text}`;
-    if (this.sentenceKey === key) return;
-    this.sentenceKey = key;
-    this.sentence.querySelector(".pill").textContent = moment ? count(moment.step) : "0";
-    const p = this.sentence.querySelector("p");
-    p.innerHTML = cut < 0 ? escaped(text) : `${escaped(text.slice(0, cut + 1))} <span>${escaped(text.slice(cut + 2))}</span>`;
-    this.sentence.querySelector(".why").innerHTML = moment ? this.provenance(moment) : "";
-    this.sentence.dataset.world = moment ? moment.world : "";
+    this.caption.update();
+    if (stepping) this.sight.step(this.drawn);
+    else this.sight.all(this.drawn);
   }
 
   // -- moving ------------------------------------------------------------------------
@@ -248,10 +202,13 @@ export class App {
     const at = this.veil === null ? this.story.within(target) : Math.min(this.veil, this.story.within(target));
     if (at === this.now) return true;
     const next = at === this.now + 1;
+    const moved = performance.now();
+    this.pace = moved - this.moved; // ms since the last step; after a jump there is time
+    this.moved = Math.abs(at - this.now) === 1 ? moved : -Infinity;
     if (next && !this.dragging) for (const part of this.scenes()) part.foresee(part.storyOf().patches[at] || []);
     this.now = at;
     if (!this.playing && !this.dragging) this.announce();
-    this.draw();
+    this.draw(true);
     return true;
   }
 
@@ -264,11 +221,11 @@ export class App {
   }
 
   scenes() {
-    return this.drawn.filter((part) => part.foresee);
+    return this.drawn.filter((part) => part.foresee && this.sight.sees(part));
   }
 
   announce() {
-    this.region.textContent = this.words();
+    this.region.textContent = this.caption.words();
   }
 
   step(by) {
@@ -504,7 +461,7 @@ export class App {
     if (what === "json") return download(`${name}.json`, "application/json", JSON.stringify(this.story.doc));
     const svg = this.scene.querySelector("svg");
     if (!svg || this.scene.hidden) return this.error("The scene is switched off; there is no picture to export.");
-    download(`${name}.svg`, "image/svg+xml", picture(svg, this.words(), this.theme.dark()));
+    download(`${name}.svg`, "image/svg+xml", picture(svg, this.caption.words(), this.theme.dark()));
     return true;
   }
 
@@ -512,6 +469,7 @@ export class App {
     this.gone = true;
     this.pause();
     this.watch.disconnect();
+    this.sight.stop();
     this.theme.stop();
     this.el.remove();
   }

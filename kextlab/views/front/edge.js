@@ -23,8 +23,13 @@ export class Edge {
     this.futureDrawing.set(future);
   }
 
-  // A window moves over each drawing, and the drawing back inside it.
-  move(x, room) {
+  // A window moves over each drawing, and the drawing back inside it. In a long story a step is less
+  // than a quarter of a px, which nobody sees: then nothing moves.
+  move(exactly, room) {
+    const x = Math.round(exactly * 4) / 4;
+    if (x === this.x && room === this.room) return;
+    this.x = x;
+    this.room = room;
     const to = (node, px) => (node.style.transform = `translateX(${px}px)`);
     to(this.past, x - room);
     to(this.past.firstChild, room - x);

@@ -24,6 +24,7 @@ export class Inspector {
     this.el = document.createElement("aside");
     this.el.className = "inspector";
     this.el.setAttribute("aria-label", "Inspector");
+    this.box = this.el;
     this.markup = new Markup(this.el);
     this.el.addEventListener("click", (event) => {
       const go = event.target.closest("[data-go]");

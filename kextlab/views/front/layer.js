@@ -12,6 +12,13 @@ function fresh() {
   return {node, markup: new Markup(node), layer: null, attributes: {}};
 }
 
+// What goes makes room for what comes in its place, if they are of a kind: much of the two is alike.
+function heir(gone, key, body) {
+  const kind = (of) => of.slice(0, of.indexOf("/"));
+  const at = gone.findIndex(([old, child]) => kind(old) === kind(key) && Boolean(child.layer) === (typeof body !== "string"));
+  return at < 0 ? null : gone.splice(at, 1)[0][1];
+}
+
 export class Layer {
   constructor(parent) {
     this.node = made();
@@ -22,15 +29,16 @@ export class Layer {
   show(pieces) {
     const wanted = pieces.filter((piece) => piece[1]);
     const keys = new Set(wanted.map((piece) => piece[0]));
+    const gone = [];
     for (const [key, child] of this.children) {
       if (keys.has(key)) continue;
-      child.node.remove();
+      gone.push([key, child]);
       this.children.delete(key);
     }
     let before = null;
     for (const [key, body] of wanted) {
       let child = this.children.get(key);
-      if (!child) this.children.set(key, (child = fresh()));
+      if (!child) this.children.set(key, (child = heir(gone, key, body) || fresh()));
       if (typeof body !== "string") this.nested(child, body);
       else {
         if (child.layer) child.markup.clear();
@@ -41,6 +49,7 @@ export class Layer {
       if (child.node !== place) this.node.insertBefore(child.node, place);
       before = child.node;
     }
+    for (const [, child] of gone) child.node.remove();
   }
 
   nested(child, {attributes, pieces}) {

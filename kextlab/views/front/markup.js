@@ -9,6 +9,13 @@ const ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"'};
 
 const plain = (words) => (words.includes("&") ? words.replace(/&(?:amp|lt|gt|quot);/g, (entity) => ENTITIES[entity]) : words);
 
+// Words put into a node that holds nothing else; the text that stands there stays, and is mended.
+export function written(node, words) {
+  const text = node.firstChild;
+  if (!text) node.textContent = words;
+  else if (text.data !== words) text.data = words;
+}
+
 export class Markup {
   constructor(node) {
     this.node = node;
@@ -61,17 +68,19 @@ function parsed(body) {
   return top;
 }
 
-// Children that are alike at the front and at the back are kept; what is left between them is new.
+// Children that are the same at the back stay; those alike at the front, and then at the back, are
+// mended; what is left between them is new.
 function patch(node, was, is) {
   const least = Math.min(was.length, is.length);
   let front = 0;
   let back = 0;
   let child = node.firstChild;
-  for (; front < least && was[front].tag === is[front].tag; front++) {
+  let last = node.lastChild;
+  for (; back < least && was[was.length - 1 - back].body === is[is.length - 1 - back].body; back++) last = last.previousSibling;
+  for (; front < least - back && was[front].tag === is[front].tag; front++) {
     mend(child, was[front], is[front]);
     child = child.nextSibling;
   }
-  let last = node.lastChild;
   for (; back < least - front; back++) {
     const [old, now] = [was[was.length - 1 - back], is[is.length - 1 - back]];
     if (old.tag !== now.tag) break;

@@ -4,9 +4,12 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export const reduced = () => still.matches;
 
+const HURRY = 200; // ms: whoever steps again before this would see every move cut short
+
 // How long a move of `most` ms may take; 0: no motion at all.
 export function time(app, most) {
   if (still.matches || app.dragging) return 0;
+  if (!app.playing && app.pace < HURRY) return 0;
   if (!app.playing) return most;
   return app.speed > 8 ? 0 : Math.min(most, 600 / app.speed);
 }
@@ -59,7 +62,7 @@ const by = (px) => `translateY(${px}px)`;
 export function play(svg, over, found, gone, g, app) {
   const f = g.f;
   const [into, out, up, draw] = [time(app, 160), time(app, 120), time(app, 180), time(app, 200)];
-  over.textContent = "";
+  if (over.firstChild) over.textContent = "";
   if (out) {
     for (const rect of gone) {
       const frames = [{transform: by(0), opacity: 1}, {transform: by(g.collar + 4 * f - rect[1]), opacity: 0.2}];

@@ -19,6 +19,7 @@ export class Queues {
     this.el = document.createElement("section");
     this.el.className = "queues";
     this.el.setAttribute("aria-label", "Bytes queued over time");
+    this.box = this.el;
     this.edge = new Edge(this.el);
     this.names = document.createElement("div");
     this.names.className = "names";

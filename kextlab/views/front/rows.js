@@ -26,6 +26,7 @@ export class Rows {
     this.heads = this.el.querySelector(".heads");
     this.view = this.el.querySelector(".view");
     this.list = this.el.querySelector(".list");
+    this.box = this.view;
     this.rows = new Map(); // moment to {node, key}
     this.view.addEventListener("scroll", () => this.scrolled(), {passive: true});
     this.list.addEventListener("click", (event) => this.click(event));
@@ -150,7 +151,9 @@ export class Rows {
     return me.tops[at] + (at > this.app.now && this.app.now >= 0 ? this.more : 0);
   }
 
-  update() {
+  // With a strip, [from, to] of the view in px, only the rows in it are drawn, if they all lie in the
+  // past: what is yet to come lies beneath them. True if rows were left out.
+  update(strip) {
     const me = this.measure();
     const {app} = this;
     this.more = this.extra(me);
@@ -170,13 +173,16 @@ export class Rows {
       const bottom = this.top(me, app.now) + (me.tops[app.now + 1] - me.tops[app.now]) + this.more;
       const wanted = Math.max(0, Math.min(total - height, bottom + 44 - height));
       this.from = wanted;
-      this.show(me, wanted, height, 1);
+      const some = strip !== undefined && strip[1] < height && this.find(me, wanted + strip[1]) + 1 < app.now;
+      this.show(me, wanted, some ? strip[1] : height, 1, some);
       if (this.lazy) this.soon();
-      else this.view.scrollTop = wanted;
+      else if (this.view.scrollTop !== wanted) this.view.scrollTop = wanted;
+      return some;
     } else {
       this.from = this.view.scrollTop;
       this.show(me, this.from, height);
     }
+    return false;
   }
 
   // With the next frame. To scroll means to lay out, and in a notebook that is the whole page, which
@@ -206,8 +212,9 @@ export class Rows {
     return low;
   }
 
-  // The rows of that window; `spare` more above and below are drawn, and up to SPARE kept.
-  show(me, from, height, spare = SPARE) {
+  // The rows of that window; `spare` more above and below are drawn, and up to SPARE kept. Of `some`
+  // those below it stay as they are, for a while.
+  show(me, from, height, spare = SPARE, some = false) {
     if (!me.count || !height) {
       for (const row of this.rows.values()) row.node.remove();
       this.rows.clear();
@@ -220,14 +227,17 @@ export class Rows {
     const [top, bottom] = [this.find(me, from), this.find(me, from + height)];
     const first = Math.max(0, top - spare);
     const last = Math.min(this.end - 1, bottom + spare);
+    const lowest = Math.min(this.end - 1, bottom + (some ? 8 * SPARE : SPARE));
+    const begin = some ? last : lowest;
+    let below = null; // from the last to the first, each before the one after it
+    let next = Infinity;
     for (const [at, row] of this.rows) {
-      if (at < top - SPARE || at > Math.min(this.end - 1, bottom + SPARE)) {
+      if (at < top - SPARE || at > lowest) {
         row.node.remove();
         this.rows.delete(at);
-      }
+      } else if (at > begin && at < next) [next, below] = [at, row.node];
     }
-    let below = null; // from the last to the first, each before the one after it
-    for (let at = Math.min(this.end - 1, bottom + SPARE); at >= Math.max(0, top - SPARE); at--) {
+    for (let at = begin; at >= Math.max(0, top - SPARE); at--) {
       if ((at < first || at > last) && !this.rows.has(at)) continue;
       const when = at === now ? "now" : at > now ? "future" : "past";
       const y = this.top(me, at);
@@ -272,7 +282,7 @@ export class Rows {
   }
 
   current(moment) {
-    return `<div class="said"><p>${escaped(moment.text)}</p><div class="why">${this.app.provenance(moment)}</div></div>`;
+    return `<div class="said"><p>${escaped(moment.text)}</p><div class="why">${this.app.caption.provenance(moment)}</div></div>`;
   }
 
   headed(me) {

@@ -2,7 +2,7 @@
 
 import {circle, count, cross, escaped, line, path, rect, text} from "./marks.js";
 import {Edge} from "./edge.js";
-import {Markup} from "./markup.js";
+import {Markup, written} from "./markup.js";
 import {fit, width} from "./measure.js";
 
 const LEAST = 2.5; // px a moment from which each has a tick of its own
@@ -51,13 +51,19 @@ export class Scrubber {
     const x = app.axis.x(now);
     this.edge.move(x + 1, app.room);
     const step = count(story.stepOf(now));
-    if (this.here.textContent !== step) this.here.textContent = step;
+    written(this.here, step);
     const half = (width(step, 12 * this.scale, 600) + 20) / 2;
-    const middle = Math.max(half, Math.min(app.room - half, x));
-    this.here.style.transform = `translateX(${middle}px) translateX(-50%)`;
-    for (const mark of this.marks) mark.node.style.visibility = Math.abs(mark.x - x) < half + mark.half + 4 ? "hidden" : "visible";
+    const middle = Math.round(Math.max(half, Math.min(app.room - half, x)) * 4) / 4;
+    if (this.middle !== middle) {
+      this.middle = middle;
+      this.here.style.transform = `translateX(${middle}px) translateX(-50%)`;
+    }
+    for (const mark of this.marks) {
+      const hidden = Math.abs(mark.x - x) < half + mark.half + 4;
+      if (mark.hidden !== hidden) mark.node.style.visibility = (mark.hidden = hidden) ? "hidden" : "visible";
+    }
     this.el.setAttribute("aria-valuenow", Math.max(0, now));
-    this.el.setAttribute("aria-valuetext", app.words());
+    this.el.setAttribute("aria-valuetext", app.caption.words());
   }
 
   draw(key) {

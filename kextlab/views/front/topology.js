@@ -8,7 +8,7 @@ import {drawLane} from "./lane.js";
 import {NAMES, drawThin} from "./thin.js";
 import {drawCrowd} from "./crowd.js";
 import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "./world.js";
-import {changes, leaving, play} from "./motion.js";
+import {changes, leaving, play, time} from "./motion.js";
 import {said, scene} from "./words.js";
 
 let mounted = 0;
@@ -24,6 +24,7 @@ export class Topology {
     this.svg.setAttribute("role", "group");
     this.svg.innerHTML = definitions(this.prefix);
     this.el.append(this.svg);
+    this.box = this.el;
     this.layers = ["ground", "lanes", "front"].map(() => new Layer(this.svg));
     this.over = document.createElement("div");
     this.over.className = "over";
@@ -49,11 +50,19 @@ export class Topology {
     if (crowded) found.push(...story.series.latest(now, 2));
     // Side by side, both scenes open the same lanes.
     const all = this.app.comparing ? this.app.stories[0].series.queues : story.series.queues;
-    const lossy = [...all.values()].filter((q) => q.losses.length).sort((a, b) => b.losses.length - a.losses.length);
-    found.push(...lossy.slice(0, crowded ? 2 : 4).map((queue) => queue.id));
+    found.push(...this.lossy(all).slice(0, crowded ? 2 : 4));
     if (!crowded && story.series.queues.size <= 8) found.push(...story.series.queues.keys());
     const distinct = [...new Set(found)];
     return !crowded && story.series.queues.size > 8 ? distinct.slice(0, 3) : distinct;
+  }
+
+  // The sockets that lose most in the whole story, asked again when it has grown.
+  lossy(queues) {
+    const {last} = this.app.story;
+    if (this.losers && this.losers.queues === queues && this.losers.last === last) return this.losers.ids;
+    const found = [...queues.values()].filter((q) => q.losses.length).sort((a, b) => b.losses.length - a.losses.length);
+    this.losers = {queues, last, ids: found.map((queue) => queue.id)};
+    return this.losers.ids;
   }
 
   context() {
@@ -86,7 +95,7 @@ export class Topology {
   // Called before a patch is applied: what leaves must be known while it is still there.
   foresee(patch) {
     this.found = changes(patch, this.storyOf().state);
-    this.ghosts = leaving(this.svg, this.found);
+    this.ghosts = time(this.app, 1) ? leaving(this.svg, this.found) : [];
   }
 
   update() {
@@ -96,7 +105,8 @@ export class Topology {
     const outlined = this.svg.querySelector(".changed");
     if (outlined) outlined.classList.remove("changed");
     this.draw(c);
-    if (focus) this.refocus(focus);
+    // What had the focus may be gone, and its node another's.
+    if (focus && !this.refocus(focus) && this.svg.contains(app.active())) app.active().blur();
     if (this.found) play(this.svg, this.over, this.found, this.ghosts, c.g, app);
     this.found = null;
   }
@@ -112,7 +122,8 @@ export class Topology {
       this.svg.setAttribute("height", Math.ceil(g.height));
       this.el.style.height = `${Math.ceil(g.height)}px`;
     }
-    this.svg.setAttribute("aria-label", scene(state, story));
+    const words = scene(state, story);
+    if (this.words !== words) this.svg.setAttribute("aria-label", (this.words = words));
     const any = columns.some((column) => column.kind === "lane" && column.sock) || laid.kind === "thin";
     const ends = columns.filter((column) => column.kind !== "crowd").map((column) => column.x + column.width);
     const end = ends.length ? Math.max(...ends) : g.gutter;
@@ -155,7 +166,8 @@ export class Topology {
   refocus(key) {
     const node = key && this.svg.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (node) node.focus({preventScroll: true});
-    else if (key.startsWith("chip/")) this.refocus("sock/" + key.split("/")[1]);
+    else if (key.startsWith("chip/")) return this.refocus("sock/" + key.split("/")[1]);
+    return Boolean(node);
   }
 
   // Arrows inside the scene: down into a lane's chips, up and out again. True if it was for us.
