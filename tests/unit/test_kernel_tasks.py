@@ -503,8 +503,10 @@ def test_nothing_interrupts_a_wait_for_the_mutex() -> None:
     second = lab.task(("connect", fds[1], lab.address))
     lab.mac.run()
     assert (first.wmesg, second.wmesg) == ("waiting", "lck_mtx")
+    before = len(lab.mac.trace)
     lab.mac.system.tasks.kill(second)
     assert (second.wmesg, second.done) == ("lck_mtx", False)
+    assert len(lab.mac.trace) == before  # it did not even look
 
 
 def test_who_waits_for_the_mutex_in_a_kernel_function_comes_out_of_it_though_killed() -> None:
