@@ -19,7 +19,7 @@ LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXERCISES = sorted((ROOT / "exercises").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 NOT_YET_LINKED = ("01-registration.ipynb",)  # written before there was a glossary
-ASKS_NOTHING_AGAIN = ("00-map.ipynb", "01-registration.ipynb")  # the first; 01 asks in its own words
+ASKS_NOTHING_AGAIN = ("00-map.ipynb", "01-registration.ipynb")  # 01 asks in its own words
 
 lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
 
