@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-FIRST_NOTEBOOK = "01-registration.ipynb"
+FIRST_NOTEBOOK = "00-map.ipynb"
 PACKAGE = Path(__file__).parents[1]
 CHECKOUT = PACKAGE.parent
 SHIPPED = PACKAGE / "notebooks"  # there in a wheel only: pyproject.toml, [tool.hatch...sources]

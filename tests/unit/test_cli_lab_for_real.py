@@ -205,4 +205,4 @@ def test_the_installed_wheel_runs_and_finds_the_first_notebook(wheel: Path, tmp_
         text=True,
         check=True,
     )
-    assert result.stdout.strip() == "kextlab-notebooks/notebooks/01-registration.ipynb"
+    assert result.stdout.strip() == "kextlab-notebooks/notebooks/00-map.ipynb"
