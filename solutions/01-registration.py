@@ -568,7 +568,7 @@ def reach(app, name):
 from kextlab.course.questions.q01 import crash_report
 
 report = crash_report()
-report
+print(report)
 
 # %% [markdown]
 # Fill in three answers:

@@ -571,13 +571,7 @@ def stopped():
         return panic
 
 
-class Report(str):
-    """Text that is shown with its line breaks."""
-
-    __repr__ = str.__str__
-
-
-Report(stopped().report)
+print(stopped().report)
 
 # %% [markdown]
 # Answer three things: how many bytes were `claimed`, how many bytes of `room` there were, and which

@@ -5,6 +5,7 @@ import pickle
 import re
 from array import array
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -34,18 +35,18 @@ def lab() -> tuple[Kernel, Plain, App]:
     return mac, kext, mac.spawn("client")
 
 
-def connected(app: App):  # type: ignore[no-untyped-def]
+def connected(app: App) -> Any:
     socket = app.socket
     s = socket.socket(socket.PF_SYSTEM, socket.SOCK_DGRAM, socket.SYSPROTO_CONTROL)
     s.connect("plain")
     return s
 
 
-HAND_IN: dict[str, Callable[[Kpi, int, object], object]] = {
-    "ctl_enqueuembuf": lambda kpi, ref, m: kpi.ctl_enqueuembuf(ref, 1, m, 0),  # type: ignore
-    "ctl_enqueuembuf_list": lambda kpi, ref, m: kpi.ctl_enqueuembuf_list(ref, 1, m, 0, None),  # type: ignore
-    "mbuf_copyback": lambda kpi, ref, m: kpi.mbuf_copyback(m, 0, 1, b"x", 0),  # type: ignore
-    "mbuf_setnextpkt": lambda kpi, ref, m: kpi.mbuf_setnextpkt(m, None),  # type: ignore
+HAND_IN: dict[str, Callable[[Kpi, int, Any], object]] = {
+    "ctl_enqueuembuf": lambda kpi, ref, m: kpi.ctl_enqueuembuf(ref, 1, m, 0),
+    "ctl_enqueuembuf_list": lambda kpi, ref, m: kpi.ctl_enqueuembuf_list(ref, 1, m, 0, None),
+    "mbuf_copyback": lambda kpi, ref, m: kpi.mbuf_copyback(m, 0, 1, b"x", 0),
+    "mbuf_setnextpkt": lambda kpi, ref, m: kpi.mbuf_setnextpkt(m, None),
 }
 
 
@@ -212,24 +213,24 @@ def test_a_field_of_an_event_has_its_c_type(
         kext.kpi.kev_msg_post(message)
 
 
-WRONG_CALLS: dict[str, tuple[Callable[[Kpi], object], str]] = {
+WRONG_CALLS: dict[str, tuple[Callable[[Any], object], str]] = {
     "record": (
         lambda kpi: kpi.ctl_register(dict, Out()),
         "userkctl is <class 'dict'> (type); expected a Ker",
-    ),  # type: ignore
+    ),
     "length": (
-        lambda kpi: kpi.ctl_enqueuedata(1, 1, b"abc", 2.0, 0),  # type: ignore[arg-type]
+        lambda kpi: kpi.ctl_enqueuedata(1, 1, b"abc", 2.0, 0),
         "length is 2.0 (float); expected an int",
     ),
-    "vendor": (lambda kpi: kpi.kev_vendor_code_find(b"a", Out()), "b'a' (bytes); expected a str"),  # type: ignore
-    "size": (lambda kpi: kpi.mbuf_allocpacket(0, "1", None, Out()), "'1' (str); expected an int"),  # type: ignore
-    "free": (lambda kpi: kpi.mbuf_free(5), "mbuf_free: m is 5 (int); expected an mbuf"),  # type: ignore
-    "freem": (lambda kpi: kpi.mbuf_freem(5), "mbuf_freem: m is 5 (int); expected an mbuf"),  # type: ignore
-    "list": (lambda kpi: kpi.mbuf_freem_list(5), "mbuf_freem_list: m is 5 (int); expected an mbuf"),  # type: ignore
-    "next": (lambda kpi: kpi.mbuf_setnextpkt(packet(kpi), 5), "mbuf_setnextpkt: m is 5 (int)"),  # type: ignore
+    "vendor": (lambda kpi: kpi.kev_vendor_code_find(b"a", Out()), "b'a' (bytes); expected a str"),
+    "size": (lambda kpi: kpi.mbuf_allocpacket(0, "1", None, Out()), "'1' (str); expected an int"),
+    "free": (lambda kpi: kpi.mbuf_free(5), "mbuf_free: m is 5 (int); expected an mbuf"),
+    "freem": (lambda kpi: kpi.mbuf_freem(5), "mbuf_freem: m is 5 (int); expected an mbuf"),
+    "list": (lambda kpi: kpi.mbuf_freem_list(5), "mbuf_freem_list: m is 5 (int); expected an mbuf"),
+    "next": (lambda kpi: kpi.mbuf_setnextpkt(packet(kpi), 5), "mbuf_setnextpkt: m is 5 (int)"),
     **{
         name: (
-            lambda kpi, name=name: getattr(kpi, name)(5, *READING[name]),  # type: ignore
+            lambda kpi, name=name: getattr(kpi, name)(5, *READING[name]),
             f"{name}: m is 5 (int); expected an mbuf",
         )
         for name in READING

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from kextlab.abi.constants import CTL_FLAG_REG_ID_UNIT
 from kextlab.abi.errno import name_of
 from kextlab.kernel.kext import Kext
+from kextlab.kernel.kpi import KernCtlReg
 from kextlab.kexts import EchoKext
 from kextlab.trace.codes import CALLBACK, PASS
 from kextlab.userland.mac import Kernel
@@ -21,6 +23,26 @@ def machine(factory: Callable[[], K]) -> tuple[Kernel, K, App]:
     """A fresh Mac with one kext and one process."""
     mac = Kernel()
     return mac, mac.load(factory), mac.spawn("client")
+
+
+def named(name: str, ident: int | None = None, unit: int = 0) -> type[EchoKext]:
+    """An echo kext with a control of that name; static, with that unit, if an id is given."""
+
+    class Named(EchoKext):
+        bundle_id = control_name = name
+
+        def start(self) -> int:
+            reg = KernCtlReg(
+                ctl_name=name,
+                ctl_connect=self.connect,
+                ctl_disconnect=self.disconnect,
+                ctl_send=self.send,
+            )
+            if ident is not None:
+                reg.ctl_id, reg.ctl_unit, reg.ctl_flags = ident, unit, CTL_FLAG_REG_ID_UNIT
+            return self.kpi.ctl_register(reg, self.ctlref)
+
+    return Named
 
 
 def control(app: App) -> Socket:
@@ -64,4 +86,14 @@ def last_callback(mac: Kernel, name: str) -> int | None:
     )  # fmt: skip
 
 
-__all__ = ["App", "EchoKext", "Kernel", "asked", "connected", "control", "last_callback", "machine"]
+__all__ = [
+    "App",
+    "EchoKext",
+    "Kernel",
+    "asked",
+    "connected",
+    "control",
+    "last_callback",
+    "machine",
+    "named",
+]

@@ -14,31 +14,11 @@ from kextlab.course.questions.bench import (
     connected,
     control,
     last_callback,
+    named,
     refusal,
 )
 from kextlab.kernel.kext import KextError
-from kextlab.kernel.kpi import KernCtlReg
 from kextlab.sched.stop import KernelPanic
-
-
-def named(name: str, ident: int | None = None) -> type[EchoKext]:
-    """An echo kext whose control has this name, and this id if one is given."""
-
-    class Named(EchoKext):
-        bundle_id = control_name = name
-
-        def start(self) -> int:
-            reg = KernCtlReg(
-                ctl_name=name,
-                ctl_connect=self.connect,
-                ctl_disconnect=self.disconnect,
-                ctl_send=self.send,
-            )
-            if ident is not None:
-                reg.ctl_id, reg.ctl_flags = ident, CTL_FLAG_REG_ID_UNIT
-            return self.kpi.ctl_register(reg, self.ctlref)
-
-    return Named
 
 
 def names_of(mac: Kernel) -> list[str]:
@@ -292,17 +272,10 @@ def crashed() -> Kernel:
     raise AssertionError("the machine of question 5 did not panic")  # pragma: no cover
 
 
-class Report(str):
-    """A text that a notebook shows as it is."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
-
-
-def crash_report() -> Report:
+def crash_report() -> str:
     """The panic report of q01_5."""
     panic = crashed().panic
-    return Report(panic.report if panic else "")
+    return panic.report if panic else ""
 
 
 def _deregistered(mac: Kernel) -> dict[str, list[int]]:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from kextlab.abi import CTLIOCGINFO, CtlInfo
-from kextlab.abi.constants import CTL_FLAG_REG_ID_UNIT, SYSPROTO_EVENT
+from kextlab.abi.constants import SYSPROTO_EVENT
 from kextlab.abi.errno import name_of
 from kextlab.course.question import Answer, Check, Miss, Question
 from kextlab.course.questions.bench import (
@@ -18,33 +18,13 @@ from kextlab.course.questions.bench import (
     connected,
     control,
     last_callback,
+    named,
     refusal,
 )
 from kextlab.kernel.kext import KextError
-from kextlab.kernel.kpi import KernCtlReg
 from kextlab.trace.codes import CALLBACK, GROUP
 
 WANTED = "org.kextlab.wanted"
-
-
-def named(name: str, ident: int | None = None, unit: int = 0) -> type[EchoKext]:
-    """An echo kext with a control of that name; static if an id is given."""
-
-    class Named(EchoKext):
-        bundle_id = control_name = name
-
-        def start(self) -> int:
-            reg = KernCtlReg(
-                ctl_name=name,
-                ctl_connect=self.connect,
-                ctl_disconnect=self.disconnect,
-                ctl_send=self.send,
-            )
-            if ident is not None:
-                reg.ctl_id, reg.ctl_unit, reg.ctl_flags = ident, unit, CTL_FLAG_REG_ID_UNIT
-            return self.kpi.ctl_register(reg, self.ctlref)
-
-    return Named
 
 
 # -- q02_1: predict ids, static ones among them ------------------------------------------------
