@@ -200,3 +200,40 @@ def test_the_presenter_s_type_is_large_and_the_scene_fits_the_screen(open_player
     assert shown.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     assert shown.page.evaluate(OVERFLOWING) == []
     assert shown.svg.evaluate(OVERLAPPING) == []
+
+
+# ---------------------------------------------------------------- low windows
+
+
+@pytest.mark.parametrize("height", [700, 800, 900, 1039, 1040, 1100, 1240])
+def test_the_current_sentence_is_seen_in_every_window(open_player: Open, height: int) -> None:
+    """Above the dock in the log, or, where that is below the edge, in the dock."""
+    doc = document("full")
+    shown = open_player(doc, size=(1280, height))
+    prepared(shown, doc)
+    words = shown.root.locator(".sentence p")
+    here = words if words.is_visible() else shown.root.locator(".list .now p")
+    assert here.inner_text() == shown.sentence.split(". ", 1)[1]
+    box, dock = here.bounding_box(), shown.root.locator(".dock").bounding_box()
+    assert box is not None
+    assert dock is not None
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= (height if words.is_visible() else dock["y"])
+
+
+def test_a_scene_fits_a_laptop_s_window_and_grows_with_it(open_player: Open) -> None:
+    shown = open_player(document("full"), size=(1280, 800))
+    scene = shown.root.locator(".topology")
+
+    def free() -> float:
+        box, dock = scene.bounding_box(), shown.root.locator(".dock").bounding_box()
+        assert box is not None
+        assert dock is not None
+        return float(dock["y"] - box["y"] - box["height"])
+
+    assert free() >= 0
+    small = scene.evaluate("node => node.offsetHeight")
+    assert shown.svg.evaluate(OVERLAPPING) == []
+    shown.page.set_viewport_size({"width": 1280, "height": 1300})
+    expect(shown.root.locator(".dock .sentence")).to_have_count(0)
+    assert scene.evaluate("node => node.offsetHeight") > small

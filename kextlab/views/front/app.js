@@ -23,6 +23,8 @@ import {Sight} from "./sight.js";
 export const PARTS = ["topology", "queues", "diagram", "log", "inspector", "scrubber"];
 
 const LEAST = 200; // px: in less room nothing is drawn anew
+const ABOVE = 890; // px the head, the scene, the names over the diagram and the dock take
+const LOW = ABOVE + 150; // px: in a lower window the current row of the log lies below the edge
 
 export class App {
   constructor(root, doc, host) {
@@ -59,6 +61,7 @@ export class App {
     this.story.goto(this.now);
     this.watch = new ResizeObserver(() => this.resized());
     this.watch.observe(this.host_);
+    addEventListener("resize", (this.taller = () => this.resized())); // a height alone changes no host
     this.resized();
   }
 
@@ -126,7 +129,7 @@ export class App {
     const outer = this.host_.clientWidth;
     if (outer < LEAST || this.gone) return; // collapsing, or not in the page yet
     const height = innerHeight;
-    if (outer === this.outer && (height === this.height || !this.presenter)) return;
+    if (outer === this.outer && (height === this.height || this.size === "narrow")) return;
     this.outer = outer;
     this.height = height;
     setFamily(this.el);
@@ -157,6 +160,12 @@ export class App {
     return this.story.moments.length;
   }
 
+  // How high the rows may be, so that the current one is above the dock; where it cannot, as ever.
+  get tall() {
+    if (this.size === "narrow") return 212;
+    return this.height < LOW ? 332 : Math.min(332, this.height - ABOVE);
+  }
+
   // How much room the presenter's sentence and scrubber take below the scene.
   below() {
     return this.parts.has("scrubber") ? this.dock.offsetHeight + this.sentence.offsetHeight : 0;
@@ -172,14 +181,16 @@ export class App {
     this.rows.el.hidden = !parts.has("diagram") && !parts.has("log");
     this.scrubber.el.hidden = !parts.has("scrubber");
     this.bar.hidden = !parts.has("scrubber");
-    this.sentence.hidden = !(this.size === "narrow" || this.presenter || !parts.has("log")) || this.allowed.length === 1 || this.comparing;
+    const docked = this.height < LOW && this.size !== "narrow" && !this.presenter && parts.has("log") && parts.has("scrubber");
+    this.sentence.hidden = !(docked || this.size === "narrow" || this.presenter || !parts.has("log")) || this.allowed.length === 1 || this.comparing;
+    if (docked !== this.dock.contains(this.sentence)) docked ? this.dock.prepend(this.sentence) : this.controls.el.after(this.sentence);
     this.main.hidden = this.scene.hidden && this.inspector.el.hidden;
     for (const button of el.querySelectorAll("[data-part]")) button.setAttribute("aria-pressed", parts.has(button.dataset.part));
     for (const part of this.parts_) if (part.layout) part.layout();
     this.drawn = this.parts_.filter((part) => this.seen(part));
-    this.sight.watch(this.drawn, this.dock.offsetHeight);
     this.draw();
     if (this.presenter) this.draw(); // the scene takes what the sentence leaves
+    this.sight.watch(this.drawn, this.dock.offsetHeight); // which is known once it is drawn
   }
 
   // Is the part in the page at all? Asked when the page is laid out, not at every step.
@@ -469,6 +480,7 @@ export class App {
     this.gone = true;
     this.pause();
     this.watch.disconnect();
+    removeEventListener("resize", this.taller);
     this.sight.stop();
     this.theme.stop();
     this.el.remove();

@@ -2,7 +2,7 @@
 
 import {count, escaped} from "./marks.js";
 import {badge} from "./icons.js";
-import {written} from "./markup.js";
+import {Markup, written} from "./markup.js";
 import {width} from "./measure.js";
 import {PROVENANCE} from "./words.js";
 
@@ -62,10 +62,10 @@ export class Caption {
     const key = `${this.app.now}/${this.app.shown}/${text}`;
     if (this.sentenceKey === key) return;
     this.sentenceKey = key;
-    sentence.querySelector(".pill").textContent = moment ? count(moment.step) : "0";
-    const p = sentence.querySelector("p");
-    p.innerHTML = cut < 0 ? escaped(text) : `${escaped(text.slice(0, cut + 1))} <span>${escaped(text.slice(cut + 2))}</span>`;
-    sentence.querySelector(".why").innerHTML = moment ? this.provenance(moment) : "";
-    sentence.dataset.world = moment ? moment.world : "";
+    if (!this.said) this.said = [".pill", "p", ".why"].map((name) => new Markup(sentence.querySelector(name)));
+    const [pill, p, why] = this.said;
+    pill.set(moment ? count(moment.step) : "0");
+    p.set(cut < 0 ? escaped(text) : `${escaped(text.slice(0, cut + 1))} <span>${escaped(text.slice(cut + 2))}</span>`);
+    why.set(moment ? this.provenance(moment) : "");
   }
 }

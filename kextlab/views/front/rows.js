@@ -160,7 +160,7 @@ export class Rows {
     if (this.headKey !== this.headed(me)) this.head(me);
     this.end = app.veil === null ? me.count : Math.min(me.count, app.veil + 1);
     const total = me.tops[this.end] + this.more;
-    const tall = Math.round(Math.min(app.size === "narrow" ? 212 : 332, Math.max(60, me.tops[me.count] + 92)));
+    const tall = Math.round(Math.min(app.tall, Math.max(60, me.tops[me.count] + 92)));
     if (this.high !== tall) {
       this.high = tall;
       this.view.style.height = `${tall}px`;

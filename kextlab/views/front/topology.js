@@ -11,6 +11,8 @@ import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "
 import {changes, leaving, play, time} from "./motion.js";
 import {said, scene} from "./words.js";
 
+const FRAME = 235; // px the head and the dock take: what a scene must leave of the window
+
 let mounted = 0;
 
 export class Topology {
@@ -78,7 +80,9 @@ export class Topology {
     const f = presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, app.height / 584))) : 1;
     // What the presenter's screen leaves to the tallest buffer: all but the rest of the scene.
     const rest = () => measures(f, story.series.hiwat, 1).height - 1;
-    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - rest() - 2) : 0;
+    const whole = measures(f, story.series.hiwat, 0);
+    const low = !presenter && !one && app.allowed.length > 1 && whole.height + FRAME > app.height;
+    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - rest() - 2) : low && whole.H >= 256 ? whole.H / 2 : 0;
     let g = measures(f, story.series.hiwat, height);
     let laid = columnsOf(story, state, g, room, this.wanted(story), one ? "one" : "");
     this.open = one && laid.columns.length ? laid.columns[0].sock : "";
