@@ -288,8 +288,8 @@ def another_errno(answer, seed):
 # ## Question 3: find and mend
 #
 # A client that sends anything to this kext gets `lines` back, one record for each line. One thread of
-# the client sends, another sleeps in `recv`, and goes on sleeping: it has never read a line. Mend
-# `send`:
+# the client sends; another sleeps until there is something to read, and sleeps on: it has never read
+# a line. Mend `send`:
 #
 # - a reader that sleeps is woken once, when all records are queued;
 # - if the lines do not *all* fit, none is queued, and `send` answers ENOBUFS.

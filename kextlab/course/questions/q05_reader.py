@@ -127,10 +127,11 @@ def _collects(
     have, said = list(got[0]), got[1]
     if have != samples:
         few = len(have) < len(samples)
-        seen = f"{len(samples)} samples wait; collect has {len(have)}"
+        seen = f"it has {len(have)} of {len(samples)} samples"
+        expected = "all of them"
         if not few:
-            seen += f", of {[len(sample) for sample in have]} bytes"
-        expected = "all of them, every byte" if few else f"{[len(one) for one in samples]} bytes"
+            seen = f"the samples it has are of {[len(sample) for sample in have]} bytes"
+            expected = f"{[len(sample) for sample in samples]} bytes"
         return Miss("one-is-enough" if few else "short-buffer", seen, expected, mac)
     if said != lost:
         return Miss("last-count-is-all", f"it says {said} were lost", f"{lost}", mac)
