@@ -433,7 +433,8 @@ reveal("05.divide", arrived, "There were bytes enough, but no memory for the 257
 #
 # Reading makes room. Then somebody has to tell the kext. The kernel can, with one more callback, `rcvd`:
 # it runs inside the client's `recv`, after the data has left the buffer. That is
-# [back-pressure](glossary.md#pressure): the speed of the reader becomes the speed of the kext.
+# [back-pressure](glossary.md#pressure): the speed of the reader becomes the speed of the kext. `rcvd` is
+# private to the kernel; 5.7 says what the rest of us do. The loop below is the same for all.
 #
 # <!-- c:
 # struct record { struct record *next; void *data; size_t length; };
@@ -757,9 +758,12 @@ log(mac.trace, len(mac.trace) - 22)
 # %% [markdown]
 # A full buffer, a reader that sleeps beside it, and a kext that waits until there is room: they wait for
 # each other, for ever. A kext that uses NOWAKEUP makes sure first that everything fits, or it leaves
-# the flag away. That is question 3. A wakeup too many is cheap.
+# the flag away: a wakeup too many is cheap. That is question 3. And do not try to wake with an enqueue of no
+# bytes. It does wake; but an empty record in the queue [panics](glossary.md#panic) the kernel when somebody
+# reads up to it.
 #
-# <small>● recorded: `nowakeup`, `nowakeup-eor`, `dgram-list-nowakeup`, `flow-one-too-many`.</small>
+# <small>● recorded: `nowakeup`, `nowakeup-eor`, `dgram-list-nowakeup`, `flow-one-too-many`,
+# `empty-record-panic`.</small>
 #
 # ## 5.11 A reserve for critical data
 #

@@ -221,6 +221,17 @@ class Sampler(EchoKext):
         return error
 
 
+# %% tags=["mutant", "q05_2", "least-significant-first"]
+# q05_2
+class Sampler(EchoKext):
+    def sample(self, unit, data):
+        client = self.clients[unit]
+        record = client.lost.to_bytes(4, "little") + data
+        error = self.kpi.ctl_enqueuedata(self.ctlref.value, unit, record, len(record), CTL_DATA_EOR)
+        client.lost = client.lost + 1 if error else 0
+        return error
+
+
 # %% tags=["mutant", "q05_2", "swallows-the-errno"]
 # q05_2
 class Sampler(EchoKext):
@@ -395,6 +406,33 @@ class Lister(EchoKext):
                 kctlref, unit, line, len(line), CTL_DATA_EOR | CTL_DATA_NOWAKEUP
             )
         return 0
+
+
+# %% tags=["mutant", "q05_3", "wakes-with-nothing"]
+# q05_3
+class Lister(EchoKext):
+    lines = (b"one", b"two", b"three")
+
+    def send(self, kctlref, unit, unitinfo, m, flags):
+        self.kpi.mbuf_freem(m)
+        for line in self.lines:
+            error = self.kpi.ctl_enqueuedata(
+                kctlref, unit, line, len(line), CTL_DATA_EOR | CTL_DATA_NOWAKEUP
+            )
+            if error:
+                return error
+        return self.kpi.ctl_enqueuedata(kctlref, unit, b"", 0, 0)
+
+
+# %% tags=["mutant", "q05_3", "one-record-for-all"]
+# q05_3
+class Lister(EchoKext):
+    lines = (b"one", b"two", b"three")
+
+    def send(self, kctlref, unit, unitinfo, m, flags):
+        self.kpi.mbuf_freem(m)
+        text = b"".join(self.lines)
+        return self.kpi.ctl_enqueuedata(kctlref, unit, text, len(text), CTL_DATA_EOR)
 
 
 # %% tags=["mutant", "q05_3", "wakes-every-time"]
@@ -648,6 +686,33 @@ class Post(Mailer):
                 error = self.say(unit, body, CTL_DATA_EOR)
             if error:
                 return
+            del waiting[0]
+
+    def rcvd(self, kctlref, unit, unitinfo, flags):
+        self.pump(unit)
+
+
+# %% tags=["mutant", "q05_4", "out-of-order"]
+# q05_4
+class Post(Mailer):
+    def pump(self, unit):
+        waiting = self.waiting[unit]
+        while waiting:
+            head, body = waiting.pop(0)
+            if self.say(unit, head + body, CTL_DATA_EOR):
+                waiting.append((head, body))
+                return
+
+    def rcvd(self, kctlref, unit, unitinfo, flags):
+        self.pump(unit)
+
+
+# %% tags=["mutant", "q05_4", "no-mark"]
+# q05_4
+class Post(Mailer):
+    def pump(self, unit):
+        waiting = self.waiting[unit]
+        while waiting and self.say(unit, b"".join(waiting[0]), 0) == 0:
             del waiting[0]
 
     def rcvd(self, kctlref, unit, unitinfo, flags):

@@ -22,7 +22,9 @@ from kextlab.course.questions.bench import (
     machine,
 )
 from kextlab.course.questions.q05_reader import CLIENT, ORDER, SPACES, drained
+from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import RETURN, SB_APPEND, WAKEUP
+from kextlab.views.words import some
 
 NO_ROOM = f"ENOBUFS ({ENOBUFS})"
 Kext = Any
@@ -76,6 +78,10 @@ def _counts(answer: Answer, seed: int) -> Miss | None:
                 seen = f"two samples fit, and {len(heard)} records come"
                 return Miss("error-ignored", seen, "the two, with four bytes before each", mac)
             counts = [_lost_of(record) for record in heard]
+            if int.from_bytes(heard[0][:4], "little") == missing:
+                seen = f"{missing} samples were refused; the record begins with {heard[0][:4]!r}"
+                due = f"{missing.to_bytes(4, 'big')!r}"
+                return Miss("least-significant-first", seen, due, mac)
             if counts != [missing, 0]:
                 seen = f"{missing} samples were refused; the next two records say {counts}"
                 due = f"[{missing}, 0]"
@@ -164,8 +170,15 @@ def _wakes_once(answer: Answer, seed: int) -> Miss | None:
     steps = list(enumerate(mac.trace.entries(start), start))
     appended = [at for at, entry in steps if entry[0] == SB_APPEND and "so_rcv" in str(entry[1])]
     woken = [at for at, entry in steps if entry[0] == WAKEUP and entry[1] == "rcv"]
-    mac.run()
     step = last_callback(mac, "send")
+    try:
+        mac.run()
+    except KernelPanic as panic:
+        seen = f"the reader is woken, and the machine panics: {panic}"
+        return Miss("wakes-with-nothing", seen, "it reads the lines", mac, step)
+    if len(heard) < len(lines) and b"".join(heard) == b"".join(lines):
+        seen = f"{len(lines)} lines come in {some(len(heard), 'record')}"
+        return Miss("one-record-for-all", seen, f"{len(lines)} records", mac, step)
     if heard != lines:
         seen = (
             f"send answers {said}; of {len(lines)} records the sleeping reader reads {len(heard)}"
@@ -243,7 +256,15 @@ def _pump_belief(heard: list[bytes], due: list[bytes]) -> str:
     if doubled:
         glued = any(re.match(rb"(\d{4})\1", record) for record in heard)
         return "head-twice" if glued and len(set(heard)) == len(heard) else "sent-all-again"
-    return "rcvd-does-nothing" if heard == due[: len(heard)] else "error-ignored"
+    if heard == due[: len(heard)]:
+        return "rcvd-does-nothing"
+    if sorted(heard) == sorted(due):
+        return "out-of-order"
+    return "no-mark" if b"".join(due).startswith(b"".join(heard)) else "error-ignored"
+
+
+def _brief(record: bytes) -> str:
+    return f"{record[:16]!r}... ({len(record)} bytes)"
 
 
 def _wrong_mail(heard: list[bytes], due: list[bytes], mac: Kernel, unit: int) -> Miss | None:
@@ -254,10 +275,10 @@ def _wrong_mail(heard: list[bytes], due: list[bytes], mac: Kernel, unit: int) ->
     while right < min(len(heard), len(due)) and heard[right] == due[right]:
         right += 1
     if right < len(heard):
-        seen = f"record {right + 1} of unit {unit} is {heard[right]!r:.24}..."
+        seen = f"record {right + 1} of unit {unit} is {_brief(heard[right])}"
     else:
         seen = f"unit {unit} reads and reads, and gets {right} of {len(due)} messages"
-    expected = f"{due[right]!r:.24}..." if right < len(due) else f"{len(due)} records, no more"
+    expected = _brief(due[right]) if right < len(due) else f"{len(due)} records, no more"
     belief = _pump_belief(heard, due)
     lazy = belief == "rcvd-does-nothing"
     step = last_callback(mac, "rcvd") if lazy else last_refusal(mac)

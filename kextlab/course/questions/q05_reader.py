@@ -122,7 +122,8 @@ def _collects(
         seen = "there is nothing more to read, and collect sleeps for ever"
         return Miss("reads-until-it-sleeps", seen, "it returns", mac)
     if not isinstance(got, tuple | list) or len(got) != 2:
-        seen, expected = f"collect answers {got!r:.50}", "(a list of samples, a number)"
+        seen = f"collect ends with {got}" if isinstance(got, str) else f"it returns {got!r:.50}"
+        expected = "a list of samples and a number"
         return Miss("reads-until-it-sleeps", seen, expected, mac)
     have, said = list(got[0]), got[1]
     if have != samples:
