@@ -16,15 +16,15 @@
 # %% [markdown]
 # # 5 · Flow control
 #
-# **The question.** A [kext](glossary.md#kext) reports events, each with its number. A client reads them:
-# 1, 2, 3, and so on to 8; then 16. Nobody saw an error. Where are the seven between?
+# **The question.** A [kext](glossary.md#kext) reports events, each with its number. A client reads
+# them: 1, 2, 3, and so on to 8; then 16. Nobody saw an error. Where are the seven between?
 #
 # After this lesson you can
 #
 # - say what waits where between a kext and its client, and how much of it fits,
 # - act on ENOBUFS: keep what was refused, or drop it and say so, but never half,
-# - tell the bytes of a [record](glossary.md#record) from the memory it costs, and know when the second
-#   counts,
+# - tell the bytes of a [record](glossary.md#record) from the memory it costs, and know when the
+#   second counts,
 # - refill a queue when the client has read, with and without the help of the
 #   [kernel](glossary.md#kernel),
 # - use CTL_DATA_NOWAKEUP without putting the reader to sleep for ever.
@@ -133,8 +133,9 @@ assert field(mac, "so_rcv", "sb_hiwat") == 8192
 assert field(mac, "so_snd", "sb_hiwat") == 2048
 
 # %% [markdown]
-# `so_rcv`, towards the client, may hold 8192 bytes; `so_snd`, towards the kext, 2048. `sb_cc` says how many
-# are in it. This lesson plays in the first. What about the second? The client sends 1000 bytes.
+# `so_rcv`, towards the client, may hold 8192 bytes; `so_snd`, towards the kext, 2048. `sb_cc` says
+# how many are in it. This lesson plays in the first. What about the second? The client sends 1000
+# bytes.
 
 # %%
 predict(
@@ -153,12 +154,13 @@ reveal(
 )
 
 # %% [markdown]
-# So the send buffer is a limit for one message, and no queue. A kext cannot slow a client down by leaving
-# its messages alone: it has taken them when `send` returns. What it can do is refuse: the
-# [errno](glossary.md#errno) of its send [callback](glossary.md#callback) is what the client's `send`
-# fails with.
+# So the send buffer is a limit for one message, and no queue. A kext cannot slow a client down by
+# leaving its messages alone: it has taken them when `send` returns. What it can do is refuse: the
+# [errno](glossary.md#errno) of its send [callback](glossary.md#callback) is what the client's
+# `send` fails with.
 #
-# <small>● recorded: `reg-sizes-zero`, `reg-sizes-given`, `dgram-send-emsgsize`, `dgram-send-error`.</small>
+# <small>● recorded: `reg-sizes-zero`, `reg-sizes-given`, `dgram-send-emsgsize`,
+# `dgram-send-error`.</small>
 #
 # ## 5.2 Full
 #
@@ -184,8 +186,8 @@ assert [teller.tell(bytes(size)) for size in (8000, 193, 192)] == [0, ENOBUFS, 0
 assert teller.space() == 0  # recorded: flow-one-too-many
 
 # %% [markdown]
-# 8192 bytes fit exactly. Nothing waits and nothing old is thrown out: the kernel refuses, and goes on.
-# `ctl_getenqueuespace` says how many bytes would still fit.
+# 8192 bytes fit exactly. The kernel does not wait for room, and throws nothing old out: it refuses,
+# and goes on. `ctl_getenqueuespace` says how many bytes would still fit.
 #
 # The client can change that number: `SO_RCVBUF` on a connected socket sets its `sb_hiwat`. A kext
 # that has 8192 written into its code is wrong as soon as a client does.
@@ -200,8 +202,8 @@ assert teller.space() == 3000 - 192  # recorded: flow-setsockopt-rcvbuf
 #
 # ## 5.3 Break it: the errno nobody looks at
 #
-# Here is the kext of the question. An event takes 1000 bytes. Fifteen happen while the client is busy
-# with something else; then the client reads all there is; then three more happen.
+# Here is the kext of the question. An event takes 1000 bytes. Fifteen happen while the client is
+# busy with something else; then the client reads all there is; then three more happen.
 #
 # <!-- c:
 # struct client { kern_ctl_ref ref; u_int32_t unit; uint32_t lost; };
@@ -296,16 +298,16 @@ queue_figure(mac, unit=1)
 # | describes a state that the next one describes again | keep the newest alone |
 # | answers a message | return ENOBUFS from `send`: the client hears it, and may ask again |
 #
-# What it must not do is try again *in a loop*. The client reads when it runs, and a kext that loops lets
-# nobody run.
+# What it must not do is try again *in a loop*. In a callback the client waits for the end of the
+# loop, and cannot read; anywhere else the loop burns a processor until it does.
 #
 # <small>● recorded: `stream-echo-overflow`: the callback sees ENOBUFS, the client nothing.</small>
 #
 # ## 5.4 What a record costs
 #
 # A record of one byte takes more than one byte of memory: it needs an mbuf, and an mbuf has 256
-# bytes. Larger data brings *clusters* of 2048, 4096 or 16384 bytes. The buffer counts this memory, too, in
-# `sb_mbcnt`:
+# bytes. Larger data brings *clusters* of 2048, 4096 or 16384 bytes. The buffer counts this memory,
+# too, in `sb_mbcnt`:
 
 
 # %%
@@ -327,9 +329,9 @@ assert (costs[2000], costs[4000], costs[5000]) == (2304, 4352, 16640)  # recorde
 # %% [markdown]
 # (Those are the sizes of the recorded kernels. Rely on the rule, not on the numbers.)
 #
-# There is a limit for that memory, `sb_mbmax`: eight times `sb_hiwat`, so 65,536 by default. Whether the
-# kernel asks for it depends on the control. First a *stream*, with a mark behind every byte, so that each
-# is a record.
+# There is a limit for that memory, `sb_mbmax`: eight times `sb_hiwat`, so 65,536 by default.
+# Whether the kernel asks for it depends on the control. First a *stream*, with a mark behind every
+# byte, so that each is a record.
 
 # %%
 predict(
@@ -383,8 +385,8 @@ reveal(
 )
 
 # %% [markdown]
-# The same kext, compiled once, loses records on one release that it delivers on the other. Streams are
-# alike on both.
+# The same kext, compiled once, loses records on one release that it delivers on the other. Streams
+# are alike on both.
 #
 # <small>● recorded: `flow-eor-records-default-stream`, and with a buffer of 100 bytes
 # `flow-eor-records-dgram-tiny-buffer`, in which the two releases differ.</small>
@@ -426,15 +428,19 @@ reveal("05.divide", arrived, "There were bytes enough, but no memory for the 257
 
 # %% [markdown]
 # Asking again before each record would have helped here. But between the question and the enqueue
-# another thread of your kext may queue something, and the space may be gone. The number is good for plans:
-# *is it worth beginning?* The answer that counts is the errno of the enqueue itself.
+# another thread of your kext may queue something, and the space may be gone. The number is good for
+# plans: *is it worth beginning?* The answer that counts is the errno of the enqueue itself.
+#
+# <small>● recorded: `flow-eor-records-default-stream`, `flow-eor-records-stream-tiny-buffer`.
+# ◌ documented only: another thread.</small>
 #
 # ## 5.6 Go on when the client has read
 #
-# Reading makes room. Then somebody has to tell the kext. The kernel can, with one more callback, `rcvd`:
-# it runs inside the client's `recv`, after the data has left the buffer. That is
-# [back-pressure](glossary.md#pressure): the speed of the reader becomes the speed of the kext. `rcvd` is
-# private to the kernel; 5.7 says what the rest of us do. The loop below is the same for all.
+# Reading makes room. Then somebody has to tell the kext. The kernel can, with one more callback,
+# `rcvd`: it runs inside the client's `recv`, after the data has left the buffer. That is
+# [back-pressure](glossary.md#pressure): the speed of the reader becomes the speed of the kext.
+# `rcvd` is private to the kernel; 5.7 says what the rest of us do. The loop below is the same for
+# all.
 #
 # <!-- c:
 # struct record { struct record *next; void *data; size_t length; };
@@ -548,8 +554,8 @@ left = field(mac, "so_rcv", "sb_cc")
 reveal("05.rcvd", left, "The next record was queued before recv returned.")
 
 # %% [markdown]
-# Step through it: the full buffer, the read, the callback inside the read, the refill. Four more reads,
-# and all five records have come.
+# Step through it: the full buffer, the read, the callback inside the read, the refill. Four more
+# reads, and all five records have come.
 
 # %%
 assert [s.recv(100)[:1] for _ in range(4)] == [b"b", b"c", b"d", b"e"]
@@ -559,20 +565,20 @@ Scope(mac, title="a read makes room", parts=["queues", "log", "scrubber"], at=fu
 # %% [markdown]
 # Nothing is lost, nothing comes twice, the order is kept. Three things to remember:
 #
-# - What waits in the kext is kernel memory. If the client never reads, it grows for ever: give it a limit,
-#   and beyond it choose from the table in 5.3.
-# - `rcvd` is called for a read. If there is nothing to read there is no call: the first records have to be
-#   queued by `post`.
-# - `post` and `rcvd` may run at the same time, on two threads. A real kext holds a lock of its own around
-#   `pump`, or the order is gone.
+# - What waits in the kext is kernel memory. If the client never reads, it grows for ever: give it a
+#   limit, and beyond it choose from the table in 5.3.
+# - `rcvd` is called for a read. If there is nothing to read there is no call: the first records
+#   have to be queued by `post`.
+# - `post` and `rcvd` may run at the same time, on two threads. A real kext holds a lock of its own
+#   around `pump`, or the order is gone.
 #
 # <small>● recorded: `flow-rcvd-refill`, `flow-drain-refill`; a peek is no read: `dgram-peek`.
 # ◌ documented only: two threads.</small>
 #
 # ## 5.7 Break it: rcvd is never called
 #
-# The kernel looks at `ctl_rcvd` only if the registration has the flag CTL_FLAG_REG_EXTENDED. This kext
-# has the callback, and forgot the flag.
+# The kernel looks at `ctl_rcvd` only if the registration has the flag CTL_FLAG_REG_EXTENDED. This
+# kext has the callback, and forgot the flag.
 
 
 # %%
@@ -599,9 +605,9 @@ reveal(
 )
 
 # %% [markdown]
-# And now the bad news. Flag and callback stand in the *private* part of `kern_control.h`; the kernel
-# is compiled with it, your kext is not. (The content filter of macOS uses `rcvd` for this very purpose.)
-# What can the rest of us do?
+# And now the bad news. Flag and callback stand in the *private* part of `kern_control.h`; the
+# kernel is compiled with it, your kext is not. (The content filter of macOS uses `rcvd` for this
+# very purpose.) What can the rest of us do?
 #
 # - **Let the client ask.** It reads what there is, and sends a short message, *go on*; the send
 #   callback pumps. That costs a message for each round, and works on every release: question 5.
@@ -612,9 +618,9 @@ reveal(
 #
 # ## 5.8 Break it: half a message
 #
-# A message comes from two places: a head of 4 bytes and a body of 500. The kext queues the head, then the
-# body with the mark, as in lesson 4.2. If one of them is refused, it keeps the message, and sends it
-# again later, whole.
+# A message comes from two places: a head of 4 bytes and a body of 500. The kext queues the head,
+# then the body with the mark, as in lesson 4.2. If one of them is refused, it keeps the message,
+# and sends it again later, whole.
 
 
 # %%
@@ -649,7 +655,8 @@ reveal("05.half", f"{heads} and the body", "The first head stayed, and its recor
 #
 # - one buffer and *one* enqueue for the message: then it is all or nothing;
 # - remember which piece comes next, and go on there, not at the beginning;
-# - ask `ctl_getenqueuespace` for all of it before the first piece (on one thread, and with 5.4 in mind).
+# - ask `ctl_getenqueuespace` for all of it before the first piece (on one thread, and with 5.4 in
+#   mind).
 #
 # `ctl_enqueuembuf_list` can stop in the middle, too. It hands back the packets it did not queue:
 # send those, and only those.
@@ -716,8 +723,8 @@ reveal(
 )
 
 # %% [markdown]
-# The data is not hidden: `select` finds it, and a `recv` that begins *now* returns it at once. Only who
-# sleeps already is not woken. The next ordinary enqueue wakes, and delivers both:
+# The data is not hidden: `select` finds it, and a `recv` that begins *now* returns it at once. Only
+# who sleeps already is not woken. The next ordinary enqueue wakes, and delivers both:
 
 # %%
 readable, _, _ = app.select.select([s], [], [], 0)
@@ -730,7 +737,8 @@ space_time(mac.trace)
 # %% [markdown]
 # ## 5.10 Break it: the last one is refused
 #
-# The kext does it right: eight records of 1000 bytes with NOWAKEUP, the ninth and last one without it.
+# The kext does it right: eight records of 1000 bytes with NOWAKEUP, the ninth and last one without
+# it.
 
 # %%
 predict(
@@ -756,11 +764,11 @@ assert errors == [0] * 8 + [ENOBUFS]
 log(mac.trace, len(mac.trace) - 22)
 
 # %% [markdown]
-# A full buffer, a reader that sleeps beside it, and a kext that waits until there is room: they wait for
-# each other, for ever. A kext that uses NOWAKEUP makes sure first that everything fits, or it leaves
-# the flag away: a wakeup too many is cheap. That is question 3. And do not try to wake with an enqueue of no
-# bytes. It does wake; but an empty record in the queue [panics](glossary.md#panic) the kernel when somebody
-# reads up to it.
+# A full buffer, a reader that sleeps beside it, and a kext that waits until there is room: they
+# wait for each other, for ever. A kext that uses NOWAKEUP makes sure first that everything fits, or
+# it leaves the flag away: a wakeup too many is cheap. That is question 3. And do not try to wake
+# with an enqueue of no bytes. It does wake; but an empty record in the queue
+# [panics](glossary.md#panic) the kernel when somebody reads up to it.
 #
 # <small>● recorded: `nowakeup`, `nowakeup-eor`, `dgram-list-nowakeup`, `flow-one-too-many`,
 # `empty-record-panic`.</small>
@@ -768,13 +776,13 @@ log(mac.trace, len(mac.trace) - 22)
 # ## 5.11 A reserve for critical data
 #
 # Some records matter more: if the buffer is full of chatter, *the interface is gone* should still
-# arrive. The kernel has a flag for such controls, CTL_FLAG_REG_CRIT, and one for such data, CTL_DATA_CRIT.
-# Both are private, as `rcvd` is; the network statistics of macOS use them. It is still worth knowing how
-# they work, because you can build a reserve yourself: ask `ctl_getenqueuespace`, and hold ordinary data back
-# while little is free.
+# arrive. The kernel has a flag for such controls, CTL_FLAG_REG_CRIT, and one for such data,
+# CTL_DATA_CRIT. Both are private, as `rcvd` is; the network statistics of macOS use them. It is
+# still worth knowing how they work, because you can build a reserve yourself: ask
+# `ctl_getenqueuespace`, and hold ordinary data back while little is free.
 #
-# The rule: ordinary data is refused while *less than a quarter* of the buffer is free. Nine records of
-# 1000 bytes:
+# The rule: ordinary data is refused while *less than a quarter* of the buffer is free. Nine records
+# of 1000 bytes:
 
 
 # %%
@@ -800,8 +808,8 @@ assert kext.space() == 1192  # recorded: crit-reserve, crit-reserve-edge
 print(errors)
 
 # %% [markdown]
-# Critical data may use all of the buffer. If even that is too little, the buffer *grows*, by a quarter at
-# most, and shrinks again when the client reads.
+# Critical data may use all of the buffer. If even that is too little, the buffer *grows*, by a
+# quarter at most, and shrinks again when the client reads.
 
 # %%
 critical = CTL_DATA_EOR | CTL_DATA_CRIT
@@ -816,9 +824,9 @@ s.recv(2000)
 assert field(mac, "so_rcv", "sb_hiwat") < 8192 + 8192 // 4  # recorded: crit-trim-on-read
 
 # %% [markdown]
-# So critical data is refused as well, in the end, and its errno wants to be looked at like any other.
-# `explain` knows five reasons for ENOBUFS. Four of them you have met; the fifth is a client that has shut its
-# reading side.
+# So critical data is refused as well, in the end, and its errno wants to be looked at like any
+# other. `explain` knows five reasons for ENOBUFS. Four of them you have met; the fifth is a client
+# that has shut its reading side.
 
 # %%
 explain(ENOBUFS, call="ctl_enqueuedata")
@@ -855,11 +863,12 @@ again.reveal()
 # ## What to keep
 #
 # - Towards the client records wait, up to `sb_hiwat` bytes; towards the kext nothing does.
-# - **ENOBUFS** means: not a byte of this was queued, and it is yours again. Keep it, or drop it and count.
+# - **ENOBUFS** means: not a byte of this was queued, and it is yours again. Keep it, or drop it and
+#   count.
 # - A record costs mbufs, and on streams and older releases they count. `ctl_getenqueuespace` is for
 #   plans; the errno of the enqueue is the truth.
-# - Go on when the client has read: `rcvd` inside the kernel, a message from the client elsewhere. Go on
-#   with what was *refused*, not from the beginning.
+# - Go on when the client has read: `rcvd` inside the kernel, a message from the client elsewhere.
+#   Go on with what was *refused*, not from the beginning.
 # - **NOWAKEUP** is for all but the last record, and only if the last one fits.
 #
 # Now the exercise: [5 · Flow control](../exercises/05-flow-control.ipynb).

@@ -15,9 +15,9 @@
 # %% [markdown]
 # # Exercise 5 · Flow control
 #
-# Seven questions about lesson [5 · Flow control](../notebooks/05-flow-control.ipynb). Run the next cell
-# first. Each question has one cell for your answer; keep its first line, the checker finds the cell by
-# it. The cell below it checks what you ran last, at once, and as often as you like.
+# Seven questions about lesson [5 · Flow control](../notebooks/05-flow-control.ipynb). Run the next
+# cell first. Each question has one cell for your answer; keep its first line, the checker finds the
+# cell by it. The cell below it checks what you ran last, at once, and as often as you like.
 #
 # In a terminal, after saving: `kextlab check exercises/05-flow-control.ipynb`.
 
@@ -45,8 +45,8 @@ from kextlab.kexts import EchoKext, Kext
 # 4. the client calls `recv(1000)`,
 # 5. the kext enqueues a record of 100 bytes with CTL_DATA_NOWAKEUP.
 #
-# Each record has CTL_DATA_EOR. What would `ctl_getenqueuespace` answer after each of them? Fill in five
-# numbers.
+# Each record has CTL_DATA_EOR. What would `ctl_getenqueuespace` answer after each of them? Fill in
+# five numbers.
 
 # %% tags=["starter", "q05_1"]
 # q05_1
@@ -108,17 +108,17 @@ spaces = [8192 - 4352, 3840, 3840, 8192, 7936]
 # %% [markdown]
 # ## Question 2: find and mend
 #
-# This kext hands samples to its clients, one record each, and has a good idea: the first four bytes of
-# a record say how many samples of this client were lost since the last record that was queued, the most
-# significant byte first. A client that reads 0, 0, 3, 0 knows where three are missing. But every record
-# says 0, whatever was lost. Mend `sample`:
+# This kext hands samples to its clients, one record each, and has a good idea: the first four bytes
+# of a record say how many samples of this client were lost since the last record that was queued,
+# the most significant byte first. A client that reads 0, 0, 3, 0 knows where three are missing. But
+# every record says 0, whatever was lost. Mend `sample`:
 #
 # - a sample that is refused is lost, and counted;
 # - the next record that is queued says how many, and the count begins again;
 # - `sample` returns what `ctl_enqueuedata` answered.
 #
-# `self.clients[unit]` is the record the kext keeps of a client; `EchoKext` makes it in `connect`, with
-# `lost = 0`.
+# `self.clients[unit]` is the record the kext keeps of a client; `EchoKext` makes it in `connect`,
+# with `lost = 0`.
 
 
 # %% tags=["starter", "q05_2"]
@@ -298,9 +298,9 @@ def another_errno(answer, seed):
 # %% [markdown]
 # ## Question 3: find and mend
 #
-# A client that sends anything to this kext gets `lines` back, one record for each line. One thread of
-# the client sends; another sleeps until there is something to read, and sleeps on: it has never read
-# a line. Mend `send`:
+# A client that sends anything to this kext gets `lines` back, one record for each line. One thread
+# of the client sends; another sleeps until there is something to read, and sleeps on: it has never
+# read a line. Mend `send`:
 #
 # - a reader that sleeps is woken once, when all records are queued;
 # - if the lines do not *all* fit, none is queued, and `send` answers ENOBUFS.
@@ -527,10 +527,10 @@ def one_answer_waits(answer, seed):
 # ## Question 4: complete the callback
 #
 # `Mailer` below keeps messages for its clients; each has a head and a body, and goes out as *one*
-# record: the head, then the body with the mark. What is missing is `pump(unit)`, which queues as much
-# of `self.waiting[unit]` as fits, and `rcvd`, which the kernel calls when a client has read. This first
-# try of `Post` goes wrong when the buffer is full. Every message is to arrive once, whole, in order.
-# Our kext is one of the kernel's own here, so it may use CTL_FLAG_REG_EXTENDED.
+# record: the head, then the body with the mark. What is missing is `pump(unit)`, which queues as
+# much of `self.waiting[unit]` as fits, and `rcvd`, which the kernel calls when a client has read.
+# This first try of `Post` goes wrong when the buffer is full. Every message is to arrive once,
+# whole, in order. Our kext is one of the kernel's own here, so it may use CTL_FLAG_REG_EXTENDED.
 #
 # `say(unit, data, flags)` enqueues, and returns the errno. Both methods return nothing.
 
@@ -786,11 +786,12 @@ def a_reader_that_stops(answer, seed):
 # %% [markdown]
 # ## Question 5: write a kext
 #
-# No `rcvd` this time: the kext is yours, not Apple's, and has to run on every release. Write `Faucet`, a
-# *stream* control. It has something to say to each of its clients: the records in `records`. Whenever a
-# client sends a message, whatever it says, the kext queues for it as many of the records it has not
-# had yet as fit, each with CTL_DATA_EOR, and answers 0. Then the client reads, and asks again. Each
-# client gets each record once, in order. The class may inherit from `EchoKext`.
+# No `rcvd` this time: the kext is yours, not Apple's, and has to run on every release. Write
+# `Faucet`, a *stream* control. It has something to say to each of its clients: the records in
+# `records`. Whenever a client sends a message, whatever it says, the kext queues for it as many of
+# the records it has not had yet as fit, each with CTL_DATA_EOR, and answers 0. Then the client
+# reads, and asks again. Each client gets each record once, in order. The class may inherit from
+# `EchoKext`.
 
 
 # %% tags=["starter", "q05_5"]
@@ -1166,11 +1167,12 @@ def another_release(answer, seed):
 # %% [markdown]
 # ## Question 6: write a client
 #
-# A full buffer is the client's business too: it should read all there is, often, and never sleep while
-# other work waits. Write `collect(app, s)` for the records of question 2: it takes every record that
-# waits in the datagram socket `s`, and returns two things: the list of the samples, each without its
-# first four bytes, and how many samples were lost in all. If there is nothing left to read it returns; it
-# never sleeps. A record may be as large as the receive buffer allows, 8192 bytes.
+# A full buffer is the client's business too: it should read all there is, often, and never sleep
+# while other work waits. Write `collect(app, s)` for the records of question 2: it takes every
+# record that waits in the datagram socket `s`, and returns two things: the list of the samples,
+# each without its first four bytes, and how many samples were lost in all. If there is nothing left
+# to read it returns; it never sleeps. A record may be as large as the receive buffer allows, 8192
+# bytes.
 
 
 # %% tags=["starter", "q05_6"]
@@ -1269,8 +1271,8 @@ def collect(app, s):
 # ## Question 7: put it in order
 #
 # A kext of the kernel's own has an `rcvd` callback; the receive buffer is full, and one record was
-# refused with ENOBUFS. The client reads. Here are six lines in disorder; five of them happen. Write the
-# letters of those five in the order in which they happen, as a string such as `"FEDCB"`.
+# refused with ENOBUFS. The client reads. Here are six lines in disorder; five of them happen. Write
+# the letters of those five in the order in which they happen, as a string such as `"FEDCB"`.
 #
 # - **A** the rcvd callback runs
 # - **B** the client's `recv()` returns
