@@ -2,10 +2,11 @@
 
     python tools/carry_corpus.py ../shared/conformance tests/conformance/corpus
 
-The conformance folder holds, for each release, a folder `xnu-*` with `scenarios/*.jsonl` (written
-by hand, by topic) and `random.jsonl.xz` (generated). Out of each comes `RELEASE.jsonl.xz`: a merged
-header, then the hand-written scenarios topic by topic, then the generated ones, every line as it
-stands in its source. `README.md` beside them is written, too; its counts are those of the files.
+The conformance folder holds, for each release, a folder `xnu-*`, and for Mach IPC `mach`, with
+`scenarios/*.jsonl` (written by hand, by topic) and `random.jsonl.xz` (generated). Out of each comes
+`RELEASE.jsonl.xz`, for Mach IPC with its kind before the release: a merged header, then the
+hand-written scenarios topic by topic, then the generated ones, every line as it stands in its
+source. `README.md` beside them is written, too; its counts are those of the files.
 
 The same sources give the same files, byte for byte (with the same liblzma: another version may
 pack the same lines otherwise). Nothing is written unless every source is sound.
@@ -23,9 +24,9 @@ from kextlab.scenario.recording import FORMAT, Header, Recording, RecordingError
 README = """\
 # What the real kernel code answered
 
-These are recordings: calls, and beside each call what XNU's own kernel control and kernel event
-code answered when it ran in user space, one freshly booted kernel a scenario. Only the calls of the
-hand-written scenarios were written by people. The files hold answers, no XNU code.
+These are recordings: calls, and beside each call what XNU's own kernel control, kernel event and
+Mach IPC code answered when it ran in user space, one freshly booted kernel a scenario. Only the
+calls of the hand-written scenarios were written by people. The files hold answers, no XNU code.
 
 | file | release | hand-written | generated | scenarios | steps |
 |---|---|--:|--:|--:|--:|
@@ -34,6 +35,9 @@ hand-written scenarios were written by people. The files hold answers, no XNU co
 Each file is `kextlab-recording/1`, xz-compressed JSON Lines: a header, then one scenario a line
 (hand-written by topic, then generated). `kextlab/scenario/recording.py` reads it,
 and `kextlab replay tests/conformance/corpus` replays all of it.
+
+`mach_ipc-` holds Mach IPC (ports, rights, messages), of macOS 11; the others kernel controls and
+events.
 
 The two releases differ for three reasons only: 1. xnu-11417 asks `setup` first whenever it is
 present, xnu-7195 only for unit 0 of a dynamic control; 2. a datagram control socket of xnu-11417
@@ -89,7 +93,8 @@ def merge(folder: Path) -> Corpus:
     header = Header(FORMAT, kind, release, len(lines), steps)
     first = json.dumps(asdict(header), separators=(",", ":"))
     by_hand = sum(recording.header.scenarios for recording in hand)
-    return Corpus(f"{release}.jsonl.xz", header, by_hand, [first, *lines])
+    name = release if kind == "pf_system" else f"{kind}-{release}"
+    return Corpus(f"{name}.jsonl.xz", header, by_hand, [first, *lines])
 
 
 def _scenario_lines(recording: Recording) -> list[str]:
@@ -122,6 +127,7 @@ def carry(source: Path, target: Path) -> list[Corpus]:
     RecordingError: as `merge`; or `source` has no folder `xnu-*`. Nothing is written then.
     """
     folders = sorted(path for path in source.glob("xnu-*") if path.is_dir())
+    folders += [path for path in [source / "mach"] if folders and path.is_dir()]
     if not folders:
         raise RecordingError(f"{source}: no folder xnu-* in it")
     corpora = [merge(folder) for folder in folders]

@@ -65,10 +65,8 @@ class Machine:
         self.read = len(self.mac.trace)
 
     @staticmethod
-    def check(release: str, kind: str = "pf_system") -> None:
-        """Raises ValueError or NotImplementedError if such a recording cannot be replayed."""
-        if kind != "pf_system":
-            raise NotImplementedError(f"recordings of kind {kind} cannot be replayed: not yet")
+    def check(release: str) -> None:
+        """Raises ValueError if the release is not modelled."""
         Kernel(release)
 
     def labels(self) -> dict[int, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kextlab.scenario.mach_operations import MachMachine
 from kextlab.scenario.operations import Machine
 from kextlab.scenario.recording import (
     RecordingError,
@@ -30,6 +31,11 @@ from kextlab.scenario.steps import check
 BEFORE = 6
 """Steps shown before the first difference."""
 UNCOMPARED_WAKEUPS = ("connect", "close")
+MACHINES: dict[str, type[Machine] | type[MachMachine]] = {
+    "pf_system": Machine,
+    "mach_ipc": MachMachine,
+}
+"""What does the operations of each kind of recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +65,14 @@ class Outcome:
     difference: Difference | None
 
 
-def replay(scenario: Scenario, release: str) -> Outcome:
-    """Replay one scenario, up to its first difference. A step which the simulator cannot do is
-    one, whatever it raises.
+def replay(scenario: Scenario, release: str, kind: str = "pf_system") -> Outcome:
+    """Replay one scenario of a kind, up to its first difference. A step which the simulator cannot
+    do is one, whatever it raises.
 
     Raises:
         ValueError: the release is not modelled.
     """
-    machine = Machine(release)
+    machine = MACHINES[kind](release)
     for index, step in enumerate(scenario.steps):
         try:
             got = machine.run(step)
@@ -140,22 +146,22 @@ def main(paths: Iterable[Path], release: str | None = None) -> int:
         recordings = [read(path) for path in find(paths)]
         for recording in recordings:
             try:
-                Machine.check(release or recording.header.release, recording.header.kind)
-            except (ValueError, NotImplementedError) as error:
+                MACHINES[recording.header.kind].check(release or recording.header.release)
+            except ValueError as error:
                 raise refuse(recording.path, 1, str(error)) from None
             check(recording)
     except (RecordingError, ValueError) as error:
         print(f"kextlab replay: {error}")
         return 2
     work = [
-        (scenario, release or recording.header.release)
+        (scenario, release or recording.header.release, recording.header.kind)
         for recording in recordings
         for scenario in recording.scenarios
     ]
     matched = steps = 0
     first: Difference | None = None
-    for scenario, chosen in _with_progress(work):
-        outcome = replay(scenario, chosen)
+    for scenario, chosen, kind in _with_progress(work):
+        outcome = replay(scenario, chosen, kind)
         matched += outcome.matched
         steps += len(scenario.steps)
         first = first or outcome.difference
@@ -165,7 +171,7 @@ def main(paths: Iterable[Path], release: str | None = None) -> int:
     return 0 if first is None else 1
 
 
-def _with_progress(work: list[tuple[Scenario, str]]) -> Iterator[tuple[Scenario, str]]:
+def _with_progress(work: list[tuple[Scenario, str, str]]) -> Iterator[tuple[Scenario, str, str]]:
     """The work, with a bar on a terminal; nothing is drawn elsewhere."""
     from rich.console import Console
     from rich.progress import track

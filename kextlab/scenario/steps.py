@@ -1,4 +1,5 @@
-"""What a pf_system step must hold, checked for a whole recording before anything runs.
+"""What a step must hold, checked for a whole recording before anything runs. The steps of
+``mach_ipc`` are those of ``mach_steps``.
 
 ``kextlab.scenario.recording`` checks the frame of a file; this module checks each step: that the
 operation is modelled, that what it needs is there, that every argument has its type and range,
@@ -17,6 +18,7 @@ from typing import Any
 from kextlab.abi.constants import FLAGS
 from kextlab.abi.errno import number_of
 from kextlab.scenario.behaviour import CALLBACKS
+from kextlab.scenario.mach_steps import faults as mach_faults
 from kextlab.scenario.recording import Recording, Step, expand, in_json, refuse
 
 _UNIT = ("ref", "unit")
@@ -114,9 +116,10 @@ def check(recording: Recording) -> None:
     Raises:
         RecordingError: one line naming file, line, scenario and step, and what is wrong.
     """
+    look = mach_faults if recording.header.kind == "mach_ipc" else faults
     for at, scenario in enumerate(recording.scenarios):
         for index, step in enumerate(scenario.steps):
-            for fault in faults(step):
+            for fault in look(step):
                 where = f"scenario {in_json(scenario.name)}, step {index}"
                 raise refuse(recording.path, at + 2, f"{where}: {fault}")
 

@@ -19,6 +19,8 @@ CORPUS = ROOT / "tests/conformance/corpus"
 TOOL = ROOT / "tools/carry_corpus.py"
 SHARED = ROOT.parent / "shared/conformance"
 RELEASES = {"xnu-7195.141.2": 48_678, "xnu-11417.101.15": 48_677}  # and their steps
+MACH = "mach_ipc-xnu-7195.141.2"
+FOLDERS = {"xnu-7195.141.2": "xnu-7195", "xnu-11417.101.15": "xnu-11417", MACH: "mach"}
 
 needs_shared = pytest.mark.skipif(
     not SHARED.is_dir(), reason=f"{SHARED}, which the corpora are carried from, is not here"
@@ -59,8 +61,15 @@ def data_values(value: object) -> Iterator[Any]:
 # ---------------------------------------------------------------- what is carried
 
 
-def test_the_folder_holds_one_file_a_release() -> None:
-    assert find([CORPUS]) == sorted(CORPUS / f"{release}.jsonl.xz" for release in RELEASES)
+def test_the_folder_holds_one_file_a_release_and_kind() -> None:
+    assert find([CORPUS]) == sorted(CORPUS / f"{name}.jsonl.xz" for name in FOLDERS)
+
+
+def test_mach_ipc_is_carried_whole() -> None:
+    mach = read(CORPUS / f"{MACH}.jsonl.xz")
+    assert (mach.header.kind, mach.header.release) == ("mach_ipc", "xnu-7195.141.2")
+    assert (mach.header.scenarios, mach.header.steps) == (361, 13_619)
+    assert [s.topic for s in mach.scenarios] == ["mach-ipc"] * 61 + [None] * 300
 
 
 def test_a_corpus_is_named_as_its_release_and_counts_what_it_holds(corpus: Recording) -> None:
@@ -108,20 +117,18 @@ def test_the_readme_names_each_file_with_its_counts() -> None:
 
 
 @needs_shared
-@pytest.mark.parametrize(
-    ("folder", "release"), [("xnu-7195", "xnu-7195.141.2"), ("xnu-11417", "xnu-11417.101.15")]
-)
+@pytest.mark.parametrize(("name", "folder"), FOLDERS.items())
 def test_a_corpus_holds_the_lines_of_its_source_and_no_others(
-    tool: ModuleType, folder: str, release: str
+    tool: ModuleType, folder: str, name: str
 ) -> None:
-    carried = lzma.decompress((CORPUS / f"{release}.jsonl.xz").read_bytes()).decode()
+    carried = lzma.decompress((CORPUS / f"{name}.jsonl.xz").read_bytes()).decode()
     # Lines, not bytes: liblzma may pack the same lines otherwise in another version.
     assert carried.split("\n")[:-1] == tool.merge(SHARED / folder).lines
 
 
 @needs_shared
 def test_the_readme_is_what_the_tool_writes(tool: ModuleType) -> None:
-    corpora = [tool.merge(SHARED / "xnu-11417"), tool.merge(SHARED / "xnu-7195")]
+    corpora = [tool.merge(SHARED / folder) for folder in ("xnu-11417", "xnu-7195", "mach")]
     assert (CORPUS / "README.md").read_text() == tool.readme(corpora)
 
 
@@ -137,6 +144,17 @@ def recording(release: str, *scenarios: dict[str, Any]) -> bytes:
 
 def scenario(name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, **more, "steps": [{"op": "stats", "expect": {}}]}
+
+
+def test_mach_recordings_are_carried_under_the_name_of_their_kind(source: Path) -> None:
+    (source / "mach/scenarios").mkdir(parents=True)
+    mach = recording("xnu-1.2", scenario("m", topic="mach-ipc")).replace(b"pf_system", b"mach_ipc")
+    (source / "mach/scenarios/all.jsonl").write_bytes(mach)
+    (source / "mach/random.jsonl.xz").write_bytes(lzma.compress(mach.replace(b'"m"', b'"r"')))
+    target = source.parent / "target"
+    assert run(source, target).returncode == 0
+    files = sorted(path.name for path in target.iterdir())
+    assert files == ["README.md", "mach_ipc-xnu-1.2.jsonl.xz", "xnu-1.2.jsonl.xz"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The recordings of both releases, replayed: every step of every scenario must match."""
+"""The recordings, replayed: every step of every scenario must match."""
 
 import json
 import lzma
@@ -13,6 +13,7 @@ from kextlab.scenario.replay import main, replay, same
 
 CORPUS = Path(__file__).parent / "corpus"
 RELEASES = ["xnu-11417.101.15", "xnu-7195.141.2"]
+MACH = "mach_ipc-xnu-7195.141.2"
 PARTS = {"by-hand": (True, 0, 1)} | {f"generated-{part}": (False, part, 3) for part in range(3)}
 """The scenarios in parts: whether they were written by hand, the first, and one in how many."""
 
@@ -31,6 +32,16 @@ def test_every_step_of_every_scenario_matches(release: str, part: str) -> None:
     outcomes = [replay(scenario, release) for scenario in scenarios]
     different = [o.difference for o in outcomes if o.difference is not None]
     assert different == []
+    assert sum(o.matched for o in outcomes) == sum(len(s.steps) for s in scenarios)
+
+
+@pytest.mark.parametrize("part", ["by-hand", "generated-0"])
+def test_every_step_of_mach_ipc_matches(part: str) -> None:
+    recording = recording_of(MACH)
+    scenarios = [s for s in recording.scenarios if (s.topic is not None) is (part == "by-hand")]
+    assert scenarios
+    outcomes = [replay(s, recording.header.release, "mach_ipc") for s in scenarios]
+    assert [o.difference for o in outcomes if o.difference is not None] == []
     assert sum(o.matched for o in outcomes) == sum(len(s.steps) for s in scenarios)
 
 
@@ -137,10 +148,17 @@ def test_the_release_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main([tmp_path], "xnu-7195.141.2") == 0
 
 
-def test_a_mach_recording_says_not_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path / "a.jsonl", scenario("one", "EBADF"), kind="mach_ipc")
+def test_mach_ipc_of_another_release_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = {"op": "type", "name": "p", "expect": {"kr": "KERN_INVALID_NAME"}}
+    one = {"name": "one", "steps": [step]}
+    write(tmp_path / "a.jsonl", one, kind="mach_ipc", release=RELEASES[0])
     assert main([tmp_path]) == 2
-    assert "mach_ipc cannot be replayed: not yet" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"'{RELEASES[0]}': Mach IPC is modelled as in xnu-7195.141.2" in said
+    write(tmp_path / "a.jsonl", one, kind="mach_ipc", release=RELEASES[1])
+    assert main([tmp_path]) == 0
 
 
 def test_a_broken_file_is_one_line_and_nothing_is_run(
@@ -300,7 +318,7 @@ def test_a_release_that_is_asked_for_is_checked_before_any_file(
     assert "release 'bogus' is not modelled" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("header", [{"release": "xnu-1.2.3"}, {"kind": "mach_ipc"}])
+@pytest.mark.parametrize("header", [{"release": "xnu-1.2.3"}, {"kind": "mach_ipc"}])  # steps
 def test_a_recording_that_cannot_be_replayed_is_named(
     header: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

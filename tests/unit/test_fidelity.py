@@ -22,9 +22,10 @@ from kextlab.scenario.replay import UNCOMPARED_WAKEUPS
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/fidelity.md").read_text()
 CORPUS = ROOT / "tests/conformance/corpus"
+MACH = "mach_ipc-xnu-7195.141.2"
 MODELLED = [
     path
-    for folder in ("bsd", "kernel", "sched", "scenario", "userland")
+    for folder in ("bsd", "kernel", "osfmk", "sched", "scenario", "userland")
     for path in sorted((ROOT / "kextlab" / folder).glob("*.py"))
 ]
 
@@ -72,6 +73,14 @@ def test_the_page_counts_the_scenarios_of_each_release() -> None:
         assert (hand, len(scenarios(name)) - hand) == (int(stated[1]), number(stated[2]))
 
 
+def test_the_page_counts_mach_ipc() -> None:
+    hand = [len(s.steps) for s in scenarios(MACH) if s.topic]
+    rest = [len(s.steps) for s in scenarios(MACH) if not s.topic]
+    words = " ".join(section("Mach IPC").split())
+    assert f"{len(hand)} scenarios written by hand ({sum(hand)} steps)" in words
+    assert f"{len(rest)} generated ones ({sum(rest):,} steps)" in words
+
+
 @pytest.mark.parametrize(
     ("title", "group"),
     [
@@ -105,7 +114,7 @@ def test_the_page_counts_the_steps_of_every_operation() -> None:
 
 
 def test_every_recording_the_page_names_exists() -> None:
-    names = {scenario.name for release in RELEASES for scenario in scenarios(release)}
+    names = {scenario.name for name in (*RELEASES, MACH) for scenario in scenarios(name)}
     named = re.findall(r"\[([^\]\n]+)\](?!\()", PAGE)
     assert len(named) >= 9
     assert [name for name in named if not fnmatch.filter(names, name)] == []

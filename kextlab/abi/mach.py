@@ -1,0 +1,169 @@
+"""Mach's numbers: return codes, rights, dispositions, message options, notifications, limits.
+
+Every value is a plain int, as a C program sees it. ``mach_error_name`` gives a code its name.
+
+Read beside it: ``osfmk/mach/kern_return.h``, ``osfmk/mach/message.h``, ``osfmk/mach/port.h``,
+``osfmk/mach/notify.h``.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+# --- kern_return_t: osfmk/mach/kern_return.h --------------------------------------------------
+KERN_SUCCESS: Final = 0
+KERN_INVALID_ADDRESS: Final = 1
+KERN_PROTECTION_FAILURE: Final = 2
+KERN_NO_SPACE: Final = 3
+KERN_INVALID_ARGUMENT: Final = 4
+KERN_FAILURE: Final = 5
+KERN_RESOURCE_SHORTAGE: Final = 6
+KERN_NOT_RECEIVER: Final = 7
+KERN_NO_ACCESS: Final = 8
+KERN_ALREADY_IN_SET: Final = 11
+KERN_NOT_IN_SET: Final = 12
+KERN_NAME_EXISTS: Final = 13
+KERN_ABORTED: Final = 14
+KERN_INVALID_NAME: Final = 15
+KERN_INVALID_TASK: Final = 16
+KERN_INVALID_RIGHT: Final = 17
+KERN_INVALID_VALUE: Final = 18
+KERN_UREFS_OVERFLOW: Final = 19
+KERN_INVALID_CAPABILITY: Final = 20
+KERN_RIGHT_EXISTS: Final = 21
+KERN_INVALID_OBJECT: Final = 29
+KERN_NOT_SUPPORTED: Final = 46
+KERN_OPERATION_TIMED_OUT: Final = 49
+
+# --- mach_msg_return_t: osfmk/mach/message.h --------------------------------------------------
+MACH_MSG_SUCCESS: Final = 0
+MACH_MSG_IPC_SPACE: Final = 0x2000  # no room for a name; or-ed into a code
+MACH_SEND_INVALID_DEST: Final = 0x10000003
+MACH_SEND_TIMED_OUT: Final = 0x10000004
+MACH_SEND_MSG_TOO_SMALL: Final = 0x10000008
+MACH_SEND_INVALID_REPLY: Final = 0x10000009
+MACH_SEND_INVALID_RIGHT: Final = 0x1000000A
+MACH_SEND_INVALID_MEMORY: Final = 0x1000000C
+MACH_SEND_TOO_LARGE: Final = 0x1000000E
+MACH_SEND_INVALID_TYPE: Final = 0x1000000F
+MACH_SEND_INVALID_HEADER: Final = 0x10000010
+MACH_RCV_INVALID_NAME: Final = 0x10004002
+MACH_RCV_TIMED_OUT: Final = 0x10004003
+MACH_RCV_TOO_LARGE: Final = 0x10004004
+MACH_RCV_INTERRUPTED: Final = 0x10004005
+MACH_RCV_PORT_CHANGED: Final = 0x10004006
+MACH_RCV_INVALID_DATA: Final = 0x10004008
+MACH_RCV_PORT_DIED: Final = 0x10004009
+MACH_RCV_IN_SET: Final = 0x1000400A
+
+# --- Options of mach_msg ----------------------------------------------------------------------
+MACH_SEND_MSG: Final = 0x1
+MACH_RCV_MSG: Final = 0x2
+MACH_RCV_LARGE: Final = 0x4  # a message that does not fit stays queued
+MACH_SEND_TIMEOUT: Final = 0x10
+MACH_SEND_ALWAYS: Final = 0x10000  # the kernel's own: no queue limit
+MACH_SEND_NOTIFY: Final = 0x20000  # arm the send-possible request on a full queue
+MACH_RCV_TIMEOUT: Final = 0x100
+MACH_RCV_TRAILER_SEQNO: Final = 1 << 24  # MACH_RCV_TRAILER_ELEMENTS(1)
+
+# --- Dispositions of a right in a message -----------------------------------------------------
+MACH_MSG_TYPE_PORT_NONE: Final = 0
+MACH_MSG_TYPE_MOVE_RECEIVE: Final = 16
+MACH_MSG_TYPE_MOVE_SEND: Final = 17
+MACH_MSG_TYPE_MOVE_SEND_ONCE: Final = 18
+MACH_MSG_TYPE_COPY_SEND: Final = 19
+MACH_MSG_TYPE_MAKE_SEND: Final = 20
+MACH_MSG_TYPE_MAKE_SEND_ONCE: Final = 21
+MACH_MSG_TYPE_PORT_RECEIVE: Final = MACH_MSG_TYPE_MOVE_RECEIVE  # as received
+MACH_MSG_TYPE_PORT_SEND: Final = MACH_MSG_TYPE_MOVE_SEND
+MACH_MSG_TYPE_PORT_SEND_ONCE: Final = MACH_MSG_TYPE_MOVE_SEND_ONCE
+
+MACH_MSGH_BITS_COMPLEX: Final = 0x80000000
+MACH_MSG_PORT_DESCRIPTOR: Final = 0
+
+# --- Names and rights: osfmk/mach/port.h ------------------------------------------------------
+MACH_PORT_NULL: Final = 0
+MACH_PORT_DEAD: Final = 0xFFFFFFFF
+
+MACH_PORT_RIGHT_SEND: Final = 0
+MACH_PORT_RIGHT_RECEIVE: Final = 1
+MACH_PORT_RIGHT_SEND_ONCE: Final = 2
+MACH_PORT_RIGHT_PORT_SET: Final = 3
+MACH_PORT_RIGHT_DEAD_NAME: Final = 4
+MACH_PORT_RIGHT_LABELH: Final = 5
+MACH_PORT_RIGHT_NUMBER: Final = 6
+
+MACH_PORT_TYPE_NONE: Final = 0
+MACH_PORT_TYPE_SEND: Final = 1 << 16
+MACH_PORT_TYPE_RECEIVE: Final = 1 << 17
+MACH_PORT_TYPE_SEND_ONCE: Final = 1 << 18
+MACH_PORT_TYPE_PORT_SET: Final = 1 << 19
+MACH_PORT_TYPE_DEAD_NAME: Final = 1 << 20
+MACH_PORT_TYPE_SEND_RECEIVE: Final = MACH_PORT_TYPE_SEND | MACH_PORT_TYPE_RECEIVE
+MACH_PORT_TYPE_SEND_RIGHTS: Final = MACH_PORT_TYPE_SEND | MACH_PORT_TYPE_SEND_ONCE
+MACH_PORT_TYPE_PORT_RIGHTS: Final = MACH_PORT_TYPE_SEND_RIGHTS | MACH_PORT_TYPE_RECEIVE
+MACH_PORT_TYPE_PORT_OR_DEAD: Final = MACH_PORT_TYPE_PORT_RIGHTS | MACH_PORT_TYPE_DEAD_NAME
+MACH_PORT_TYPE_DNREQUEST: Final = 0x80000000
+
+MACH_PORT_UREFS_MAX: Final = 65535  # user references stick here
+
+MACH_PORT_QLIMIT_ZERO: Final = 0
+MACH_PORT_QLIMIT_DEFAULT: Final = 5
+MACH_PORT_QLIMIT_SMALL: Final = 16
+MACH_PORT_QLIMIT_MAX: Final = 1024
+MACH_PORT_QLIMIT_KERNEL: Final = 65534
+
+# --- Notifications: osfmk/mach/notify.h -------------------------------------------------------
+MACH_NOTIFY_PORT_DELETED: Final = 65
+MACH_NOTIFY_SEND_POSSIBLE: Final = 66
+MACH_NOTIFY_PORT_DESTROYED: Final = 69
+MACH_NOTIFY_NO_SENDERS: Final = 70
+MACH_NOTIFY_SEND_ONCE: Final = 71
+MACH_NOTIFY_DEAD_NAME: Final = 72
+
+# --- Port guard exceptions: osfmk/mach/port.h -------------------------------------------------
+kGUARD_EXC_INVALID_RIGHT: Final = "INVALID_RIGHT"
+kGUARD_EXC_INVALID_NAME: Final = "INVALID_NAME"
+kGUARD_EXC_INVALID_VALUE: Final = "INVALID_VALUE"
+kGUARD_EXC_RCV_INVALID_NAME: Final = "RCV_INVALID_NAME"
+kGUARD_EXC_SEND_INVALID_REPLY: Final = "SEND_INVALID_REPLY"
+kGUARD_EXC_SEND_INVALID_RIGHT: Final = "SEND_INVALID_RIGHT"
+
+# --- Sizes, bytes -----------------------------------------------------------------------------
+SIZEOF_HEADER: Final = 24  # mach_msg_header_t
+SIZEOF_BODY: Final = 4  # mach_msg_body_t: the number of descriptors
+SIZEOF_PORT_DESCRIPTOR: Final = 12
+SIZEOF_TRAILER: Final = 8  # mach_msg_trailer_t
+SIZEOF_SEQNO_TRAILER: Final = 12
+SIZEOF_NDR: Final = 8  # NDR_record_t, before the arguments of a notification
+
+
+def _names(*prefixes: str) -> MappingProxyType[int, str]:
+    found = {
+        value: name
+        for name, value in globals().items()
+        if name.startswith(prefixes) and isinstance(value, int)
+    }
+    return MappingProxyType(found)
+
+
+CODES: Final = MappingProxyType(
+    {
+        **{code: name for code, name in _names("MACH_SEND_", "MACH_RCV_").items() if code >> 28},
+        **_names("KERN_"),
+    }
+)
+"""Return codes by number: kern_return_t and mach_msg_return_t, which share KERN_SUCCESS."""
+RIGHTS: Final = _names("MACH_PORT_RIGHT_")
+"""Rights by number."""
+
+
+def mach_error_name(code: int) -> str:
+    """The name of a return code, with ``|0x...`` for the extra bits of a failed copyout."""
+    if code in CODES:
+        return CODES[code]
+    for extra in (0x4000, 0x2000, 0x1000, 0x800):
+        if code & ~extra in CODES and code & extra:
+            return f"{CODES[code & ~extra]}|{extra:#x}"
+    return f"{code:#x}"

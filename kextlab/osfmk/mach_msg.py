@@ -1,0 +1,358 @@
+"""``mach_msg``: a message out of one space, into another.
+
+Models ``ipc_kmsg_copyin_header``, ``_copyin_body``, ``ipc_kmsg_send``, ``ipc_mqueue_receive``,
+``ipc_kmsg_copyout`` and the pseudo-receive that gives a message back which could not be queued.
+Read beside it: ``osfmk/ipc/ipc_kmsg.c``, ``mach_msg.c``, ``ipc_mqueue.c``.
+
+Left out: waiting (a time-out of 0 is the only one), out-of-line memory and ports, vouchers,
+trailers beyond the sequence number.
+"""
+
+from __future__ import annotations
+
+from kextlab.abi.mach import (
+    KERN_INVALID_CAPABILITY,
+    KERN_INVALID_RIGHT,
+    KERN_SUCCESS,
+    MACH_MSG_IPC_SPACE,
+    MACH_MSG_SUCCESS,
+    MACH_MSG_TYPE_MOVE_RECEIVE,
+    MACH_MSG_TYPE_PORT_NONE,
+    MACH_MSG_TYPE_PORT_SEND,
+    MACH_MSG_TYPE_PORT_SEND_ONCE,
+    MACH_PORT_DEAD,
+    MACH_PORT_NULL,
+    MACH_PORT_TYPE_PORT_SET,
+    MACH_PORT_TYPE_RECEIVE,
+    MACH_RCV_INVALID_NAME,
+    MACH_RCV_LARGE,
+    MACH_RCV_MSG,
+    MACH_RCV_TIMED_OUT,
+    MACH_RCV_TIMEOUT,
+    MACH_RCV_TOO_LARGE,
+    MACH_RCV_TRAILER_SEQNO,
+    MACH_SEND_ALWAYS,
+    MACH_SEND_INVALID_DEST,
+    MACH_SEND_INVALID_HEADER,
+    MACH_SEND_INVALID_REPLY,
+    MACH_SEND_INVALID_RIGHT,
+    MACH_SEND_INVALID_TYPE,
+    MACH_SEND_MSG,
+    MACH_SEND_MSG_TOO_SMALL,
+    MACH_SEND_NOTIFY,
+    MACH_SEND_TIMED_OUT,
+    MACH_SEND_TIMEOUT,
+    SIZEOF_BODY,
+    SIZEOF_HEADER,
+    SIZEOF_PORT_DESCRIPTOR,
+    SIZEOF_SEQNO_TRAILER,
+    SIZEOF_TRAILER,
+    kGUARD_EXC_RCV_INVALID_NAME,
+    kGUARD_EXC_SEND_INVALID_REPLY,
+    kGUARD_EXC_SEND_INVALID_RIGHT,
+)
+from kextlab.osfmk import ipc_right_copy, mach_port
+from kextlab.osfmk.ipc_kmsg import Header, Message
+from kextlab.osfmk.ipc_object import (
+    check_circularity,
+    copyin_type,
+    kmsg_clean_body,
+    kmsg_clean_partial,
+    kmsg_destroy,
+    notify_no_senders,
+    notify_port_deleted,
+    notify_send_once,
+    object_destroy,
+    spnotify,
+)
+from kextlab.osfmk.ipc_port import IP_DEAD, IP_NULL, Kmsg, Object, Port, PortSet
+from kextlab.osfmk.ipc_space import Entry, Space
+
+
+def size_of(descriptors: int, body: int) -> int:
+    """Bytes of a message with so many port descriptors (0: simple) and so many bytes of body."""
+    more = SIZEOF_BODY + descriptors * SIZEOF_PORT_DESCRIPTOR if descriptors else 0
+    return SIZEOF_HEADER + more + body
+
+
+def _may_wait(option: int, timeout: int) -> None:
+    """Refuse what would have to wait."""
+    if not option or timeout:
+        raise NotImplementedError(
+            "mach_msg with a time-out other than 0 that would have to wait is not modelled"
+        )
+
+
+# -- sending -----------------------------------------------------------------------------------
+
+
+def send(space: Space, message: Message, option: int, timeout: int = 0) -> int:
+    """Send a message. After a time-out its header and descriptors hold the rights given back,
+    perhaps under other names; after another error it is as it was.
+
+    Raises:
+        NotImplementedError: it would have to wait.
+    """
+    header = message.header
+    if header.size < SIZEOF_HEADER or header.size % 4:
+        return MACH_SEND_MSG_TOO_SMALL
+    code, kmsg = _copyin_header(space, header, option)
+    if kmsg is None:
+        return code
+    code = _copyin_body(space, message, kmsg)
+    if code != MACH_MSG_SUCCESS:
+        return code
+    code = _queue(space, kmsg, option, timeout)
+    if code == MACH_SEND_TIMED_OUT:
+        return code | _pseudo_receive(space, kmsg, message)
+    return code
+
+
+def _copyin_header(space: Space, header: Header, option: int) -> tuple[int, Kmsg | None]:
+    """Copy in destination and reply right, both or neither."""
+    dest_name, reply_name = header.remote, header.local
+    dest_type, reply_type = header.remote_type, header.local_type
+    if (
+        copyin_type(dest_type) not in _ANY_SEND
+        or (reply_type == MACH_MSG_TYPE_PORT_NONE and reply_name != MACH_PORT_NULL)
+        or (reply_type != MACH_MSG_TYPE_PORT_NONE and copyin_type(reply_type) not in _ANY_SEND)
+    ):
+        return MACH_SEND_INVALID_HEADER, None
+    if not mach_port.valid(dest_name) or not space.active:
+        return MACH_SEND_INVALID_DEST, None
+    _, dest = space.lookup(dest_name)
+    if dest is None:
+        return MACH_SEND_INVALID_DEST, None
+    reply_port: Object = IP_DEAD if reply_name == MACH_PORT_DEAD else IP_NULL
+    reply: Entry | None = None
+    reply_request: Port | None = None
+    if mach_port.valid(reply_name):
+        _, reply = space.lookup(reply_name)
+        if reply is None or not ipc_right_copy.copyin_check_reply(reply, reply_type):
+            space.ipc.guard(reply_name, kGUARD_EXC_SEND_INVALID_REPLY)
+            return MACH_SEND_INVALID_REPLY, None
+    if reply is dest:
+        code, port, request = ipc_right_copy.copyin_two(
+            space, dest_name, dest, dest_type, reply_type
+        )
+        reply_port = port
+    else:
+        code, port, request = ipc_right_copy.copyin(
+            space, dest_name, dest, dest_type, deadok=False, dead_send_once=True
+        )
+        if code == KERN_SUCCESS and reply is not None:
+            _, reply_port, reply_request = ipc_right_copy.copyin(
+                space, reply_name, reply, reply_type, deadok=True
+            )
+    if code != KERN_SUCCESS or not isinstance(port, Port):
+        return MACH_SEND_INVALID_DEST, None
+    kind = copyin_type(dest_type)
+    if option & MACH_SEND_NOTIFY and kind != MACH_MSG_TYPE_PORT_SEND_ONCE:
+        asked = port.request(dest.request, dest_name)
+        if asked is not None and asked.send_possible and port.full:
+            asked.armed = port.sprequests = True
+    ipc_right_copy.settle(space, dest_name, dest)
+    if reply is not None and reply is not dest:
+        ipc_right_copy.settle(space, reply_name, reply)
+    if request is not None:
+        notify_port_deleted(space.ipc, request, dest_name)
+    if reply_request is not None:
+        notify_port_deleted(space.ipc, reply_request, reply_name)
+    kmsg = Kmsg(port, kind, reply_port, copyin_type(reply_type), header.id)
+    kmsg.size = header.size
+    return MACH_MSG_SUCCESS, kmsg
+
+
+_ANY_SEND = (MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE)
+
+
+def _copyin_body(space: Space, message: Message, kmsg: Kmsg) -> int:
+    """Copy in what the message carries; at the first wrong right all of it is given up."""
+    kmsg.body = message.body
+    kmsg.complex = message.header.complex
+    if not kmsg.complex:
+        return MACH_MSG_SUCCESS
+    if kmsg.size < SIZEOF_HEADER + SIZEOF_BODY + len(message.descriptors) * SIZEOF_PORT_DESCRIPTOR:
+        kmsg_clean_partial(space.ipc, kmsg)
+        return MACH_SEND_MSG_TOO_SMALL
+    for name, disposition in message.descriptors:
+        kind = copyin_type(disposition)
+        code = KERN_SUCCESS
+        if not kind:
+            kmsg_clean_partial(space.ipc, kmsg)
+            return MACH_SEND_INVALID_TYPE
+        if mach_port.valid(name):
+            code, thing = mach_port.copyin(space, name, disposition)
+        else:
+            thing = IP_DEAD if name == MACH_PORT_DEAD else IP_NULL
+        if code != KERN_SUCCESS:
+            if code == KERN_INVALID_RIGHT:
+                space.ipc.guard(name, kGUARD_EXC_SEND_INVALID_RIGHT)
+            kmsg_clean_partial(space.ipc, kmsg)
+            return MACH_SEND_INVALID_RIGHT
+        if (
+            disposition == MACH_MSG_TYPE_MOVE_RECEIVE
+            and isinstance(thing, Port)
+            and isinstance(kmsg.remote, Port)
+            and check_circularity(thing, kmsg.remote)
+        ):
+            kmsg.circular = True
+        kmsg.descriptors.append((thing, kind))
+    return MACH_MSG_SUCCESS
+
+
+def _queue(space: Space, kmsg: Kmsg, option: int, timeout: int) -> int:
+    """Queue the message (``ipc_kmsg_send``, ``ipc_mqueue_send``)."""
+    port = kmsg.remote
+    assert isinstance(port, Port)
+    if not port.active or kmsg.circular:
+        kmsg_destroy(space.ipc, kmsg)
+        return MACH_MSG_SUCCESS
+    unlimited = kmsg.remote_type == MACH_MSG_TYPE_PORT_SEND_ONCE or option & MACH_SEND_ALWAYS
+    if port.full and not unlimited:
+        _may_wait(option & MACH_SEND_TIMEOUT, timeout)
+        return MACH_SEND_TIMED_OUT
+    port.post(kmsg)
+    return MACH_MSG_SUCCESS
+
+
+def copyout_object(space: Space, thing: Object, kind: int) -> tuple[int, int]:
+    """Put a right into the space (``ipc_kmsgcopyout_object``): extra bits of the code, and the
+    name. A right to a port that died is MACH_PORT_DEAD."""
+    if not isinstance(thing, Port):
+        return MACH_MSG_SUCCESS, MACH_PORT_DEAD if thing is IP_DEAD else MACH_PORT_NULL
+    code, name = mach_port.copyout(space, thing, kind)
+    if code == KERN_SUCCESS:
+        return MACH_MSG_SUCCESS, name
+    object_destroy(space.ipc, thing, kind)
+    if code == KERN_INVALID_CAPABILITY:
+        return MACH_MSG_SUCCESS, MACH_PORT_DEAD
+    return MACH_MSG_IPC_SPACE, MACH_PORT_NULL
+
+
+def _pseudo_receive(space: Space, kmsg: Kmsg, message: Message) -> int:
+    """Give a message back to its sender (``ipc_kmsg_copyout_pseudo``); extra bits of the code."""
+    header = message.header
+    extra, header.remote = copyout_object(space, kmsg.remote, kmsg.remote_type)
+    more, header.local = copyout_object(space, kmsg.local, kmsg.local_type)
+    header.remote_type, header.local_type = kmsg.remote_type, kmsg.local_type
+    return extra | more | _copyout_body(space, kmsg, message)
+
+
+def _copyout_body(space: Space, kmsg: Kmsg, message: Message) -> int:
+    extra = MACH_MSG_SUCCESS
+    message.descriptors = []
+    for thing, kind in kmsg.descriptors:
+        more, name = copyout_object(space, thing, kind)
+        extra |= more
+        message.descriptors.append((name, kind))
+    return extra
+
+
+# -- receiving ---------------------------------------------------------------------------------
+
+
+def receive(
+    space: Space, name: int, size: int, option: int, timeout: int = 0
+) -> tuple[int, Message | None]:
+    """Receive from a receive right or a port set, ``size`` bytes at most, trailer included.
+
+    Raises:
+        NotImplementedError: it would have to wait.
+    """
+    entry = space.entries.get(name) if mach_port.valid(name) else None
+    if entry is None:
+        return MACH_RCV_INVALID_NAME, None
+    if entry.type & MACH_PORT_TYPE_RECEIVE:
+        port: Port | None = entry.port
+    elif entry.type & MACH_PORT_TYPE_PORT_SET:
+        assert isinstance(entry.object, PortSet)
+        port = entry.object.preposts[0] if entry.object.preposts else None
+    else:
+        if not entry.ex_receive:
+            space.ipc.guard(name, kGUARD_EXC_RCV_INVALID_NAME)
+        return MACH_RCV_INVALID_NAME, None
+    if port is None or not port.messages:
+        _may_wait(option & MACH_RCV_TIMEOUT, timeout)
+        return MACH_RCV_TIMED_OUT, None
+    wants_seqno = option & MACH_RCV_TRAILER_SEQNO
+    trailer = SIZEOF_SEQNO_TRAILER if wants_seqno else SIZEOF_TRAILER
+    large = port.messages[0].size + trailer > size
+    if large and option & MACH_RCV_LARGE:
+        return MACH_RCV_TOO_LARGE, None
+    seqno = port.seqno
+    kmsg = port.take()
+    if large:
+        _refuse_large(space, kmsg)
+        _room(space, port)
+        return MACH_RCV_TOO_LARGE, None
+    message = _copyout(space, kmsg)
+    message.trailer_size = trailer
+    message.seqno = seqno if wants_seqno else None
+    _room(space, port)
+    return MACH_MSG_SUCCESS, message
+
+
+def _room(space: Space, port: Port) -> None:
+    """Is there room for those who wait for it?"""
+    if port.sprequests and not port.full:
+        spnotify(space.ipc, port)
+
+
+def _copyout(space: Space, kmsg: Kmsg) -> Message:
+    """A message as its receiver finds it: the reply right in ``remote``, the port it came in at in
+    ``local``."""
+    header = Header(id=kmsg.id, complex=kmsg.complex, size=kmsg.size)
+    header.remote_type, header.local_type = kmsg.local_type, kmsg.remote_type
+    _, header.remote = copyout_object(space, kmsg.local, kmsg.local_type)
+    header.local = _copyout_dest(space, kmsg)
+    message = Message(header, kmsg.body, notification=kmsg.notification)
+    _copyout_body(space, kmsg, message)
+    return message
+
+
+def _copyout_dest(space: Space, kmsg: Kmsg) -> int:
+    """Use up the right the message was sent to (``ipc_object_copyout_dest``); its port's name."""
+    port = kmsg.remote
+    assert isinstance(port, Port)
+    mine = port.receiver is space
+    if kmsg.remote_type == MACH_MSG_TYPE_PORT_SEND:
+        told = port.lose_send()
+        name = port.receiver_name if mine else MACH_PORT_DEAD
+        notify_no_senders(space.ipc, told)
+        return name
+    if mine:
+        port.sorights -= 1
+        return port.receiver_name
+    notify_send_once(space.ipc, port)
+    return MACH_PORT_DEAD
+
+
+def _refuse_large(space: Space, kmsg: Kmsg) -> None:
+    """A message too large for its receiver is destroyed, and the rights in it."""
+    _copyout_dest(space, kmsg)
+    object_destroy(space.ipc, kmsg.local, kmsg.local_type)
+    kmsg_clean_body(space.ipc, kmsg)
+
+
+def mach_msg(
+    space: Space,
+    message: Message | None,
+    option: int,
+    rcv_size: int = 0,
+    rcv_name: int = MACH_PORT_NULL,
+    timeout: int = 0,
+) -> tuple[int, Message | None]:
+    """Send, receive, or one after the other; code, and what was received.
+
+    Raises:
+        NotImplementedError: it would have to wait.
+    """
+    if option & MACH_SEND_MSG:
+        assert message is not None
+        code = send(space, message, option, timeout)
+        if code != MACH_MSG_SUCCESS:
+            return code, None
+    if option & MACH_RCV_MSG:
+        return receive(space, rcv_name, rcv_size, option, timeout)
+    return MACH_MSG_SUCCESS, None
