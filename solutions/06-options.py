@@ -268,6 +268,40 @@ class Limited(Options):
         return 0 if length == 4 else EINVAL
 
 
+# %% tags=["mutant", "q06_2", "another-number"]
+# q06_2
+class Limited(Options):
+    def setopt(self, kctlref, unit, unitinfo, opt, data, length):
+        if opt != OPT_LIMIT:
+            return EOPNOTSUPP
+        if length != 4:
+            return EINVAL
+        unitinfo.limit = int.from_bytes(data, "big")  # as in a network
+        return 0
+
+
+# %% tags=["mutant", "q06_2", "another-number"]
+# q06_2
+class Limited(Options):
+    def setopt(self, kctlref, unit, unitinfo, opt, data, length):
+        if opt != OPT_LIMIT:
+            return EOPNOTSUPP
+        if length != 4:
+            return EINVAL
+        unitinfo.limit = data[0]
+        return 0
+
+
+# %% tags=["mutant", "q06_2", "any-refusal-will-do"]
+# q06_2
+class Limited(Options):
+    def setopt(self, kctlref, unit, unitinfo, opt, data, length):
+        if opt != OPT_LIMIT or length != 4:
+            return EOPNOTSUPP
+        unitinfo.limit = int.from_bytes(data, "little")
+        return 0
+
+
 # %% tags=["mutant", "q06_2", "unknown-is-zero"]
 # q06_2
 class Limited(Options):

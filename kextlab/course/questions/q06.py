@@ -149,7 +149,7 @@ def _takes_four(answer: Answer, seed: int) -> Miss | None:
         f"{value} is set: {said}, the limit is {limit}",
         f"ok, and the limit is {value}",
     )
-    return Miss("set-before-checked", seen, expected, mac, last_callback(mac, "setopt"))
+    return Miss("another-number", seen, expected, mac, last_callback(mac, "setopt"))
 
 
 def _refuses_others(answer: Answer, seed: int) -> Miss | None:
@@ -167,7 +167,9 @@ def _refuses_others(answer: Answer, seed: int) -> Miss | None:
         if said == "ok":
             belief = "longer-is-fine" if length > 4 else "unchecked-length"
             return Miss(belief, seen, NO, mac, step)
-        if said != NO or records[0].limit != before:
+        if said != NO:
+            return Miss("any-refusal-will-do", seen, NO, mac, step)
+        if records[0].limit != before:
             seen += f", and the limit is {records[0].limit}"
             return Miss("set-before-checked", seen, f"{NO}, and the limit stays", mac, step)
     return None
