@@ -16,56 +16,45 @@
 # %% [markdown]
 # # 1 · Registration
 #
-# **The question.** A kext runs inside the kernel, your program runs outside. How does the program
-# find the kext, and how do bytes get from one to the other?
+# **The question.** A [kext](glossary.md#kext) runs inside the [kernel](glossary.md#kernel), your program
+# runs outside. How does the program find the kext, how do bytes get from one to the other, and how does
+# the kext leave without taking the machine along?
 #
 # After this lesson you can
 #
-# - register a *kernel control* and say what the kernel fills in for you,
-# - find a control by its name and connect to it,
-# - tell a *descriptor*, a *control id* and a *unit* apart,
-# - say where a message waits, how much fits, and what happens to the byte that does not fit,
-# - name three ways in which a kext's last routine goes wrong, and read a panic report,
-# - write a kext's start and stop yourself: the exercise asks you to.
+# - register a [kernel control](glossary.md#kernel-control), field by field, and say what the kernel
+#   fills in for you,
+# - tell a [descriptor](glossary.md#descriptor), a [control id](glossary.md#control-id) and a
+#   [unit](glossary.md#unit) apart,
+# - say where a message waits, and what happens to the byte that does not fit,
+# - name four ways in which a kext deregisters wrongly, and read a [panic](glossary.md#panic) report.
 #
-# It takes about 20 minutes. The Mac is simulated, so you may break everything: do.
+# It takes about 25 minutes. You should know lesson [0 · The map](00-map.ipynb). The Mac is simulated, so
+# you may break everything: do.
 #
-# ## 1.1 Two worlds
+# ## 1.1 Three numbers
 #
-# A **kernel** is the program that owns the machine. Every other program runs as a **process** in
-# *user space*, and may touch the machine only by asking the kernel. Such a question is a **system
-# call**. Code added to the kernel of a Mac is a **kernel extension**, or **kext**.
-#
-# Run the cell below. It loads a kext, starts a process, and connects the two. The rest of the
-# lesson takes these lines apart.
+# The cell below loads a kext, starts a process, and connects the two. The rest of the lesson takes these
+# lines apart.
 
 # %%
-from kextlab import Kernel
-from kextlab.kexts import EchoKext
+from kextlab import Kernel, Scope, explain
+from kextlab.course import predict, retrieve, reveal
+from kextlab.kexts import EchoKext, KextError
+from kextlab.sched import KernelPanic
+from kextlab.views import log, units_picture
 
 mac = Kernel()
-echo = mac.load(EchoKext)  # a factory: every run and branch gets fresh state
+echo = mac.load(EchoKext)  # it sends every message back to whoever sent it
 app = mac.spawn("client", uid=501)
-socket, fcntl, os = app.socket, app.fcntl, app.os  # this process's modules; nothing is global
+socket, fcntl = app.socket, app.fcntl  # this process's modules, as Python has them on a Mac
 
 s = socket.socket(socket.PF_SYSTEM, socket.SOCK_DGRAM, socket.SYSPROTO_CONTROL)
 s.connect("org.kextlab.echo")
-
-# %% [markdown]
-# `mac` is a whole Mac. `echo` is the kext: it sends every message back to whoever sent it. `app` is
-# a process with its own `socket` module, which offers what Python offers on a real Mac.
-#
-# The picture shows who is connected to whom, with a note at each part. You will see this picture
-# often: user space is above, the kernel below, and the dark line between them is crossed by system
-# calls only.
-
-# %%
-from kextlab.views import log, queue_figure, units_picture
-
 units_picture(mac.trace, notes=True)
 
 # %% [markdown]
-# Three numbers, and each belongs to somebody else:
+# The picture holds three numbers, and each belongs to somebody else:
 #
 # | number | given by | used by | means |
 # |:--|:--|:--|:--|
@@ -81,9 +70,8 @@ assert (control_id, unit) == (1, 1)
 # %% [markdown]
 # ## 1.2 The kext registers
 #
-# A **kernel control** is a named place in the kernel to which processes can connect. A kext makes
-# one by filling in a `struct kern_ctl_reg` and passing it to `ctl_register`. Here it is in C, and beside it,
-# line by line, in Python.
+# A kext makes a control by filling in a `struct kern_ctl_reg` and passing it to `ctl_register`. Here it
+# is in C, and beside it, line by line, in Python.
 #
 # <!-- c:
 # errno_t echo_connect(kern_ctl_ref, struct sockaddr_ctl *, void **);
@@ -150,14 +138,29 @@ assert (control_id, unit) == (1, 1)
 # </td></tr>
 # </table>
 #
-# The three functions are **callbacks**: the kernel calls them when a client connects, disconnects or
-# sends. Only `ctl_connect` is required. `ctlref` is an *out-pointer*: the kernel writes the
-# reference there, and the kext shows it whenever it means this control. An `Out` box is the same
-# thing in Python, and 0 means success in both.
+# The three functions are [callbacks](glossary.md#callback): the kernel calls them when a client connects,
+# leaves or sends. `ctlref` is an *out-pointer*: the kernel writes the **reference** there, and the
+# kext shows it whenever it means this control. An `Out` box is the same thing in Python, and 0 means
+# success in both.
 #
-# The record has an `id` and two buffer sizes as well, and we filled in none of them.
+# The record has more fields. What is left 0 asks for nothing:
 #
-# **Predict.** What stands in those fields once `ctl_register` has returned?
+# | field of `kern_ctl_reg` | what you put there | recorded in |
+# |:--|:--|:--|
+# | `ctl_name` | at most 95 bytes and a 0. A name that is taken is EEXIST. | `reg-name-95`, `reg-duplicate-name` |
+# | `ctl_flags` | bits: only for root, with an id of your own (lesson 2), for streams (lesson 4) | `priv-root`, `static-basic`, `stream-basic` |
+# | `ctl_id`, `ctl_unit` | nothing, unless a flag says that you choose them. The kernel writes the id. | `reg-basic`, `static-basic` |
+# | `ctl_sendsize`, `ctl_recvsize` | how much may wait on its way down, and on its way up | `reg-sizes-given` |
+# | `ctl_connect` | the only callback that must be there: without it, EINVAL | `reg-no-connect` |
+# | `ctl_disconnect`, `ctl_send` | what happens when a client leaves, and when it sends | `only-connect` |
+# | `ctl_setopt`, `ctl_getopt` | options (lesson 6) | `opt-set-missing` |
+
+# %%
+predict(
+    "01.sizes",
+    "The echo kext left ctl_recvsize at 0. How many bytes may wait for one of its clients?",
+    [0, 2048, 8192, "any number"],
+)
 
 # %%
 (registered,) = mac.sysctl("kctl.reg_list")  # the kernel's own list of controls
@@ -166,17 +169,19 @@ for field in ("name", "id", "sendbufsize", "recvbufsize", "callbacks"):
 
 assert registered["id"] == 1  # recorded: reg-basic
 assert registered["sendbufsize"] == 2048  # recorded: reg-sizes-zero
-assert registered["recvbufsize"] == 8192
+reveal(
+    "01.sizes",
+    registered["recvbufsize"],
+    "The kernel writes its default where it finds 0: 2,048 bytes down, and four times that up.",
+)
 
 # %% [markdown]
-# The kernel chose the id, and wrote default sizes where it found 0. The next control gets the last
-# id plus one.
+# The kernel chose the id as well: the next control gets the last id plus one.
 #
-# <small>● recorded: `reg-basic`, `reg-sizes-zero`, `reg-ids-count-up`, `reg-no-connect`. A *recording*
-# is a run of Apple's own kernel code, call by call; this lab has to answer as it did.</small>
+# <small>● recorded: `reg-basic`, `reg-sizes-zero`, `reg-ids-count-up`.</small>
 #
-# On a real Mac other kexts have registered before yours, in any order. So the id is different from
-# boot to boot, and a client can know only the **name**.
+# On a real Mac other kexts have registered before yours, in any order. So the id differs from boot to
+# boot, and a client can know only the **name**.
 #
 # ## 1.3 The client looks it up
 #
@@ -243,25 +248,8 @@ assert registered["recvbufsize"] == 8192
 # Mind the failure value. `socket` and `ioctl` answer **-1**, never 0, and 0 is a fine descriptor: a
 # client that tests for 0 goes on after a failure. Python raises `OSError` instead.
 #
-# Here is the question alone, on the socket we have. A `ctl_info` has 100 bytes, 4 for the id and 96
-# for the name.
-
-# %%
-from kextlab.abi import CTLIOCGINFO, CtlInfo
-
-question = CtlInfo.named("org.kextlab.echo").pack()
-answer = fcntl.ioctl(s, CTLIOCGINFO, question)
-
-print("question", question[:4], question[4:24])
-print("answer  ", answer[:4], answer[4:24])
-
-assert len(answer) == 100
-assert CtlInfo.unpack(answer).ctl_id == control_id
-
-# %% [markdown]
-# Python's `s.connect("org.kextlab.echo")` in the first cell did both steps for us. Here is what
-# happened then, a line a call, with its step in the kernel's **trace**. The trace is the list of
-# everything that happened since the Mac started.
+# Python's `s.connect("org.kextlab.echo")` does both steps. Here is what happened in our first cell, a line
+# a call, with its step in the [trace](glossary.md#trace).
 
 # %%
 log(mac.trace)
@@ -272,61 +260,62 @@ log(mac.trace)
 # The client sends five bytes. The kernel hands them to the kext's `send` callback. The echo kext
 # answers with `ctl_enqueuedata(ctlref, unit, data, length, flags)`, and says for which unit.
 #
-# **Predict.** `send` has returned, and nobody has called `recv` yet. Where is the echo now: in the
-# kext, in the client, or somewhere else?
+# Our socket is a [datagram](glossary.md#datagram) socket: each `recv` reads one whole message. Lesson 4
+# says what a kext has to do for that.
+
+# %%
+predict(
+    "01.echo",
+    "send has just returned 5. Must the client wait until the echo arrives?",
+    ["yes: the kext answers later", "no: the echo is there already"],
+)
 
 # %%
 before = len(mac.trace)
-s.send(b"hello")
-units_picture(mac.trace)
+assert s.send(b"hello") == 5
+waiting = mac.snapshot()["so_rcv:1"]["sb_cc"]  # sb_cc: bytes in this socket buffer
 
-# %% [markdown]
-# In between. The kernel keeps a **receive buffer** for each client. `ctl_enqueuedata` copies the bytes
-# into it and returns at once; the kext does not wait for a reader. The thin line at the top of the
-# buffer is our 5 bytes, drawn to scale. `recv` fetches them.
+reveal(
+    "01.echo",
+    "no: the echo is there already" if waiting == 5 else "yes: the kext answers later",
+    "The kext's call happens inside its callback, and the callback inside the client's send.",
+)
 
 # %%
-assert mac.snapshot()["so_rcv:1"]["sb_cc"] == 5  # sb_cc: bytes in this socket buffer
-
-data = s.recv(100)
-assert data == b"hello"  # recorded: dgram-echo
-
+assert s.recv(100) == b"hello"  # recorded: dgram-echo
 log(mac.trace, before)
 
 # %% [markdown]
-# Read the log from the inside out: the kext's call happens *inside* the callback, and the callback
-# *inside* the client's `send`. So when `send` returns, the echo is there already.
+# The kernel keeps a **receive buffer** for each client. `ctl_enqueuedata` copies the bytes into it and
+# returns at once; the kext does not wait for a reader. `recv` fetches them.
 #
-# Our socket is a **datagram** socket: each `recv` reads one whole message. That works because
-# the echo kext passes `CTL_DATA_EOR`, "end of record".
-
-# %%
-s.send(b"one")
-s.send(b"two")
-assert [s.recv(100), s.recv(100)] == [b"one", b"two"]  # recorded: dgram-eor-separates
-
-# %% [markdown]
-# <small>● recorded: `dgram-echo`, `dgram-eor-separates`. Without the flag the two would come out as one
-# datagram of 6 bytes: `dgram-coalesce-no-eor`.</small>
+# <small>● recorded: `dgram-echo`.</small>
 #
 # ## 1.5 A second client
 #
 # A second process connects to the same control.
-#
-# **Predict.** Which control id does it see, which unit does it get, and which descriptor?
+
+# %%
+predict(
+    "01.second",
+    "What does the second client get?",
+    ["descriptor 3, unit 1", "descriptor 3, unit 2", "descriptor 4, unit 2"],
+)
 
 # %%
 app2 = mac.spawn("client2", uid=501)
 s2 = app2.socket.socket(app2.socket.PF_SYSTEM, app2.socket.SOCK_DGRAM, app2.socket.SYSPROTO_CONTROL)
 s2.connect("org.kextlab.echo")
+control_id, unit = s2.getpeername()
+assert control_id == 1
 
-print("control id, unit:", s2.getpeername(), " descriptor:", s2.fileno())
-assert s2.getpeername() == (1, 2)
-assert s2.fileno() == 3
+reveal(
+    "01.second",
+    f"descriptor {s2.fileno()}, unit {unit}",
+    "Descriptors are counted in each process, units in each control.",
+)
 
 # %% [markdown]
-# The same control, a new unit. And descriptor 3 again: descriptors are counted in each process.
-#
 # Every unit has buffers of its own. Let the second client send, and never read:
 
 # %%
@@ -336,36 +325,39 @@ for length in (512, 1536, 2048, 2048, 2048):
 assert mac.snapshot()["so_rcv:2"]["sb_cc"] == 8192
 
 # %% [markdown]
-# That is 8,192 bytes, the size of the receive buffer. The limit is called **hiwat**, for high-water
-# mark.
-#
-# **Predict.** The client sends one byte more. Does `send` wait, does it fail, or does the kernel throw
-# the oldest message away?
+# The receive buffer is full: its limit is called **hiwat**, for high-water mark.
+
+# %%
+predict(
+    "01.full",
+    "The client sends one byte more. What happens?",
+    ["send waits for room", "the oldest message is lost", "send fails with ENOBUFS (55)"],
+)
 
 # %%
 before = len(mac.trace)
-
 try:
     s2.send(b"!")
 except OSError as error:
     refusal = error
-    print(repr(error))
 
-assert refusal.errno == 55  # ENOBUFS on Darwin; your own machine may number it differently
+reveal(
+    "01.full",
+    f"send fails with ENOBUFS ({refusal.errno})",
+    "The kernel refused the kext's ctl_enqueuedata, and the kext told the client.",
+)
+
+# %%
 log(mac.trace, before)
 
 # %% [markdown]
-# It fails, and nothing is lost but the new byte. Two things happened. The *kernel* refused the kext's
-# `ctl_enqueuedata`, with ENOBUFS. Then the *kext* chose to answer the client's `send` with the same
-# error. A kext that ignores the refusal loses the message without a word.
-
-# %% [markdown]
+# Nothing is lost but the new byte. A kext that does not look at what `ctl_enqueuedata` answers loses a
+# message without a word.
+#
 # On a Mac nobody can see that buffer, let alone go back in time. Here you can: the **Scope** shows
 # the machine, and every step that led to it.
 
 # %%
-from kextlab import Scope
-
 Scope(mac, title="a byte too many")
 
 # %% [markdown]
@@ -386,40 +378,38 @@ assert len(s2.recv(4096)) == 512
 assert s2.send(b"!") == 1
 
 # %% [markdown]
-# The same story over time: how full the buffer of unit 2 was at each step of the trace.
-
-# %%
-queue_figure(mac.trace, unit=2)
-
-# %% [markdown]
 # <small>● recorded: `flow-one-too-many`, `flow-drain-refill`, `dgram-send-error`.</small>
 #
 # ## 1.6 Break it: let go too early
 #
-# A kext can be unloaded while the machine runs. Its `stop` routine has to call `ctl_deregister`
-# first, which takes the control off the kernel's list.
-#
-# **Predict.** Both clients are connected still. What does unloading do to them?
+# A kext can be unloaded while the machine runs. Its `stop` routine has to call `ctl_deregister` first,
+# which takes the control off the kernel's list. Both clients are connected still.
 
 # %%
-from kextlab import explain
-from kextlab.kexts import KextError
+predict(
+    "01.early",
+    "What does unloading the echo kext do now?",
+    ["it closes both sockets", "it is refused: EBUSY (16)", "it waits until both have left"],
+)
 
+# %%
 try:
     mac.unload(echo)
 except KextError as error:
     refusal = error
-    print(error)
     print(explain(error.errno, call="ctl_deregister"))
 
-assert refusal.errno == 16  # EBUSY
 s.send(b"still here?")
 assert s.recv(100) == b"still here?"
+reveal(
+    "01.early",
+    f"it is refused: EBUSY ({refusal.errno})",
+    "A control with clients stays, and so does the kext whose stop says so.",
+)
 
 # %% [markdown]
-# Nothing: the kernel refuses. `explain` says why, what to do about it, and which recording shows it.
-# A control with clients stays, and so does the kext. When the clients
-# have closed their sockets, the kext can go.
+# `explain` says why, what to do about it, and which [recording](glossary.md#recording) shows it. When the
+# clients have closed their sockets, the kext can go.
 
 # %%
 s.close()
@@ -430,40 +420,81 @@ assert mac.kexts() == []
 assert mac.sysctl("kctl.reg_list") == []
 
 # %% [markdown]
-# <small>● recorded: `dereg-busy`.</small>
+# So why not let the last client switch off the light? This kext deregisters in `disconnect`.
+
+
+# %%
+class LightSwitch(EchoKext):
+    """Deregisters when a client has left."""
+
+    def disconnect(self, kctlref, unit, unitinfo):
+        super().disconnect(kctlref, unit, unitinfo)
+        self.answer = self.kpi.ctl_deregister(kctlref)
+        return 0
+
+
+# %%
+predict(
+    "01.light",
+    "The only client closes its socket. What does ctl_deregister answer inside disconnect?",
+    ["0: nobody is left", "EBUSY (16)", "it panics"],
+)
+
+# %%
+switch = mac.load(LightSwitch)
+s = socket.socket(socket.PF_SYSTEM, socket.SOCK_DGRAM, socket.SYSPROTO_CONTROL)
+s.connect("org.kextlab.echo")
+s.close()
+
+reveal(
+    "01.light",
+    f"EBUSY ({switch.answer})",
+    "The kernel takes the client off the list after disconnect has returned, not before.",
+)
+
+# %%
+assert switch.answer == 16  # recorded: close-disconnect-deregisters
+mac.unload(switch)  # now it is gone, and stop may deregister
+
+# %% [markdown]
+# <small>● recorded: `dereg-busy`, `close-disconnect-deregisters`.</small>
 #
 # ## 1.7 Break it: ask for what is not there
 #
-# **Predict.** The control is gone. At which of the two steps does the client notice, if it asks by
-# name? And if it has kept the id and connects to it?
+# The control is gone. One client asks for its name, as ever. Another one has kept the id, and connects to
+# it without asking.
 
 # %%
-s = socket.socket(socket.PF_SYSTEM, socket.SOCK_DGRAM, socket.SYSPROTO_CONTROL)
+predict(
+    "01.gone",
+    "Which of the two calls is refused with ENOENT (2), no such control?",
+    ["only the lookup", "only the connect", "both"],
+)
 
+# %%
+from kextlab.abi import CTLIOCGINFO, CtlInfo
+
+s = socket.socket(socket.PF_SYSTEM, socket.SOCK_DGRAM, socket.SYSPROTO_CONTROL)
+refused = []
 try:
     fcntl.ioctl(s, CTLIOCGINFO, CtlInfo.named("org.kextlab.echo").pack())
-except OSError as error:
-    refusal = error
-    print(repr(error))
-    print(explain(error, call="ioctl"))
-
-assert refusal.errno == 2  # ENOENT; Python's class for it is FileNotFoundError
-
-# %%
+except FileNotFoundError:  # Python's class for ENOENT
+    refused.append("only the lookup")
 try:
     s.connect((control_id, 0))
-except OSError as error:
-    refusal = error
-    print(repr(error))
-    print(explain(error, call="connect"))
+except FileNotFoundError:
+    refused.append("only the connect")
 
-assert refusal.errno == 2
+reveal(
+    "01.gone",
+    "both" if len(refused) == 2 else refused[0],
+    "Neither the name nor the id is on the list any more.",
+)
 
 # %% [markdown]
-# Both are ENOENT, "no such". The socket is none the worse for it: it may try again once the control
-# exists.
+# The socket is none the worse for it: it may try again once the control exists.
 #
-# <small>● recorded: `lookup-after-deregister`, `lookup-prefix`, `conn-retry-after-enoent`.</small>
+# <small>● recorded: `lookup-after-deregister`, `conn-retry-after-enoent`.</small>
 #
 # ## 1.8 Break it: forget to deregister
 #
@@ -489,26 +520,30 @@ units_picture(mac.trace)
 # %% [markdown]
 # No kext is loaded, but its control is still on the list, and holds the addresses of three callbacks
 # that are not there any more. So far nothing is wrong: you can even look the name up.
-#
-# **Predict.** A client connects. What will the kernel do?
 
 # %%
-from kextlab.sched import KernelPanic
+predict(
+    "01.forgot",
+    "A client connects to it. What happens?",
+    ["connect is ENOENT", "connect works, send fails", "the machine panics"],
+)
 
+# %%
 try:
     s.connect("org.kextlab.echo")
+    happened = "connect works, send fails"
+except OSError:
+    happened = "connect is ENOENT"
 except KernelPanic as panic:
-    print(explain(panic, call="callback"))
-    print()
-    print(panic.report)
+    happened = "the machine panics"
+    report = panic.report
 
-assert mac.panic is not None
+reveal("01.forgot", happened, "The kernel jumped into memory that holds no code.")
+
+# %%
+print(report)
 
 # %% [markdown]
-# The kernel called `connect`, and jumped into memory that holds no code. A process that does this is
-# stopped. A kernel that does this cannot trust itself any more and stops the whole machine: a
-# **panic**.
-#
 # Read the report from the top. *What*: a page fault, that is, an address with nothing behind it.
 # *Who*: no kext is loaded, and one was unloaded since boot. *How*: the last calls end with the
 # kernel's call of the kext's `connect`, from which nothing ever returned. The log says the same in
@@ -516,12 +551,6 @@ assert mac.panic is not None
 
 # %%
 log(mac.trace)[-4:]
-
-# %% [markdown]
-# And the picture: user space is unharmed and readable, the kernel stands still.
-
-# %%
-units_picture(mac.trace)
 
 # %% [markdown]
 # Every call answers with the same panic now, until the Mac starts again. After the reboot nothing is
@@ -543,8 +572,8 @@ except ProcessLookupError as error:
 #
 # ## 1.9 Break it: deregister twice
 #
-# **Predict.** Too little was a panic. Is too much harmless? The manual says that `ctl_deregister`
-# answers EINVAL to an invalid reference.
+# Too little was a panic. The manual says that `ctl_deregister` answers EINVAL to an invalid reference. So
+# is too much harmless?
 
 
 # %%
@@ -556,20 +585,33 @@ class Thorough(EchoKext):
         return self.kpi.ctl_deregister(self.ctlref.value)
 
 
-thorough = mac.load(Thorough)
+# %%
+predict(
+    "01.twice",
+    "What does the second ctl_deregister do?",
+    ["it answers EINVAL", "it answers 0", "it panics"],
+)
 
+# %%
+thorough = mac.load(Thorough)
 try:
     mac.unload(thorough)
+    happened = "it answers 0"
+except KextError:
+    happened = "it answers EINVAL"
 except KernelPanic as panic:
+    happened = "it panics"
     print(explain(panic, call="ctl_deregister"))
 
-assert mac.panic is not None
-log(mac.trace)
+reveal(
+    "01.twice",
+    happened,
+    "The first call emptied the slot, and the kernel follows an empty pointer.",
+)
 
 # %% [markdown]
-# A reference is an index into a table. The first call empties its slot. The second finds the slot
-# empty, and the kernel follows the empty pointer. EINVAL comes only if *another* control has taken
-# the slot meanwhile: then the reference's generation number gives it away.
+# A reference is an index into a table, and a generation number. EINVAL comes only if *another* control has
+# taken the slot meanwhile: then the generation gives the old reference away.
 #
 # <small>● recorded: `r00252`, `r00443`, `bad-ref-empty-slot`, `stale-ref-reused-slot`.</small>
 
@@ -584,10 +626,9 @@ mac.reboot()
 # | what a document says, or lets you think | what the kernel does | recorded in |
 # |:--|:--|:--|
 # | `ctl_deregister` answers EINVAL to an invalid reference. | Only if the slot is in use again. If it is empty, the kernel panics. | `bad-ref-empty-slot`, `stale-ref-reused-slot` |
-# | `sc_family` must be `AF_SYSTEM` and `ss_sysaddr` `AF_SYS_CONTROL`. | `connect` looks at neither. It wants a length of exactly 32 bytes. | `conn-family`, `conn-sysaddr`, `conn-sc-len` |
-# | A name stands for one control. | Of dynamic controls. Two static ones may share a name, and the lookup finds the first by id. | `reg-duplicate-name`, `lookup-static-name` |
+# | In `disconnect` the client is gone. | It is on the list until `disconnect` returns: EBUSY. | `close-disconnect-deregisters` |
 # | The sizes you register are the sizes you get. | They are kept as given, and cut to the system's largest at connect. | `reg-sizes-huge` |
-# | On a datagram control, one enqueue is one datagram. | Only with `CTL_DATA_EOR`. | `dgram-coalesce-no-eor`, `dgram-eor-separates` |
+# | `CTL_FLAG_PRIVILEGED` keeps the sockets of a control for root. | It is looked at in `connect`, where a user hears EPERM. Who made the socket, or uses it later, does not matter. | `priv-root-socket-user-connect`, `priv-at-connect-time` |
 # | `CTL_FLAG_PRIVILEGED & CTL_FLAG_REG_ID_UNIT`, as in a sample of Apple's guide, asks for both. | `&` of two different bits is 0: the control is neither. It should be a bar. | `reg-basic` |
 
 # %%
@@ -597,83 +638,16 @@ assert (CTL_FLAG_PRIVILEGED & CTL_FLAG_REG_ID_UNIT) == 0
 assert (CTL_FLAG_PRIVILEGED | CTL_FLAG_REG_ID_UNIT) == 3
 
 # %% [markdown]
-# ## 1.11 Three questions
+# ## 1.11 Three questions from earlier lessons
 #
-# Answer first, then open. The last cell checks all three.
-#
-# 1. A client writes the control id into its preferences, to save the lookup next time. When does this
-#    go wrong, and how does it show?
-# 2. A kext's `stop` calls `ctl_deregister`, does not look at its answer, and returns 0. A client is
-#    connected. What happens to that client's next `send`?
-# 3. A client sends 2,049 bytes in one datagram to the echo kext. How many of them does the kext see?
-#
-# <details><summary>Answer 1</summary>
-#
-# After the next boot, or when the kext was loaded again after others. Then the id belongs to nobody,
-# and `connect` answers ENOENT. Or it belongs to another control, and the client talks to the wrong
-# kext, which is worse. Names last, ids do not.
-#
-# </details>
-#
-# <details><summary>Answer 2</summary>
-#
-# The kernel answered EBUSY, and nobody listened. The kext is unloaded, its control stays with its
-# client, and the next `send` calls code that is gone: a panic.
-#
-# </details>
-#
-# <details><summary>Answer 3</summary>
-#
-# None. The send buffer takes 2,048 bytes, and a datagram is never cut: `send` answers EMSGSIZE before
-# the kext is asked. <small>● recorded: `dgram-send-emsgsize`.</small>
-#
-# </details>
-
+# What you missed before comes first.
 
 # %%
-class First(EchoKext):
-    """A control that was there before ours."""
+again = retrieve("01")
+again
 
-    bundle_id = control_name = "org.kextlab.first"
-
-
-class Deaf(EchoKext):
-    """An echo kext that does not look at what ctl_deregister answers."""
-
-    def stop(self):
-        self.kpi.ctl_deregister(self.ctlref.value)
-        return 0
-
-
-def connected(mac, name):
-    """A new process with a socket connected to the control of that name."""
-    module = mac.spawn("client").socket
-    s = module.socket(module.PF_SYSTEM, module.SOCK_DGRAM, module.SYSPROTO_CONTROL)
-    s.connect(name)
-    return s
-
-
-# 1: the same kext, another id
-mac.load(First)
-deaf = mac.load(Deaf)
-s = connected(mac, "org.kextlab.echo")
-assert s.getpeername()[0] == 2
-
-# 3: nothing reaches the kext
-try:
-    s.send(bytes(2049))
-except OSError as error:
-    refusal = error
-assert refusal.errno == 40  # EMSGSIZE
-assert deaf.clients[1].echoed == deaf.clients[1].lost == 0
-
-# 2: the panic
-mac.unload(deaf)
-try:
-    s.send(b"hello")
-except KernelPanic as panic:
-    print("2:", panic)
-assert mac.panic is not None
+# %%
+again.reveal()
 
 # %% [markdown]
 # ## What to keep
@@ -682,7 +656,7 @@ assert mac.panic is not None
 # - Look the name up, every time.
 # - Bytes for a client wait in *its* receive buffer. What does not fit is refused, and the kext has to
 #   look at the answer.
-# - Deregister exactly once, look at the answer, and unload only then.
+# - Deregister in `stop`, exactly once; look at the answer, and unload only then.
 #
 # The same story in a terminal: `kextlab demo`.
 #

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Exercise 1 · Registration
 #
-# Six questions about lesson [1 · Registration](../notebooks/01-registration.ipynb). Run the next cell
+# Eight questions about lesson [1 · Registration](../notebooks/01-registration.ipynb). Run the next cell
 # first. Each question has one cell for your answer; keep its first line, the checker finds the cell by
 # it. The cell below it checks what you ran last, at once, and as often as you like. Nothing you do here
 # can break your own machine, and every hint opens only when you click it.
@@ -26,6 +26,7 @@
 # setup
 from kextlab.abi import CTLIOCGINFO, CtlInfo
 from kextlab.abi.constants import CTL_FLAG_PRIVILEGED, CTL_FLAG_REG_ID_UNIT
+from kextlab.abi.errno import EBUSY
 from kextlab.course import check
 from kextlab.kernel.kpi import KernCtlReg, Out
 from kextlab.kexts import EchoKext, Kext
@@ -898,8 +899,7 @@ class Pair(TwoControls):
 from random import Random
 
 from kextlab.course.question import Miss
-from kextlab.course.questions.bench import Kernel, control
-from kextlab.course.questions.q01 import names_of
+from kextlab.course.questions.bench import Kernel, control, names_of
 from kextlab.kernel.kext import KextError
 from kextlab.sched.stop import KernelPanic
 
@@ -931,6 +931,179 @@ def loaded_again_and_again(answer, seed):
             return Miss("forgets-one", f"{names_of(mac)} is registered", "nothing is", mac)
     return None
 
+
+# %% [markdown]
+# ## Question 7: find and mend
+#
+# "The last one switches off the light", thought the author of this kext, and deregistered where the last
+# client leaves. Then `stop` has nothing left to do. One day after an unload the machine panics. Mend it:
+#
+# - clients come and go, and the control stays as long as the kext, without a call that is refused;
+# - when the kext is unloaded, the control goes with it;
+# - while a client is connected, unloading is refused with EBUSY.
+#
+# `self.clients` holds the records of the connected clients; the callbacks of `EchoKext` keep it.
+
+
+# %% tags=["starter", "q01_7"]
+# q01_7
+class Lasting(EchoKext):
+    def disconnect(self, kctlref, unit, unitinfo):
+        error = super().disconnect(kctlref, unit, unitinfo)
+        if not self.clients:
+            self.kpi.ctl_deregister(kctlref)
+        return error
+
+    def stop(self):
+        return EBUSY if self.clients else 0
+
+
+# %% tags=["reference", "q01_7"]
+# q01_7
+class Lasting(EchoKext):
+    def stop(self):
+        return self.kpi.ctl_deregister(self.ctlref.value)
+
+
+# %% tags=["other", "q01_7"]
+# q01_7
+class Lasting(EchoKext):
+    pass  # EchoKext does it right
+
+
+# %% tags=["other", "q01_7"]
+# q01_7
+class Lasting(EchoKext):
+    def disconnect(self, kctlref, unit, unitinfo):
+        return super().disconnect(kctlref, unit, unitinfo)
+
+    def stop(self):
+        if self.clients:
+            return EBUSY
+        error = self.kpi.ctl_deregister(self.ctlref.value)
+        if error == 0:
+            self.ctlref.value = None
+        return error
+
+
+# %% tags=["mutant", "q01_7", "last-one-out"]
+# q01_7
+class Lasting(EchoKext):
+    def disconnect(self, kctlref, unit, unitinfo):
+        error = super().disconnect(kctlref, unit, unitinfo)
+        self.kpi.ctl_deregister(kctlref)  # EBUSY while others are there: never mind
+        return error
+
+    def stop(self):
+        return self.kpi.ctl_deregister(self.ctlref.value)
+
+
+# %% tags=["mutant", "q01_7", "last-one-out"]
+# q01_7
+class Lasting(EchoKext):
+    gone = False
+
+    def disconnect(self, kctlref, unit, unitinfo):
+        error = super().disconnect(kctlref, unit, unitinfo)
+        if not self.clients:
+            self.gone = self.kpi.ctl_deregister(kctlref) == 0
+        return error
+
+    def stop(self):
+        return 0 if self.gone else self.kpi.ctl_deregister(self.ctlref.value)
+
+
+# %% tags=["mutant", "q01_7", "asks-until-it-works"]
+# q01_7
+class Lasting(EchoKext):
+    def disconnect(self, kctlref, unit, unitinfo):
+        error = super().disconnect(kctlref, unit, unitinfo)
+        while not self.clients and self.kpi.ctl_deregister(kctlref) == EBUSY:
+            pass
+        return error
+
+    def stop(self):
+        return EBUSY if self.clients else 0
+
+
+# %% tags=["mutant", "q01_7", "somebody-else-does-it"]
+# q01_7
+class Lasting(EchoKext):
+    def stop(self):
+        return EBUSY if self.clients else 0
+
+
+# %% tags=["mutant", "q01_7", "ignores-busy"]
+# q01_7
+class Lasting(EchoKext):
+    def stop(self):
+        self.kpi.ctl_deregister(self.ctlref.value)
+        return 0
+
+
+# %% tags=["mutant", "q01_7", "waits-in-stop"]
+# q01_7
+class Lasting(EchoKext):
+    def stop(self):
+        while self.clients:
+            pass
+        return self.kpi.ctl_deregister(self.ctlref.value)
+
+
+# %% [markdown]
+# ## Question 8: put it in order
+#
+# A client is connected to the echo kext. Somebody unloads the kext; the client leaves; somebody unloads
+# it again. Here are seven lines in disorder; six of them happen. Write the letters of those six in the
+# order in which they first happen, as a string such as `"FEDCBA"`.
+#
+# - **A** the control is taken off the kernel's list
+# - **B** the kext's disconnect callback is called
+# - **C** the kext's code is taken out of memory
+# - **D** `ctl_deregister` answers EBUSY
+# - **E** the client is taken off the control's list
+# - **F** the client calls `close`
+# - **G** the kernel closes the client's socket, because the kext wants to go
+
+# %% tags=["starter", "q01_8"]
+# q01_8
+order = ...
+
+# %% tags=["reference", "q01_8"]
+# q01_8
+order = "DFBEAC"
+
+# %% tags=["other", "q01_8"]
+# q01_8
+order = ["d", "f", "b", "e", "a", "c"]
+
+# %% tags=["other", "q01_8"]
+# q01_8
+order = "D, F, B, E, A, C"
+
+# %% tags=["mutant", "q01_8", "throws-them-out"]
+# q01_8
+order = "GBEDAC"
+
+# %% tags=["mutant", "q01_8", "nothing-is-refused"]
+# q01_8
+order = "FBEDAC"
+
+# %% tags=["mutant", "q01_8", "off-before-disconnect"]
+# q01_8
+order = "DFEBAC"
+
+# %% tags=["mutant", "q01_8", "code-goes-first"]
+# q01_8
+order = "DFBECA"
+
+# %% tags=["mutant", "q01_8", "goes-before-they-leave"]
+# q01_8
+order = "DAFBEC"
+
+# %% tags=["mutant", "q01_8", "goes-before-they-leave"]
+# q01_8
+order = "D"
 
 # %% tags=["seeds"]
 seeds = range(7001, 7011)

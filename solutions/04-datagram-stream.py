@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Exercise 4 · Datagram and stream
 #
-# Five questions about lesson [4 · Datagram and stream](../notebooks/04-datagram-stream.ipynb). Run the
+# Six questions about lesson [4 · Datagram and stream](../notebooks/04-datagram-stream.ipynb). Run the
 # next cell first. Each question has one cell for your answer; keep its first line, the checker finds
 # the cell by it. The cell below it checks what you ran last, at once, and as often as you like.
 #
@@ -888,6 +888,65 @@ def large_frames(answer, seed):
         return Miss("keeps-mbufs", f"the kext holds {len(mac.leaks(kext))} mbufs", "none", mac)
     return None
 
+
+# %% [markdown]
+# ## Question 6: put it in order
+#
+# Here are six lines in disorder; five of them, in the right order, are the body of
+#
+# ```python
+# def read_frame(s, rest):
+#     ...
+#     return body, rest
+# ```
+#
+# It reads one frame from the stream `s`, head first as in question 4. `rest` holds bytes that came with
+# an earlier frame and belong to this one; what is left over it hands back for the next call. Run the
+# cell to read the lines. Write their letters in order, as a string such as `"FEDCB"`: the checker puts
+# the lines together, and lets them read.
+
+# %% tags=["setup"]
+# setup of question 6
+from kextlab.course.questions.bench import listed
+from kextlab.course.questions.q04 import LINES
+
+print(listed(LINES))
+
+# %% tags=["starter", "q04_6"]
+# q04_6
+order = ...
+
+# %% tags=["reference", "q04_6"]
+# q04_6
+order = "BFDAC"
+
+# %% tags=["other", "q04_6"]
+# q04_6
+order = ["b", "f", "d", "a", "c"]
+
+# %% tags=["other", "q04_6"]
+# q04_6
+order = "B, F, D, A, C"
+
+# %% tags=["mutant", "q04_6", "a-read-is-a-frame"]
+# q04_6
+order = "BFDAE"
+
+# %% tags=["mutant", "q04_6", "head-is-there"]
+# q04_6
+order = "FBDAC"
+
+# %% tags=["mutant", "q04_6", "body-is-there"]
+# q04_6
+order = "BFADC"
+
+# %% tags=["mutant", "q04_6", "next-one-first"]
+# q04_6
+order = "BFDCA"
+
+# %% tags=["mutant", "q04_6", "next-one-first"]
+# q04_6
+order = "BFDA"
 
 # %% tags=["seeds"]
 seeds = range(7101, 7111)

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Exercise 6 · Options
 #
-# Five questions about lesson [6 · Options](../notebooks/06-options.ipynb). Run the next cell first. Each
+# Six questions about lesson [6 · Options](../notebooks/06-options.ipynb). Run the next cell first. Each
 # question has one cell for your answer; keep its first line, the checker finds the cell by it. The
 # cell below it checks what you ran last, at once, and as often as you like. Nothing you do here can
 # break your own machine, and every hint opens only when you click it.
@@ -266,6 +266,40 @@ class Limited(Options):
             return EOPNOTSUPP
         unitinfo.limit = int.from_bytes((data or b"")[:4], "little")
         return 0 if length == 4 else EINVAL
+
+
+# %% tags=["mutant", "q06_2", "another-number"]
+# q06_2
+class Limited(Options):
+    def setopt(self, kctlref, unit, unitinfo, opt, data, length):
+        if opt != OPT_LIMIT:
+            return EOPNOTSUPP
+        if length != 4:
+            return EINVAL
+        unitinfo.limit = int.from_bytes(data, "big")  # as in a network
+        return 0
+
+
+# %% tags=["mutant", "q06_2", "another-number"]
+# q06_2
+class Limited(Options):
+    def setopt(self, kctlref, unit, unitinfo, opt, data, length):
+        if opt != OPT_LIMIT:
+            return EOPNOTSUPP
+        if length != 4:
+            return EINVAL
+        unitinfo.limit = data[0]
+        return 0
+
+
+# %% tags=["mutant", "q06_2", "any-refusal-will-do"]
+# q06_2
+class Limited(Options):
+    def setopt(self, kctlref, unit, unitinfo, opt, data, length):
+        if opt != OPT_LIMIT or length != 4:
+            return EOPNOTSUPP
+        unitinfo.limit = int.from_bytes(data, "little")
+        return 0
 
 
 # %% tags=["mutant", "q06_2", "unknown-is-zero"]
@@ -620,6 +654,58 @@ claimed, room, mend = 24, 10, "D"
 # %% tags=["mutant", "q06_5", "numbers-misread"]
 # q06_5
 claimed, room, mend = 10, 24, "C"
+
+# %% [markdown]
+# ## Question 6: put it in order
+#
+# The same again, as a C program does it. Here are six lines in disorder; five of them, in the right
+# order, copy an option of any size into `value` and leave no memory behind. `getsockopt` is shortened:
+# it returns the length that the kext has written. Between two calls the value may become shorter. Run
+# the cell to read the lines. Write their letters in order, as a string such as `"FEDCB"`: the checker
+# puts the lines together, and runs them.
+
+# %% tags=["setup"]
+# setup of question 6
+from kextlab.course.questions.bench import listed
+from kextlab.course.questions.q06 import LINES
+
+print(listed(LINES))
+
+# %% tags=["starter", "q06_6"]
+# q06_6
+order = ...
+
+# %% tags=["reference", "q06_6"]
+# q06_6
+order = "CAFBE"
+
+# %% tags=["other", "q06_6"]
+# q06_6
+order = ["c", "a", "f", "b", "e"]
+
+# %% tags=["other", "q06_6"]
+# q06_6
+order = "C, A, F, B, E"
+
+# %% tags=["mutant", "q06_6", "guesses-the-size"]
+# q06_6
+order = "DAFBE"
+
+# %% tags=["mutant", "q06_6", "buffer-before-size"]
+# q06_6
+order = "ACFBE"
+
+# %% tags=["mutant", "q06_6", "reads-after-freeing"]
+# q06_6
+order = "CAFEB"
+
+# %% tags=["mutant", "q06_6", "reads-after-freeing"]
+# q06_6
+order = "CAFB"
+
+# %% tags=["mutant", "q06_6", "size-is-the-value"]
+# q06_6
+order = "CABFE"
 
 # %% tags=["seeds"]
 seeds = range(7001, 7011)

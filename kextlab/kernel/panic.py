@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kextlab.sched.stop import KernelPanic
@@ -22,15 +23,38 @@ LAST_CALLS = 12
 
 CALLS = ("syscall", "kpi", "callback", "return")
 
+HANDED = ("m", "kctlref", "unit", "flags")
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "connect": ("kctlref", "sc_id", "sc_unit"),
+    "bind": ("kctlref", "sc_id", "sc_unit"),
+    "setup": ("unit",),
+    "disconnect": ("kctlref", "unit"),
+    "send": HANDED,
+    "send_list": HANDED,
+    "setopt": ("kctlref", "unit", "opt", "data", "len"),
+    "getopt": ("kctlref", "unit", "opt", "len"),
+    "rcvd": ("kctlref", "unit", "flags"),
+}
+"""What the trace keeps of the arguments of each callback, in its order."""
+C_ORDER = ("kctlref", "unit", "m", "flags")
+"""Where an mbuf stands, which the trace puts first."""
 
-def sentence(event: Event) -> str:
-    """A call or return of the trace as a line of a report."""
-    where = f"{event.step:>6}  {event.actor}: "
+
+def sentence(event: Event, processes: Mapping[str, str] | None = None) -> str:
+    """A call or return of the trace as a line of a report; ``processes`` are names by actor."""
+    name = (processes or {}).get(event.actor)
+    who = f"{name} (pid {event.actor.removeprefix('proc:')})" if name else event.actor
+    where = f"{event.step:>6}  {who}: "
     if event.kind == "return":
         answer = f" = {_short(event.value)}" if event.value is not None else ""
         return f"{where}return, errno {event.errno}{answer}"
-    shown = ", ".join(_short(argument) for argument in event.arguments)
-    return f"{where}{event.kind} {event.name}({shown})"
+    values = [_short(argument) for argument in event.arguments]
+    names = PARAMETERS.get(event.name, ()) if event.kind == "callback" else ()
+    if names:
+        named = dict(zip(names, values, strict=True))
+        order = C_ORDER if names is HANDED else names
+        values = [f"{name} {named[name]}" for name in order]
+    return f"{where}{event.kind} {event.name}({', '.join(values)})"
 
 
 def _short(value: object) -> str:
@@ -60,7 +84,14 @@ def report(system: System, panic: KernelPanic) -> str:
         lines.append("Unloaded since boot: " + ", ".join(gone))
     steps = len(system.trace)
     if steps:
-        calls = (e for e in system.trace.events() if e.kind in CALLS)
+        processes: dict[str, str] = {}
+        last: deque[Event] = deque(maxlen=LAST_CALLS)
+        for event in system.trace.events():
+            if event.kind in CALLS:
+                last.append(event)
+            for change in event.changes:
+                if change.field == "name" and change.object.startswith("proc:"):
+                    processes[change.object] = str(change.new)
         lines += ["", f"The last calls before it, of {steps} steps:"]
-        lines += [sentence(event) for event in deque(calls, maxlen=LAST_CALLS)]
+        lines += [sentence(event, processes) for event in last]
     return "\n".join(lines)

@@ -18,8 +18,7 @@ ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXERCISES = sorted((ROOT / "exercises").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
-NOT_YET_LINKED = ("01-registration.ipynb",)  # written before there was a glossary
-ASKS_NOTHING_AGAIN = ("00-map.ipynb", "01-registration.ipynb")  # 01 asks in its own words
+ASKS_NOTHING_AGAIN = ("00-map.ipynb",)  # nothing stands before it
 
 lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
 
@@ -43,8 +42,7 @@ def test_the_c_of_a_lesson_compiles(path: Path) -> None:
 
 @lessons
 def test_the_first_use_of_a_word_of_the_glossary_is_a_link(path: Path) -> None:
-    missing = unlinked(prose(path))
-    assert bool(missing) == (path.name in NOT_YET_LINKED), missing
+    assert unlinked(prose(path)) == []
 
 
 @lessons

@@ -1,5 +1,7 @@
 """Panic reports: what a student reads after a kext took the machine down."""
 
+import re
+
 import pytest
 
 from kextlab.abi import constants as c
@@ -7,7 +9,9 @@ from kextlab.abi.structs import SockaddrCtl
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext
 from kextlab.kernel.kpi import KernCtlReg, Mbuf, Out
+from kextlab.kernel.panic import PARAMETERS, sentence
 from kextlab.sched import KernelPanic
+from kextlab.trace.events import Event
 
 
 class Buggy(Kext):
@@ -62,6 +66,25 @@ def test_a_report_ends_with_the_last_calls(report: str) -> None:
     assert any("<100 bytes>" in call for call in calls)
     assert any("return, errno 0 = 3" in call for call in calls)
     assert any("return, errno 0" in call and "=" not in call for call in calls)
+
+
+def test_a_report_names_processes_and_the_arguments_of_callbacks(report: str) -> None:
+    assert re.search(r"\d  test \(pid \d+\): syscall sendto\(", report)
+    assert "proc:" not in report
+    assert "callback connect(kctlref 65537, sc_id 1, sc_unit 1)" in report
+    assert report.endswith("callback send(kctlref 65537, unit 1, m 2, flags 0)")
+
+
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
+def test_every_callback_shows_its_arguments_in_the_order_of_its_c_declaration(
+    name: str, parameters: tuple[str, ...]
+) -> None:
+    values = tuple(range(len(parameters)))
+    said = sentence(Event(7, "callback", "kernel", None, name, values))
+    shown = re.findall(r"(\w+) (\d+)", said.partition("(")[2])
+    assert {one: int(value) for one, value in shown} == dict(zip(parameters, values, strict=True))
+    order = ["kctlref", "sc_id", "sc_unit", "unit", "m", "opt", "data", "len", "flags"]
+    assert [one for one, _ in shown] == sorted(parameters, key=order.index)
 
 
 def test_a_report_without_a_kexts_fault_has_no_backtrace() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kextlab.abi.constants import CTL_FLAG_REG_ID_UNIT
@@ -86,14 +86,44 @@ def last_callback(mac: Kernel, name: str) -> int | None:
     )  # fmt: skip
 
 
+def names_of(mac: Kernel) -> list[str]:
+    """The names on the kernel's list of controls."""
+    return [str(listed["name"]) for listed in mac.sysctl("kctl.reg_list")]
+
+
+def letters(said: object) -> str:
+    """The letters of a Parsons answer, in order: "DB", "d, b" and ["d", "b"] are the same."""
+    return "".join(c for c in str(said).upper() if c.isalpha())
+
+
+def assembled(lines: Mapping[str, str], order: str, names: Mapping[str, object]) -> dict[str, Any]:
+    """What is defined when these lines of a Parsons question have run in this order.
+
+    Raises:
+        NameError: a line uses what no line before it defines.
+    """
+    scope = dict(names)
+    exec("\n".join(lines[line] for line in order if line in lines), scope)
+    return scope
+
+
+def listed(lines: Mapping[str, str]) -> str:
+    """The lines of a Parsons question as an exercise prints them."""
+    return "\n".join(f"{letter}   {line}".replace("\n", "\n    ") for letter, line in lines.items())
+
+
 __all__ = [
     "App",
     "EchoKext",
     "Kernel",
     "asked",
+    "assembled",
     "connected",
     "control",
     "last_callback",
+    "letters",
+    "listed",
     "machine",
     "named",
+    "names_of",
 ]

@@ -1,4 +1,5 @@
-"""Exercise 1, registration: ids, flags, names, a failed lookup, a panic report, start and stop."""
+"""Exercise 1, registration: ids, flags, names, a failed lookup, a panic report, start and stop. How
+a kext leaves stands in ``leaving``."""
 
 from __future__ import annotations
 
@@ -15,16 +16,12 @@ from kextlab.course.questions.bench import (
     control,
     last_callback,
     named,
+    names_of,
     refusal,
 )
+from kextlab.course.questions.leaving import LEAVING
 from kextlab.kernel.kext import KextError
 from kextlab.sched.stop import KernelPanic
-
-
-def names_of(mac: Kernel) -> list[str]:
-    """The names on the kernel's list of controls."""
-    return [str(listed["name"]) for listed in mac.sysctl("kctl.reg_list")]
-
 
 # -- q01_1: predict the ids the kernel gives out -----------------------------------------------
 
@@ -409,4 +406,4 @@ _Q6 = Question(
     hidden=1,
 )
 
-QUESTIONS = (_Q1, _Q2, _Q3, _Q4, _Q5, _Q6)
+QUESTIONS = (_Q1, _Q2, _Q3, _Q4, _Q5, _Q6, *LEAVING)

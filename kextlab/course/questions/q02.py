@@ -18,6 +18,7 @@ from kextlab.course.questions.bench import (
     connected,
     control,
     last_callback,
+    letters,
     named,
     refusal,
 )
@@ -321,7 +322,7 @@ def order_of_a_connect() -> tuple[str, Kernel]:
 
 def _in_order(answer: Answer, _seed: int) -> Miss | None:
     due, mac = order_of_a_connect()
-    said = "".join(c for c in str(answer["order"]).upper() if c.isalpha())
+    said = letters(answer["order"])
     if said == due:
         return None
     at: Callable[[str], int] = said.find

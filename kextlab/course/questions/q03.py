@@ -14,6 +14,7 @@ from kextlab.course.questions.bench import (
     connected,
     control,
     last_callback,
+    letters,
     machine,
     refusal,
 )
@@ -336,7 +337,7 @@ def order_of_a_refusal() -> tuple[str, Kernel]:
 
 def _in_order(answer: Answer, _seed: int) -> Miss | None:
     due, mac = order_of_a_refusal()
-    said = "".join(c for c in str(answer["order"]).upper() if c.isalpha())
+    said = letters(answer["order"])
     if said == due:
         return None
     at = {line: said.find(line) for line in "ABCDEF"}

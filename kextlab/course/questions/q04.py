@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -15,8 +16,10 @@ from kextlab.course.questions.bench import (
     Kernel,
     Socket,
     asked,
+    assembled,
     connected,
     last_callback,
+    letters,
     machine,
     refusal,
 )
@@ -410,4 +413,73 @@ _Q5 = Question(
     hidden=1,
 )
 
-QUESTIONS = (_Q1, _Q2, _Q3, _Q4, _Q5)
+# -- q04_6: Parsons: one frame, and what comes behind it ----------------------------------------
+
+LINES = {
+    "A": "body = rest[4:4 + length]",
+    "B": "while len(rest) < 4:\n    rest += s.recv(4096)",
+    "C": "rest = rest[4 + length:]",
+    "D": "while len(rest) < 4 + length:\n    rest += s.recv(4096)",
+    "E": 'rest = b""',
+    "F": 'length = int.from_bytes(rest[:4], "big")',
+}
+"""The lines of q04_6."""
+FEW = 200
+"""Steps of a check that reads three frames."""
+
+
+def _reads_on(order: str, bodies: list[bytes], pieces: list[bytes]) -> tuple[str, Kernel]:
+    """What goes wrong when the lines, in this order, read these frames: "" if nothing."""
+    mac = Kernel()
+    kext = mac.load(lambda: Drip(list(pieces), CTL_DATA_EOR))
+    client = stream_client(mac.spawn("client"))
+    kext.drip()
+    client.settimeout(1)
+    rest = b""
+    for nth, body in enumerate(bodies, 1):
+        what = f"frame {nth} of {len(bodies)}"
+        try:
+            scope = assembled(LINES, order, {"s": client, "rest": rest})
+            said, rest = scope["body"], scope["rest"]
+        except NameError as error:
+            return f"{what}: {error}", mac
+        except KeyError:
+            return f"{what}: there is no body", mac
+        except OSError:
+            return f"{what}: it waits for bytes that do not come", mac
+        if said != body:
+            return f"{what} has {len(body)} bytes, and body holds {said!r:.60}", mac
+    return "", mac
+
+
+def _reads_in_order(answer: Answer, seed: int) -> Miss | None:
+    """Head and body come apart, and the next frame comes with the end of this one."""
+    order = letters(answer["order"])
+    bodies = bodies_of(seed)
+    stream, at = b"".join(map(frame, bodies)), 2 + Random(seed).randrange(2)
+    cuts = [0, at, at + 6, len(frame(bodies[0])) + 7, len(stream)]
+    pieces = [stream[a:b] for a, b in pairwise(cuts)]
+    seen, mac = _reads_on(order, bodies, pieces)
+    if not seen:
+        return None
+    at_line: Callable[[str], int] = order.find
+    if "E" in order:
+        belief = "a-read-is-a-frame"
+    elif at_line("F") < at_line("B"):
+        belief = "head-is-there"
+    elif at_line("A") < at_line("D"):
+        belief = "body-is-there"
+    else:
+        belief = "next-one-first"
+    expected = "each body, whatever the pieces"
+    return Miss(belief, f"{order or 'nothing'}: {seen}", expected, mac, last_callback(mac, "rcvd"))
+
+
+_Q6 = Question(
+    "q04_6",
+    "put the reading of a frame in order",
+    ("order",),
+    (Check("the lines, in this order, read frames that come in pieces", _reads_in_order, FEW),),
+)
+
+QUESTIONS = (_Q1, _Q2, _Q3, _Q4, _Q5, _Q6)

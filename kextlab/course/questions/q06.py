@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -15,9 +16,12 @@ from kextlab.course.questions.bench import (
     Kernel,
     Socket,
     asked,
+    assembled,
     connected,
     last_callback,
+    letters,
     machine,
+    refusal,
 )
 from kextlab.kernel.kpi import KernCtlReg, Out
 from kextlab.sched.stop import KernelPanic
@@ -145,7 +149,7 @@ def _takes_four(answer: Answer, seed: int) -> Miss | None:
         f"{value} is set: {said}, the limit is {limit}",
         f"ok, and the limit is {value}",
     )
-    return Miss("set-before-checked", seen, expected, mac, last_callback(mac, "setopt"))
+    return Miss("another-number", seen, expected, mac, last_callback(mac, "setopt"))
 
 
 def _refuses_others(answer: Answer, seed: int) -> Miss | None:
@@ -163,7 +167,9 @@ def _refuses_others(answer: Answer, seed: int) -> Miss | None:
         if said == "ok":
             belief = "longer-is-fine" if length > 4 else "unchecked-length"
             return Miss(belief, seen, NO, mac, step)
-        if said != NO or records[0].limit != before:
+        if said != NO:
+            return Miss("any-refusal-will-do", seen, NO, mac, step)
+        if records[0].limit != before:
             seen += f", and the limit is {records[0].limit}"
             return Miss("set-before-checked", seen, f"{NO}, and the limit stays", mac, step)
     return None
@@ -404,4 +410,85 @@ _Q5 = Question(
     ),
 )
 
-QUESTIONS = (_Q1, _Q2, _Q3, _Q4, _Q5)
+# -- q06_6: Parsons: ask twice -----------------------------------------------------------------
+
+LINES = {
+    "A": "buffer = malloc(length)",
+    "B": "value = memdup(buffer, length)",
+    "C": "length = getsockopt(s, NULL, 0)",
+    "D": "length = 64",
+    "E": "free(buffer)",
+    "F": "length = getsockopt(s, buffer, length)",
+}
+"""The lines of q06_6."""
+
+
+def _fetched(order: str, value: bytes, fewer: int) -> tuple[object, Kernel]:
+    """What the lines fetch in this order, or what is wrong with it, in words; the option has
+    ``fewer`` bytes the second time."""
+    mac, kext, app = machine(_Exact)
+    kext.value = value
+    s = connected(app)
+
+    def getsockopt(_s: object, buffer: bytearray | None, length: int) -> int:
+        room = None if buffer is None else memdup(buffer, length)
+        errno, said, data = raw(app, s, LABEL, room)
+        if errno:
+            raise OSError(errno, "")
+        if buffer is not None:
+            buffer[:said] = data[:said]
+        else:
+            kext.value = value[: len(value) - fewer]
+        return said
+
+    freed: list[bytearray] = []
+
+    def memdup(buffer: bytearray, length: int) -> bytes:
+        if freed:
+            raise NameError("the buffer is used after it was freed")
+        return bytes(buffer[:length])
+
+    given = {"s": s, "NULL": None, "getsockopt": getsockopt, "memdup": memdup}
+    try:
+        scope = assembled(LINES, order, {**given, "malloc": bytearray, "free": freed.append})
+    except NameError as error:
+        return str(error), mac
+    except OSError as error:
+        return refusal(error), mac
+    if "value" not in scope:
+        return "no value", mac
+    return (scope["value"] if freed else "a buffer that nobody frees"), mac
+
+
+def _asks_twice(answer: Answer, seed: int) -> Miss | None:
+    order = letters(answer["order"])
+    random = Random(seed)
+    for size, fewer in ((random.randrange(65, 200), 0), (random.randrange(100, 200), 5)):
+        due = bytes(random.choices(b"abcdefgh", k=size))
+        got, mac = _fetched(order, due, fewer)
+        if got == due[: size - fewer]:
+            continue
+        at: Callable[[str], int] = order.find
+        if "D" in order:
+            belief = "guesses-the-size"
+        elif at("A") < at("C"):
+            belief = "buffer-before-size"
+        elif at("E") < at("B"):
+            belief = "reads-after-freeing"
+        else:
+            belief = "size-is-the-value"
+        shown = f"{len(got)} bytes, {got!r:.40}" if isinstance(got, bytes) else got
+        seen = f"{order or 'nothing'}: an option of {size - fewer} bytes gives: {shown}"
+        expected = "its bytes, and no memory lost"
+        return Miss(belief, seen, expected, mac, last_callback(mac, "getopt"))
+    return None
+
+
+_Q6 = Question(
+    "q06_6",
+    "put the two calls for a value in order",
+    ("order",),
+    (Check("the lines, in this order, fetch a value of any size", _asks_twice),),
+)
+
+QUESTIONS = (_Q1, _Q2, _Q3, _Q4, _Q5, _Q6)
