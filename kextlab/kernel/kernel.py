@@ -19,6 +19,7 @@ from kextlab.bsd.release import DEFAULT_RELEASE, release_named
 from kextlab.kernel.asked import Asked
 from kextlab.kernel.kext import Kext, KextError, refused
 from kextlab.kernel.kpi import Kpi
+from kextlab.kernel.mach_traps import MachTraps
 from kextlab.kernel.snapshot import snapshot
 from kextlab.kernel.syscalls import Syscalls
 from kextlab.kernel.system import Process, System
@@ -73,6 +74,7 @@ class Kernel:
         self.boots += 1
         self.system = System(self._release, self._recording, self._chooser)
         self.syscalls = Syscalls(self.system)
+        self.mach_traps = MachTraps(self.system)
         self._kexts: dict[str, tuple[Kext, Text]] = {}
 
     def __repr__(self) -> str:

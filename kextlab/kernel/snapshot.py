@@ -36,6 +36,9 @@ def snapshot(system: System) -> State:
         state[f"proc:{process.pid}"] = process.state()
         for fd, file in process.descriptors.files.items():
             state[f"fd:{process.pid}:{fd}"] = {"socket": file.so.number}
+        if process.space is not None:
+            state |= process.space.state()
+    state |= system.ipc.state()
     for task in (system.tasks.outside, *system.tasks.tasks.values()):
         if task.number in system.tasks.shown:
             state[f"task:{task.number}"] = task.as_plain()

@@ -12,6 +12,7 @@ from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
 from kextlab.kernel.asked import Journal
 from kextlab.kernel.tasks import Tasks
+from kextlab.osfmk.ipc_space import Ipc, Space
 from kextlab.sched.chooser import Chooser
 from kextlab.sched.stop import (
     ChoiceError,
@@ -28,9 +29,9 @@ FIRST_PID = 100
 
 
 class Process:
-    """A process as the kernel sees it: number, name, user, descriptors."""
+    """A process as the kernel sees it: number, name, user, descriptors, names of ports."""
 
-    __slots__ = ("descriptors", "exited", "name", "pid", "uid")
+    __slots__ = ("descriptors", "exited", "name", "pid", "space", "uid")
 
     def __init__(self, pid: int, name: str, uid: int, domain: SystemDomain) -> None:
         self.pid = pid
@@ -38,6 +39,7 @@ class Process:
         self.uid = uid
         self.exited = False
         self.descriptors = Descriptors(domain.sockets, self)
+        self.space: Space | None = None
 
     def state(self) -> dict[str, object]:
         """The process as plain values, as the trace adds them up."""
@@ -51,6 +53,7 @@ class System:
         release: what it answers as.
         trace: everything that happened since boot.
         domain: the BSD half of the kernel.
+        ipc: the Mach half: ports and messages.
         processes: by pid.
         running: those that may enter the kernel; after a panic, none. Empty, too, while task 0's
             next entry is to say that it is task 0's again (``close``).
@@ -83,6 +86,7 @@ class System:
         self.tasks = Tasks(self, chooser)
         self.journal = Journal(self.trace, self.tasks)
         self.domain = SystemDomain(release, self.rec, self.tasks)
+        self.ipc = Ipc(self.rec, self.tasks.wakeup)
 
     # -- processes -------------------------------------------------------------------------
 

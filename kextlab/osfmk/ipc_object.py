@@ -171,12 +171,12 @@ def port_destroy(ipc: Ipc, port: Port) -> None:
         port.destination = None
         notify_port_destroyed(ipc, told, port)
         return
-    port.active = False
-    port.receiver = port.destination = None
-    queued = list(port.messages)
-    port.messages.clear()
-    port.msgcount = 0
+    queued = port.clear()
     port.leave_sets()
+    port.receiver = port.destination = None
+    port.active = False
+    ipc.dismiss(port)
+    ipc.wakeup(port.room)
     first = not ipc.reaping and not ipc.delayed
     ipc.delayed.extend(queued)
     nsrequest, port.nsrequest = port.nsrequest, None

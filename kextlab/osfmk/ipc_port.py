@@ -1,12 +1,11 @@
 """Ports, port sets and the messages in their queues.
 
 Models ``struct ipc_port``, ``struct ipc_pset``, the ``struct ipc_mqueue`` in each, and
-``struct ipc_kmsg``, a message with ports where user space has names. Read beside
-it: ``osfmk/ipc/ipc_port.c`` (``ipc_port_request_alloc``, ``ipc_port_request_grow``),
-``ipc_pset.c``, ``ipc_mqueue.c`` (``ipc_mqueue_post``, ``ipc_mqueue_select_on_thread``).
+``struct ipc_kmsg``, a message with ports where user space has names. Read beside it:
+``osfmk/ipc/ipc_port.c`` (``ipc_port_request_alloc``, ``ipc_port_request_grow``), ``ipc_pset.c``,
+``ipc_mqueue.c`` (``ipc_mqueue_post``, ``ipc_mqueue_select_on_thread``).
 
-Left out: threads that wait (every call has a time-out of 0), turnstiles, importance, contexts and
-guards of a port, kernel objects.
+Left out: turnstiles, importance, contexts and guards of a port, kernel objects.
 
 In doubt: in which order a port set hands out the messages of three and more members; here it is the
 order in which their queues became non-empty.
@@ -15,10 +14,13 @@ order in which their queues became non-empty.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from kextlab.abi.mach import MACH_MSG_TYPE_PORT_NONE, MACH_PORT_NULL, MACH_PORT_QLIMIT_DEFAULT
+from kextlab.abi.mach import MACH_MSG_TYPE_PORT_NONE, MACH_PORT_QLIMIT_DEFAULT
+from kextlab.trace.codes import DELETE, SET, new
+from kextlab.trace.log import Record
 
 
 class _Dead:
@@ -34,10 +36,58 @@ IP_NULL: Final = None
 IP_DEAD: Final = _Dead()
 
 
-class Receiver:
-    """Whoever can hold a receive right: a space."""
+class Traced:
+    """Something of Mach IPC whose fields the trace follows: ``record`` is told of every change of a
+    field in ``TRACED`` between ``adopt`` and ``leave``."""
 
-    __slots__ = ()
+    __slots__ = ("object_name", "record")
+    TRACED: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "record", None)
+        self.object_name = ""
+
+    def __setattr__(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)
+        if field in self.TRACED and self.record is not None:
+            self.record((SET, self.object_name, field, plain(value)))
+
+    record: Record | None
+
+    def adopt(self, name: str, record: Record | None) -> None:
+        """It is an object of the trace from now on."""
+        self.object_name = name
+        if record is not None:
+            record(new(name, self.state()))
+        self.record = record
+
+    def leave(self) -> None:
+        """It is no object of the trace any more."""
+        if self.record is not None:
+            self.record((DELETE, self.object_name))
+        self.record = None
+
+    def state(self) -> dict[str, object]:
+        """Its fields as plain values, as the trace adds them up."""
+        return {field: plain(getattr(self, field)) for field in sorted(self.TRACED)}
+
+
+def plain(value: object) -> object:
+    """A value of a traced field: an object of the trace by its name, a list as a tuple."""
+    if isinstance(value, Traced | Receiver):
+        return value.object_name
+    if isinstance(value, Request):
+        return (value.name, value.soright.object_name, value.send_possible, value.armed)
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    return repr(value) if value is IP_DEAD else value
+
+
+class Receiver:
+    """Whoever can hold a receive right: a space. ``object_name`` names its process."""
+
+    __slots__ = ("object_name",)
+    object_name: str
 
 
 class Request:
@@ -52,13 +102,14 @@ class Request:
         self.armed = armed
 
 
-class Port:
+class Port(Traced):
     """A port: one queue, one receive right, counted send and send-once rights."""
 
     __slots__ = (
         "active",
         "destination",
         "free",
+        "ipc",
         "messages",
         "mscount",
         "msgcount",
@@ -76,9 +127,18 @@ class Port:
         "srights",
     )
 
-    def __init__(self, receiver: Receiver | None = None, name: int = MACH_PORT_NULL) -> None:
+    TRACED = frozenset(
+        {
+            *("receiver", "receiver_name", "destination", "mscount", "srights", "sorights"),
+            *("nsrequest", "pdrequest", "requests", "msgcount", "qlimit", "seqno", "pset_count"),
+        }
+    )
+
+    def __init__(self, ipc: Ports, receiver: Receiver, name: int) -> None:
+        super().__init__()
+        self.ipc = ipc
         self.active = True
-        self.receiver = receiver
+        self.receiver: Receiver | None = receiver
         """The space that holds the receive right; ``None`` while that is in a message."""
         self.receiver_name = name
         self.destination: Port | None = None
@@ -100,6 +160,12 @@ class Port:
         self.sets: list[PortSet] = []
         self.pset_count = 0
         """Sets it was put into and not taken out of; a set that is destroyed still counts."""
+        ipc.adopt(self)
+
+    @property
+    def room(self) -> str:
+        """The channel of those who wait for room in the queue."""
+        return f"{self.object_name}:room"
 
     @property
     def full(self) -> bool:
@@ -141,7 +207,13 @@ class Port:
         armed = send_possible and armed
         self.requests[index] = Request(name, soright, send_possible, armed)
         self.sprequests = self.sprequests or armed
+        self.requests = self.requests  # the trace is told
         return index
+
+    def arm(self, request: Request) -> None:
+        """Tell of room in the queue, the next time there is some (``ipc_port_request_sparm``)."""
+        request.armed = self.sprequests = True
+        self.requests = self.requests
 
     def request(self, index: int, name: int) -> Request | None:
         """The request of that name at an index, if it is still there."""
@@ -155,6 +227,7 @@ class Port:
             return IP_NULL
         self.requests[index] = None
         self.free.append(index)
+        self.requests = self.requests
         return found.soright
 
     # -- the queue ---------------------------------------------------------------------
@@ -162,19 +235,33 @@ class Port:
     def post(self, kmsg: Kmsg) -> None:
         """Queue a message, and tell the sets of it (``ipc_mqueue_post``)."""
         self.messages.append(kmsg)
+        self.ipc.queued(kmsg)
         self.msgcount += 1
+        self.ipc.wakeup(self.object_name)
         for pset in self.sets:
             pset.prepost(self)
+            self.ipc.wakeup(pset.object_name)
 
     def take(self) -> Kmsg:
         """Take the first message from the queue (``ipc_mqueue_release_msgcount``)."""
         kmsg = self.messages.popleft()
+        self.ipc.unqueued(kmsg)
         self.msgcount -= 1
         self.seqno += 1
+        self.ipc.wakeup(self.room)
         if not self.messages:
             for pset in self.sets:
                 pset.preposts.remove(self)
         return kmsg
+
+    def clear(self) -> list[Kmsg]:
+        """Take all messages at once: the port dies."""
+        taken = list(self.messages)
+        self.messages.clear()
+        for kmsg in taken:
+            self.ipc.unqueued(kmsg)
+        self.msgcount = 0
+        return taken
 
     def leave_sets(self) -> None:
         """``ipc_pset_remove_from_all``."""
@@ -183,15 +270,19 @@ class Port:
         self.pset_count = 0
 
 
-class PortSet:
+class PortSet(Traced):
     """A port set: ports whose messages are received together."""
 
-    __slots__ = ("members", "preposts")
+    __slots__ = ("ipc", "members", "preposts")
+    TRACED = frozenset({"members"})
 
-    def __init__(self) -> None:
+    def __init__(self, ipc: Ports) -> None:
+        super().__init__()
+        self.ipc = ipc
         self.members: list[Port] = []
         self.preposts: list[Port] = []
         """The members with messages."""
+        ipc.adopt(self)
 
     def prepost(self, port: Port) -> None:
         """That member has a message."""
@@ -204,15 +295,16 @@ class PortSet:
             return False
         port.sets.append(self)
         port.pset_count += 1
-        self.members.append(port)
+        self.members = [*self.members, port]
         if port.messages:
             self.prepost(port)
+            self.ipc.wakeup(self.object_name)
         return True
 
     def unlink(self, port: Port) -> None:
         """The port is no member any more."""
         port.sets.remove(self)
-        self.members.remove(port)
+        self.members = [one for one in self.members if one is not port]
         if port in self.preposts:
             self.preposts.remove(port)
 
@@ -220,6 +312,7 @@ class PortSet:
         """``ipc_pset_destroy``: the members stay, and go on counting the set."""
         for port in list(self.members):
             self.unlink(port)
+        self.ipc.dismiss(self)
 
 
 Object: TypeAlias = Port | _Dead | None
@@ -245,3 +338,74 @@ class Kmsg:
     circular: bool = False
     notification: bool = False
     """Sent by the kernel."""
+    number: int = 0
+    """Among the messages that were queued, from 1."""
+
+    def state(self) -> dict[str, object]:
+        """The message as plain values, as the trace keeps it while it is queued."""
+        return {
+            "port": plain(self.remote),
+            "remote_type": self.remote_type,
+            "local": plain(self.local),
+            "local_type": self.local_type,
+            "id": self.id,
+            "size": self.size,
+            "body": self.body,
+            "descriptors": plain(self.descriptors),
+            "notification": self.notification,
+        }
+
+
+def _never(_: str) -> None:
+    """Nobody waits."""
+
+
+class Ports:
+    """What all ports of one kernel share: their numbers, the trace, who waits for them.
+
+    Args:
+        record: what is told of changes (``None``: nothing is recorded).
+        wakeup: wakes those who sleep on a channel: a port's or set's ``object_name``, a port's
+            ``room``.
+    """
+
+    def __init__(
+        self, record: Record | None = None, wakeup: Callable[[str], None] = _never
+    ) -> None:
+        self.record = record
+        self.wakeup = wakeup
+        self.objects: dict[str, Port | PortSet] = {}
+        self.messages: dict[int, Kmsg] = {}
+        """The messages in queues, by number."""
+        self._ports = self._psets = self._messages = 0
+
+    def adopt(self, one: Port | PortSet) -> None:
+        """Give a new port or set its number."""
+        if isinstance(one, Port):
+            self._ports += 1
+            name = f"port:{self._ports}"
+        else:
+            self._psets += 1
+            name = f"pset:{self._psets}"
+        self.objects[name] = one
+        one.adopt(name, self.record)
+
+    def dismiss(self, one: Port | PortSet) -> None:
+        """A port died, a set was destroyed; whoever waits for it is woken."""
+        one.leave()
+        del self.objects[one.object_name]
+        self.wakeup(one.object_name)
+
+    def queued(self, kmsg: Kmsg) -> None:
+        """A message stands in a queue."""
+        self._messages += 1
+        kmsg.number = self._messages
+        self.messages[kmsg.number] = kmsg
+        if self.record is not None:
+            self.record(new(f"kmsg:{kmsg.number}", kmsg.state()))
+
+    def unqueued(self, kmsg: Kmsg) -> None:
+        """It does no more."""
+        del self.messages[kmsg.number]
+        if self.record is not None:
+            self.record((DELETE, f"kmsg:{kmsg.number}"))

@@ -309,10 +309,12 @@ def rename(space: Space, old: int, new: int) -> int:
         request = entry.port.request(entry.request, old)
         if request is not None:
             request.name = new
+            entry.port.requests = entry.port.requests  # the trace is told
         if entry.type & MACH_PORT_TYPE_RECEIVE:
             entry.port.receiver_name = new
         elif entry.type & MACH_PORT_TYPE_SEND:
             space.sends[entry.port] = new
-    space.entries[new] = entry
     space.dealloc(old)
+    space.entries[new] = entry
+    entry.adopt(f"right:{space.pid}:{new:#x}", space.ipc.record)
     return KERN_SUCCESS

@@ -122,6 +122,7 @@ def clear_receiver(port: Port) -> None:
     port.destination = None
     port.mscount = 0
     port.seqno = 0
+    port.ipc.wakeup(port.object_name)
 
 
 def _move_send(space: Space, name: int, entry: Entry, many: int) -> Copied:

@@ -11,7 +11,7 @@ free list.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from kextlab.abi.mach import (
     KERN_INVALID_NAME,
@@ -20,34 +20,45 @@ from kextlab.abi.mach import (
     MACH_PORT_TYPE_NONE,
     MACH_PORT_UREFS_MAX,
 )
-from kextlab.osfmk.ipc_port import Kmsg, Port, PortSet, Receiver
+from kextlab.osfmk.ipc_port import Kmsg, Port, Ports, PortSet, Receiver, Traced
+from kextlab.trace.log import Record
 
 FIRST_GENERATION = 3
 NEXT_GENERATION = 4
 GENERATIONS = 0x100
 
 
-@dataclass
-class Ipc:
+class Ipc(Ports):
     """What all spaces of one kernel share."""
 
-    delayed: deque[Kmsg] = field(default_factory=deque)
-    """Messages to be destroyed, in order; a destroyed message may destroy others."""
-    reaping: bool = False
-    guards: list[tuple[int, str]] = field(default_factory=list)
-    """Port guard exceptions since they were last taken: name and kind."""
+    def __init__(
+        self, record: Record | None = None, wakeup: Callable[[str], None] | None = None
+    ) -> None:
+        super().__init__(record, *([wakeup] if wakeup is not None else []))
+        self.delayed: deque[Kmsg] = deque()
+        """Messages to be destroyed, in order; a destroyed message may destroy others."""
+        self.reaping = False
+        self.guards: list[tuple[int, str]] = []
+        """Port guard exceptions since they were last taken: name and kind."""
+
+    def state(self) -> dict[str, dict[str, object]]:
+        """Ports, sets and queued messages, by their names in the trace."""
+        found = {name: one.state() for name, one in self.objects.items()}
+        return found | {f"kmsg:{n}": kmsg.state() for n, kmsg in self.messages.items()}
 
     def guard(self, name: int, kind: str) -> None:
         """``mach_port_guard_exception``: an exception which by default kills nothing."""
         self.guards.append((name, kind))
 
 
-class Entry:
+class Entry(Traced):
     """What a name stands for: the type of right, the object, user references."""
 
     __slots__ = ("ex_receive", "object", "request", "type", "urefs")
+    TRACED = frozenset({"type", "urefs", "object"})
 
     def __init__(self) -> None:
+        super().__init__()
         self.type = MACH_PORT_TYPE_NONE
         self.urefs = 0
         self.object: Port | PortSet | None = None
@@ -82,12 +93,14 @@ class Entry:
 
 
 class Space(Receiver):
-    """The names of one task."""
+    """The names of one task, which belongs to a process."""
 
-    __slots__ = ("active", "entries", "freed", "highest", "ipc", "sends")
+    __slots__ = ("active", "entries", "freed", "highest", "ipc", "pid", "sends")
 
-    def __init__(self, ipc: Ipc) -> None:
+    def __init__(self, ipc: Ipc, pid: int = 0) -> None:
         self.ipc = ipc
+        self.pid = pid
+        self.object_name = f"proc:{pid}"
         self.active = True
         self.entries: dict[int, Entry] = {}
         self.sends: dict[Port, int] = {}
@@ -105,19 +118,20 @@ class Space(Receiver):
                 name = self.highest << 8 | FIRST_GENERATION
             if name not in self.entries:
                 break
+        return name, self._enter(name)
+
+    def _enter(self, name: int) -> Entry:
         entry = self.entries[name] = Entry()
-        return name, entry
+        entry.adopt(f"right:{self.pid}:{name:#x}", self.ipc.record)
+        return entry
 
     def alloc_name(self, name: int) -> Entry:
         """The entry of a given name, a new one if need be (``ipc_entry_alloc_name``)."""
-        entry = self.entries.get(name)
-        if entry is None:
-            entry = self.entries[name] = Entry()
-        return entry
+        return self.entries.get(name) or self._enter(name)
 
     def dealloc(self, name: int) -> None:
         """Nobody uses the name any more; it comes again with another generation."""
-        del self.entries[name]
+        self.entries.pop(name).leave()
         self.freed.append(name & ~0xFF | (name + NEXT_GENERATION) % GENERATIONS)
 
     def lookup(self, name: int) -> tuple[int, Entry | None]:
@@ -132,3 +146,7 @@ class Space(Receiver):
         if port.receiver is self:
             return port.receiver_name
         return self.sends.get(port)
+
+    def state(self) -> dict[str, dict[str, object]]:
+        """The rights of the space, by their names in the trace."""
+        return {entry.object_name: entry.state() for entry in self.entries.values()}

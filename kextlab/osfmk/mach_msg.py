@@ -4,8 +4,9 @@ Models ``ipc_kmsg_copyin_header``, ``_copyin_body``, ``ipc_kmsg_send``, ``ipc_mq
 ``ipc_kmsg_copyout`` and the pseudo-receive that gives a message back which could not be queued.
 Read beside it: ``osfmk/ipc/ipc_kmsg.c``, ``mach_msg.c``, ``ipc_mqueue.c``.
 
-Left out: waiting (a time-out of 0 is the only one), out-of-line memory and ports, vouchers,
-trailers beyond the sequence number.
+Nothing waits here: ``kextlab.kernel.mach_traps`` does.
+
+Left out: out-of-line memory and ports, vouchers, trailers beyond the sequence number.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from kextlab.abi.mach import (
     MACH_RCV_LARGE,
     MACH_RCV_MSG,
     MACH_RCV_TIMED_OUT,
-    MACH_RCV_TIMEOUT,
     MACH_RCV_TOO_LARGE,
     MACH_RCV_TRAILER_SEQNO,
     MACH_SEND_ALWAYS,
@@ -41,7 +41,6 @@ from kextlab.abi.mach import (
     MACH_SEND_MSG_TOO_SMALL,
     MACH_SEND_NOTIFY,
     MACH_SEND_TIMED_OUT,
-    MACH_SEND_TIMEOUT,
     SIZEOF_BODY,
     SIZEOF_HEADER,
     SIZEOF_PORT_DESCRIPTOR,
@@ -75,37 +74,29 @@ def size_of(descriptors: int, body: int) -> int:
     return SIZEOF_HEADER + more + body
 
 
-def _may_wait(option: int, timeout: int) -> None:
-    """Refuse what would have to wait."""
-    if not option or timeout:
-        raise NotImplementedError(
-            "mach_msg with a time-out other than 0 that would have to wait is not modelled"
-        )
-
-
 # -- sending -----------------------------------------------------------------------------------
 
 
-def send(space: Space, message: Message, option: int, timeout: int = 0) -> int:
-    """Send a message. After a time-out its header and descriptors hold the rights given back,
-    perhaps under other names; after another error it is as it was.
-
-    Raises:
-        NotImplementedError: it would have to wait.
-    """
-    header = message.header
-    if header.size < SIZEOF_HEADER or header.size % 4:
-        return MACH_SEND_MSG_TOO_SMALL
-    code, kmsg = _copyin_header(space, header, option)
+def send(space: Space, message: Message, option: int) -> int:
+    """Send a message without waiting: a full queue is MACH_SEND_TIMED_OUT. After that its header
+    and descriptors hold the rights given back, perhaps under other names; after another error it
+    is as it was."""
+    code, kmsg = copyin(space, message, option)
     if kmsg is None:
         return code
-    code = _copyin_body(space, message, kmsg)
-    if code != MACH_MSG_SUCCESS:
-        return code
-    code = _queue(space, kmsg, option, timeout)
-    if code == MACH_SEND_TIMED_OUT:
-        return code | _pseudo_receive(space, kmsg, message)
-    return code
+    code = queue(space, kmsg, option)
+    return give_back(space, kmsg, message, code) if code == MACH_SEND_TIMED_OUT else code
+
+
+def copyin(space: Space, message: Message, option: int) -> tuple[int, Kmsg | None]:
+    """Take a message out of a space (``ipc_kmsg_copyin``), all of it or nothing."""
+    header = message.header
+    if header.size < SIZEOF_HEADER or header.size % 4:
+        return MACH_SEND_MSG_TOO_SMALL, None
+    code, kmsg = _copyin_header(space, header, option)
+    if kmsg is not None:
+        code = _copyin_body(space, message, kmsg)
+    return code, kmsg if code == MACH_MSG_SUCCESS else None
 
 
 def _copyin_header(space: Space, header: Header, option: int) -> tuple[int, Kmsg | None]:
@@ -150,7 +141,7 @@ def _copyin_header(space: Space, header: Header, option: int) -> tuple[int, Kmsg
     if option & MACH_SEND_NOTIFY and kind != MACH_MSG_TYPE_PORT_SEND_ONCE:
         asked = port.request(dest.request, dest_name)
         if asked is not None and asked.send_possible and port.full:
-            asked.armed = port.sprequests = True
+            port.arm(asked)
     ipc_right_copy.settle(space, dest_name, dest)
     if reply is not None and reply is not dest:
         ipc_right_copy.settle(space, reply_name, reply)
@@ -201,8 +192,8 @@ def _copyin_body(space: Space, message: Message, kmsg: Kmsg) -> int:
     return MACH_MSG_SUCCESS
 
 
-def _queue(space: Space, kmsg: Kmsg, option: int, timeout: int) -> int:
-    """Queue the message (``ipc_kmsg_send``, ``ipc_mqueue_send``)."""
+def queue(space: Space, kmsg: Kmsg, option: int) -> int:
+    """Queue a message (``ipc_kmsg_send``, ``ipc_mqueue_send``); MACH_SEND_TIMED_OUT: it is full."""
     port = kmsg.remote
     assert isinstance(port, Port)
     if not port.active or kmsg.circular:
@@ -210,7 +201,6 @@ def _queue(space: Space, kmsg: Kmsg, option: int, timeout: int) -> int:
         return MACH_MSG_SUCCESS
     unlimited = kmsg.remote_type == MACH_MSG_TYPE_PORT_SEND_ONCE or option & MACH_SEND_ALWAYS
     if port.full and not unlimited:
-        _may_wait(option & MACH_SEND_TIMEOUT, timeout)
         return MACH_SEND_TIMED_OUT
     port.post(kmsg)
     return MACH_MSG_SUCCESS
@@ -230,13 +220,13 @@ def copyout_object(space: Space, thing: Object, kind: int) -> tuple[int, int]:
     return MACH_MSG_IPC_SPACE, MACH_PORT_NULL
 
 
-def _pseudo_receive(space: Space, kmsg: Kmsg, message: Message) -> int:
-    """Give a message back to its sender (``ipc_kmsg_copyout_pseudo``); extra bits of the code."""
+def give_back(space: Space, kmsg: Kmsg, message: Message, code: int) -> int:
+    """Give a message back to its sender (``ipc_kmsg_copyout_pseudo``); code and extra bits."""
     header = message.header
     extra, header.remote = copyout_object(space, kmsg.remote, kmsg.remote_type)
     more, header.local = copyout_object(space, kmsg.local, kmsg.local_type)
     header.remote_type, header.local_type = kmsg.remote_type, kmsg.local_type
-    return extra | more | _copyout_body(space, kmsg, message)
+    return code | extra | more | _copyout_body(space, kmsg, message)
 
 
 def _copyout_body(space: Space, kmsg: Kmsg, message: Message) -> int:
@@ -252,28 +242,28 @@ def _copyout_body(space: Space, kmsg: Kmsg, message: Message) -> int:
 # -- receiving ---------------------------------------------------------------------------------
 
 
-def receive(
-    space: Space, name: int, size: int, option: int, timeout: int = 0
-) -> tuple[int, Message | None]:
-    """Receive from a receive right or a port set, ``size`` bytes at most, trailer included.
-
-    Raises:
-        NotImplementedError: it would have to wait.
-    """
+def source(space: Space, name: int) -> tuple[int, Port | PortSet | None]:
+    """What a name receives from, a port or a set (``ipc_mqueue_copyin``)."""
     entry = space.entries.get(name) if mach_port.valid(name) else None
     if entry is None:
         return MACH_RCV_INVALID_NAME, None
-    if entry.type & MACH_PORT_TYPE_RECEIVE:
-        port: Port | None = entry.port
-    elif entry.type & MACH_PORT_TYPE_PORT_SET:
-        assert isinstance(entry.object, PortSet)
-        port = entry.object.preposts[0] if entry.object.preposts else None
-    else:
-        if not entry.ex_receive:
-            space.ipc.guard(name, kGUARD_EXC_RCV_INVALID_NAME)
-        return MACH_RCV_INVALID_NAME, None
+    if entry.type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET):
+        return MACH_MSG_SUCCESS, entry.object
+    if not entry.ex_receive:
+        space.ipc.guard(name, kGUARD_EXC_RCV_INVALID_NAME)
+    return MACH_RCV_INVALID_NAME, None
+
+
+def receive(space: Space, name: int, size: int, option: int) -> tuple[int, Message | None]:
+    """Receive from a receive right or a port set, ``size`` bytes at most, trailer included, without
+    waiting: no message is MACH_RCV_TIMED_OUT."""
+    code, found = source(space, name)
+    if found is None:
+        return code, None
+    port: Port | None = found if isinstance(found, Port) else None
+    if isinstance(found, PortSet) and found.preposts:
+        port = found.preposts[0]
     if port is None or not port.messages:
-        _may_wait(option & MACH_RCV_TIMEOUT, timeout)
         return MACH_RCV_TIMED_OUT, None
     wants_seqno = option & MACH_RCV_TRAILER_SEQNO
     trailer = SIZEOF_SEQNO_TRAILER if wants_seqno else SIZEOF_TRAILER
@@ -341,18 +331,13 @@ def mach_msg(
     option: int,
     rcv_size: int = 0,
     rcv_name: int = MACH_PORT_NULL,
-    timeout: int = 0,
 ) -> tuple[int, Message | None]:
-    """Send, receive, or one after the other; code, and what was received.
-
-    Raises:
-        NotImplementedError: it would have to wait.
-    """
+    """Send, receive, or one after the other, without waiting; code, and what was received."""
     if option & MACH_SEND_MSG:
         assert message is not None
-        code = send(space, message, option, timeout)
+        code = send(space, message, option)
         if code != MACH_MSG_SUCCESS:
             return code, None
     if option & MACH_RCV_MSG:
-        return receive(space, rcv_name, rcv_size, option, timeout)
+        return receive(space, rcv_name, rcv_size, option)
     return MACH_MSG_SUCCESS, None

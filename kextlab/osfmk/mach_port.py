@@ -90,9 +90,9 @@ def allocate(space: Space, right: int) -> tuple[int, int]:
     name, entry = space.alloc()
     entry.type = makers[right]
     if right == MACH_PORT_RIGHT_RECEIVE:
-        entry.object = Port(space, name)
+        entry.object = Port(space.ipc, space, name)
     elif right == MACH_PORT_RIGHT_PORT_SET:
-        entry.object = PortSet()
+        entry.object = PortSet(space.ipc)
     else:
         entry.urefs = 1
     return KERN_SUCCESS, name
@@ -408,7 +408,7 @@ def terminate(space: Space) -> None:
 
 def _terminate_right(space: Space, name: int, entry: Entry) -> None:
     """``ipc_right_terminate``."""
-    del space.entries[name]
+    space.entries.pop(name).leave()
     if entry.type == MACH_PORT_TYPE_PORT_SET:
         assert isinstance(entry.object, PortSet)
         entry.object.destroy()

@@ -107,6 +107,8 @@ def _outside(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall | None, code
 
 def _call(code: int, entry: codes.Entry) -> Syscall | KpiCall | None:
     args = entry[4:]
+    if code == codes.SYSCALL and str(entry[2]).startswith(("mach_", "bootstrap_")):
+        raise ScenarioError(f"{entry[2]} was called: a scenario with Mach calls is not modelled")
     if code == codes.SYSCALL:
         return Syscall(cast(int, entry[1]), cast(str, entry[2]), args)
     if code == codes.KPI:

@@ -222,8 +222,7 @@ class MachMachine:
             option |= getattr(mach, word)
         sent = self._message(task, step) if option & mach.MACH_SEND_MSG else None
         name = task.name(step.get("rcv_name", "MACH_PORT_NULL"))
-        size, timeout = step.get("rcv_size", 0), step.get("timeout", 0)
-        code, got = mach_msg.mach_msg(task.space, sent, option, size, name, timeout)
+        code, got = mach_msg.mach_msg(task.space, sent, option, step.get("rcv_size", 0), name)
         answer = _kr(code)
         if got is not None:
             answer.update(self._received(task, got))

@@ -8,6 +8,7 @@ socket, fcntl, os = app.socket, app.fcntl, app.os
 from __future__ import annotations
 
 from kextlab.kernel import kernel
+from kextlab.userland.bootstrap import Bootstrap
 from kextlab.userland.gate import Gate
 from kextlab.userland.process import App
 
@@ -20,6 +21,7 @@ class Kernel(kernel.Kernel):
             app.ended_with = self.boots
         super()._boot()
         self._apps: list[App] = []
+        self.launchd = Bootstrap(self.system)
 
     @property
     def processes(self) -> list[App]:
@@ -38,7 +40,8 @@ class Kernel(kernel.Kernel):
             KernelPanic: the machine has panicked; ``reboot()`` first.
         """
         process = self.start_process(name, uid)
+        mach = (self.mach_traps, self.launchd) if gate is None else None
         gate = self.syscalls if gate is None else gate
-        app = App(process, gate, self.trace, self.system.tasks)
+        app = App(process, gate, self.trace, self.system.tasks, mach)
         self._apps.append(app)
         return app

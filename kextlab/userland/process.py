@@ -25,6 +25,8 @@ from kextlab.userland.gate import Gate
 
 if TYPE_CHECKING:
     from kextlab.userland.asyncio import Loop
+    from kextlab.userland.bootstrap import Bootstrap
+    from kextlab.userland.mach import MachGate
 
 
 class Identity(Protocol):
@@ -46,10 +48,19 @@ class App:
         gate: how it enters the kernel: ``Syscalls`` or anything with its methods.
         trace: where the kernel records, for ``signals``.
         tasks: the threads of this boot.
+        mach: the Mach calls, ``MachTraps`` or anything with its methods, and launchd.
     """
 
-    def __init__(self, process: Identity, gate: Gate, trace: Trace, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        process: Identity,
+        gate: Gate,
+        trace: Trace,
+        tasks: Tasks,
+        mach: tuple[MachGate, Bootstrap] | None = None,
+    ) -> None:
         self._process = process
+        self._mach = mach
         self._trace = trace
         self.tasks = tasks
         self.gate = gate
@@ -111,6 +122,19 @@ class App:
         from kextlab.userland import time
 
         return time.module(self)
+
+    @cached_property
+    def mach(self) -> ModuleType:
+        """Its ``mach`` module: ports and messages.
+
+        Raises:
+            NotImplementedError: it enters the kernel through another gate.
+        """
+        from kextlab.userland import mach
+
+        if self._mach is None:
+            raise NotImplementedError("Mach calls over another gate are not modelled")
+        return mach.module(self, *self._mach)
 
     @cached_property
     def asyncio(self) -> ModuleType:
@@ -206,3 +230,5 @@ class App:
         if all(task.done or task is running for task in threads) and not self.ended_with:
             for fd in sorted(self.files.open, reverse=True):
                 self.files.close(fd)
+            if self._mach is not None:
+                self._mach[0].terminate(self.pid)

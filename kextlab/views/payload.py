@@ -52,6 +52,8 @@ def asked(event: Event) -> Payload | None:
             return _bytes(args[2], REQUESTS.get(cast(int, args[1]), ""))
         case "setsockopt":
             return _bytes(args[3])
+        case "mach_msg":
+            return _bytes(args[0])
     return None
 
 
@@ -69,4 +71,6 @@ def given(event: Event, value: object, events: bool) -> Payload | None:
             return _bytes(value, "sockaddr_ctl")
         case "getsockopt":
             return _bytes(cast("tuple[int, bytes]", value)[1])
+        case "mach_msg":
+            return _bytes(cast("tuple[str, bytes]", value)[1])
     return None

@@ -10,7 +10,9 @@ from typing import cast
 
 from kextlab.abi.constants import SYSPROTO_CONTROL
 from kextlab.trace.events import Event
+from kextlab.views import mach_sentences
 from kextlab.views.enqueue import ENQUEUES
+from kextlab.views.mach_sentences import is_mach
 from kextlab.views.sentences import REQUESTS, SHORT, address, size_of
 from kextlab.views.svg import count
 
@@ -82,6 +84,8 @@ def short(event: Event, size: int) -> str:
         return f"{name}()"
     if event.kind == "kpi":
         return f"{name} {count(size)}" if name in ENQUEUES else name
+    if is_mach(event):
+        return mach_sentences.short(event)
     match name:
         case "connect" | "bind":
             where = address(args[1])
@@ -97,6 +101,8 @@ def short(event: Event, size: int) -> str:
 
 def answer(event: Event, value: object) -> str:
     """What a system call gave back, as it stands on an arrow: ``= 1,024``, ``= fd 3``."""
+    if is_mach(event):
+        return mach_sentences.answer(value)
     match event.name:
         case "socket" | "dup":
             return f"= fd {value}"

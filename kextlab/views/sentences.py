@@ -16,6 +16,7 @@ from kextlab.abi.ioctl import (
 )
 from kextlab.abi.structs import CtlEventData, CtlInfo, KernEventMsg, KevRequest, SockaddrCtl
 from kextlab.trace.events import Event
+from kextlab.views import mach_sentences
 from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
 from kextlab.views.svg import count
@@ -83,6 +84,8 @@ def event_named(message: KernEventMsg) -> str:
 
 def called(who: str, event: Event) -> str:
     """A process enters the kernel."""
+    if mach_sentences.is_mach(event):
+        return mach_sentences.called(who, event)
     args = event.arguments
     name = SHORT.get(event.name, event.name)
     match event.name:
@@ -149,6 +152,8 @@ def _asked(who: str, args: tuple[object, ...]) -> str:
 
 def returned(who: str, pid: str, event: Event, value: object, seen: Index) -> str:
     """A system call went well."""
+    if mach_sentences.is_mach(event):
+        return mach_sentences.returned(who, event, value)
     args = event.arguments
     name = SHORT.get(event.name, event.name)
     match event.name:

@@ -21,6 +21,7 @@ from kextlab.views import provenance, routes
 from kextlab.views.broadcasts import Broadcasts
 from kextlab.views.enqueue import ENQUEUES, offered
 from kextlab.views.index import Index
+from kextlab.views.mach_sentences import is_mach
 from kextlab.views.payload import Payload, asked, given, read_event
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
@@ -225,7 +226,7 @@ class Teller:
 
     def _syscall(self, event: Event, pid: str) -> list[Told]:
         args, seen = event.arguments, self.seen
-        named = bool(args) and event.name not in ("socket", "select")
+        named = bool(args) and event.name not in ("socket", "select") and not is_mach(event)
         socket = seen.socket_at(pid, args[0]) if named else 0
         kcb = self.state.get(f"kcb:{socket}")
         connected = kcb is not None and bool(kcb["kctl"])
@@ -347,7 +348,8 @@ class Teller:
         name = SHORT.get(event.name, event.name)
         if event.name == "select":
             return f"select({called_with(event)})"
-        return name if event.name == "socket" else f"{name}(fd {event.arguments[0]})"
+        plain = event.name == "socket" or is_mach(event)
+        return name if plain else f"{name}(fd {event.arguments[0]})"
 
     def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
         name, kext = frame.event.name, kext_name(frame.actor)

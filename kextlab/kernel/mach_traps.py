@@ -1,0 +1,350 @@
+"""The gate of Mach: how a process uses ports.
+
+Like the syscall gate of plain values: a pid, names and numbers in; a kern_return_t and what C would
+write through pointers out. Messages are bytes (``kextlab.abi.mach_messages``). A process gets its
+space of names with its first call; the kernel takes it away when the process ends.
+
+Here a call waits: for a message, for room in a queue. Read beside it: ``osfmk/ipc/mach_msg.c``,
+``ipc_mqueue.c``, ``osfmk/mach/syscall_sw.h``.
+
+Left out: task ports (a task has its own space only), real traps and MIG messages to the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import TypeVar
+
+from kextlab.abi.errno import EINTR
+from kextlab.abi.mach import (
+    KERN_SUCCESS,
+    MACH_MSG_PORT_DESCRIPTOR,
+    MACH_MSG_SUCCESS,
+    MACH_MSG_TYPE_PORT_SEND_ONCE,
+    MACH_MSGH_BITS_COMPLEX,
+    MACH_PORT_NULL,
+    MACH_RCV_INTERRUPTED,
+    MACH_RCV_MSG,
+    MACH_RCV_PORT_CHANGED,
+    MACH_RCV_PORT_DIED,
+    MACH_RCV_TIMED_OUT,
+    MACH_RCV_TIMEOUT,
+    MACH_SEND_INTERRUPTED,
+    MACH_SEND_INVALID_TYPE,
+    MACH_SEND_MSG,
+    MACH_SEND_MSG_TOO_SMALL,
+    MACH_SEND_TIMED_OUT,
+    MACH_SEND_TIMEOUT,
+    mach_error_name,
+)
+from kextlab.abi.mach_messages import (
+    MACH_MSGH_BITS,
+    MACH_MSGH_BITS_LOCAL,
+    MACH_MSGH_BITS_REMOTE,
+    MachMsgHeader,
+    PortDescriptor,
+    pack_message,
+    pack_trailer,
+    unpack_message,
+)
+from kextlab.kernel.syscalls import ENDS
+from kextlab.kernel.system import System
+from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk.ipc_kmsg import Header, Message
+from kextlab.osfmk.ipc_object import copyin_type, object_destroy
+from kextlab.osfmk.ipc_port import Object, Port
+from kextlab.osfmk.ipc_space import Space
+from kextlab.sched.clock import SECOND
+from kextlab.sched.drive import Routine
+from kextlab.sched.stop import SimStop, Sleep, interrupted
+from kextlab.trace.codes import RETURN, SYSCALL
+
+T = TypeVar("T")
+MILLISECOND = SECOND // 1_000
+Answer = tuple[int, bytes]
+"""A code, and the caller's buffer afterwards."""
+
+
+class MachTraps:
+    """The Mach calls of one boot."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._tasks = system.tasks
+        self._rec = system.rec
+
+    def _enter(self, pid: int, name: str, *args: object) -> Space:
+        process = self._system.running.get(pid) or self._system.enter(pid)
+        if self._rec is not None:
+            self._rec((SYSCALL, pid, name, len(args), *args))
+        if process.space is None:
+            process.space = Space(self._system.ipc, pid)
+        return process.space
+
+    def _leave(self, code: int, value: T) -> tuple[int, T]:
+        if self._rec is not None:
+            self._rec((RETURN, 0, (mach_error_name(code), value)))
+        self._system.ipc.guards.clear()
+        return code, value
+
+    # -- names -------------------------------------------------------------------------
+
+    def port_allocate(self, pid: int, right: int) -> tuple[int, int]:
+        """(kr, name). KERN_INVALID_VALUE."""
+        space = self._enter(pid, "mach_port_allocate", right)
+        return self._leave(*mach_port.allocate(space, right))
+
+    def port_insert_right(
+        self, pid: int, name: int, poly: int, disposition: int
+    ) -> tuple[int, None]:
+        """Put a right to the port of ``poly`` under ``name``. KERN_INVALID_NAME,
+        KERN_INVALID_RIGHT, KERN_INVALID_VALUE, KERN_INVALID_CAPABILITY, KERN_RIGHT_EXISTS,
+        KERN_NAME_EXISTS."""
+        space = self._enter(pid, "mach_port_insert_right", name, poly, disposition)
+        code, thing = mach_port.copyin(space, poly, disposition)
+        if code == KERN_SUCCESS:
+            kind = copyin_type(disposition)
+            code = mach_port.insert_right(space, name, thing, kind)
+            if code != KERN_SUCCESS:
+                object_destroy(space.ipc, thing, kind)
+        return self._leave(code, None)
+
+    def port_deallocate(self, pid: int, name: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_RIGHT."""
+        space = self._enter(pid, "mach_port_deallocate", name)
+        return self._leave(mach_port.deallocate(space, name), None)
+
+    def port_destroy(self, pid: int, name: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME."""
+        space = self._enter(pid, "mach_port_destroy", name)
+        return self._leave(mach_port.destroy(space, name), None)
+
+    def port_mod_refs(self, pid: int, name: int, right: int, delta: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_INVALID_VALUE."""
+        space = self._enter(pid, "mach_port_mod_refs", name, right, delta)
+        return self._leave(mach_port.mod_refs(space, name, right, delta), None)
+
+    def port_get_refs(self, pid: int, name: int, right: int) -> tuple[int, int]:
+        """(kr, user references). KERN_INVALID_NAME, KERN_INVALID_VALUE."""
+        space = self._enter(pid, "mach_port_get_refs", name, right)
+        return self._leave(*mach_port.get_refs(space, name, right))
+
+    def port_type(self, pid: int, name: int) -> tuple[int, int]:
+        """(kr, type bits). KERN_INVALID_NAME."""
+        space = self._enter(pid, "mach_port_type", name)
+        return self._leave(*mach_port.type_(space, name))
+
+    def port_rename(self, pid: int, old: int, new: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_VALUE, KERN_NAME_EXISTS."""
+        space = self._enter(pid, "mach_port_rename", old, new)
+        return self._leave(mach_port.rename(space, old, new), None)
+
+    def port_get_attributes(self, pid: int, name: int) -> tuple[int, tuple[int, ...]]:
+        """(kr, the fields of mach_port_status_t in order). KERN_INVALID_NAME,
+        KERN_INVALID_RIGHT."""
+        space = self._enter(pid, "mach_port_get_attributes", name)
+        code, status = mach_port.get_status(space, name)
+        return self._leave(code, astuple(status) if status is not None else ())
+
+    def port_set_qlimit(self, pid: int, name: int, qlimit: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_INVALID_VALUE."""
+        space = self._enter(pid, "mach_port_set_attributes", name, qlimit)
+        return self._leave(mach_port.set_qlimit(space, name, qlimit), None)
+
+    def port_set_mscount(self, pid: int, name: int, mscount: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_RIGHT."""
+        space = self._enter(pid, "mach_port_set_mscount", name, mscount)
+        return self._leave(mach_port.set_mscount(space, name, mscount), None)
+
+    def port_insert_member(self, pid: int, name: int, pset: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_ALREADY_IN_SET."""
+        space = self._enter(pid, "mach_port_insert_member", name, pset)
+        return self._leave(mach_port.insert_member(space, name, pset), None)
+
+    def port_extract_member(self, pid: int, name: int, pset: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_NOT_IN_SET."""
+        space = self._enter(pid, "mach_port_extract_member", name, pset)
+        return self._leave(mach_port.extract_member(space, name, pset), None)
+
+    def port_move_member(self, pid: int, name: int, after: int) -> tuple[int, None]:
+        """KERN_INVALID_NAME, KERN_INVALID_RIGHT."""
+        space = self._enter(pid, "mach_port_move_member", name, after)
+        return self._leave(mach_port.move_member(space, name, after), None)
+
+    def port_request_notification(
+        self, pid: int, name: int, msgid: int, sync: int, notify: int, disposition: int
+    ) -> tuple[int, int]:
+        """(kr, name of the send-once right of the request before, or MACH_PORT_NULL).
+        KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_INVALID_VALUE, KERN_INVALID_ARGUMENT,
+        KERN_INVALID_CAPABILITY."""
+        space = self._enter(
+            pid, "mach_port_request_notification", name, msgid, sync, notify, disposition
+        )
+        told: Object = None
+        if notify != MACH_PORT_NULL:
+            code, told = mach_port.copyin(space, notify, disposition)
+            if code != KERN_SUCCESS:
+                return self._leave(code, MACH_PORT_NULL)
+        told = told if isinstance(told, Port) else None
+        code, previous = mach_port.request_notification(space, name, msgid, sync, told)
+        if code != KERN_SUCCESS and told is not None:
+            told.sorights -= 1
+        before = MACH_PORT_NULL
+        if previous is not None:
+            _, before = mach_msg.copyout_object(space, previous, MACH_MSG_TYPE_PORT_SEND_ONCE)
+        return self._leave(code, before)
+
+    # -- messages ----------------------------------------------------------------------
+
+    def mach_msg(
+        self,
+        pid: int,
+        message: bytes | None,
+        option: int,
+        rcv_size: int = 0,
+        rcv_name: int = MACH_PORT_NULL,
+        timeout: int = 0,
+    ) -> Answer:
+        """Send, receive, or both. (code, the caller's buffer afterwards); ``timeout`` in
+        milliseconds counts with MACH_SEND_TIMEOUT and MACH_RCV_TIMEOUT."""
+        space = self._enter(pid, "mach_msg", message, option, rcv_size, rcv_name, timeout)
+        routine = self._mach_msg(space, message, option, rcv_size, rcv_name, timeout)
+        try:
+            answer = self._tasks.drive(routine)
+        except ENDS as end:
+            if isinstance(end, KeyboardInterrupt | SystemExit):
+                end = interrupted(end)
+            if isinstance(end, SimStop):
+                self._system.stop(end)
+            self._system.record_stop(end)
+            raise
+        return self._leave(*answer)
+
+    def _mach_msg(
+        self,
+        space: Space,
+        data: bytes | None,
+        option: int,
+        size: int,
+        name: int,
+        timeout: int,
+    ) -> Routine[Answer]:
+        buffer = data or b""
+        if option & MACH_SEND_MSG:
+            code, buffer = yield from self._send(space, buffer, option, timeout)
+            if code != MACH_MSG_SUCCESS:
+                return code, buffer
+        if option & MACH_RCV_MSG:
+            code, got = yield from self._receive(space, size, name, option, timeout)
+            return code, buffer if got is None else received(got)
+        return MACH_MSG_SUCCESS, buffer
+
+    def _deadline(self, limited: int, timeout: int) -> int | None:
+        return self._tasks.clock.now + timeout * MILLISECOND if limited else None
+
+    def _send(self, space: Space, data: bytes, option: int, timeout: int) -> Routine[Answer]:
+        try:
+            message = parsed(data)
+        except ValueError:
+            return MACH_SEND_MSG_TOO_SMALL, data
+        if message is None:
+            return MACH_SEND_INVALID_TYPE, data
+        code, kmsg = mach_msg.copyin(space, message, option)
+        if kmsg is None:
+            return code, data
+        deadline = self._deadline(option & MACH_SEND_TIMEOUT, timeout)
+        while (code := mach_msg.queue(space, kmsg, option)) == MACH_SEND_TIMED_OUT:
+            port = kmsg.remote
+            assert isinstance(port, Port)
+            if deadline is not None and deadline <= self._tasks.clock.now:
+                break
+            answer = yield Sleep(port.room, "ipc_mqueue_send", deadline=deadline)
+            if answer == EINTR:
+                code = MACH_SEND_INTERRUPTED
+                break
+        if code == MACH_MSG_SUCCESS:
+            return code, data
+        code = mach_msg.give_back(space, kmsg, message, code)
+        return code, packed(message)
+
+    def _receive(
+        self, space: Space, size: int, name: int, option: int, timeout: int
+    ) -> Routine[tuple[int, Message | None]]:
+        deadline = self._deadline(option & MACH_RCV_TIMEOUT, timeout)
+        waited = None
+        while True:
+            if waited is not None:
+                _, found = mach_msg.source(space, name)
+                if found is not waited:
+                    gone = waited.object_name not in space.ipc.objects
+                    return MACH_RCV_PORT_DIED if gone else MACH_RCV_PORT_CHANGED, None
+            code, got = mach_msg.receive(space, name, size, option)
+            if code != MACH_RCV_TIMED_OUT or (
+                deadline is not None and deadline <= self._tasks.clock.now
+            ):
+                return code, got
+            _, waited = mach_msg.source(space, name)
+            assert waited is not None
+            answer = yield Sleep(waited.object_name, "ipc_mqueue_receive", deadline=deadline)
+            if answer == EINTR:
+                return MACH_RCV_INTERRUPTED, None
+
+    # -- the end of a process ----------------------------------------------------------
+
+    def terminate(self, pid: int) -> None:
+        """The space of a process goes with everything in it."""
+        process = self._system.processes[pid]
+        if process.space is not None:
+            mach_port.terminate(process.space)
+            process.space = None
+
+
+# -- bytes -------------------------------------------------------------------------------------
+
+
+def parsed(data: bytes) -> Message | None:
+    """A message out of its bytes; ``None``: a descriptor of no known type.
+
+    Raises:
+        ValueError: too short.
+        NotImplementedError: a descriptor that is not modelled.
+    """
+    first, descriptors, body = unpack_message(data)
+    for one in descriptors:
+        if one.type in (1, 2, 3, 4):
+            raise NotImplementedError(
+                f"a message descriptor of type {one.type} is not modelled; 0, a port, is"
+            )
+        if one.type != MACH_MSG_PORT_DESCRIPTOR:
+            return None
+    header = Header(
+        first.msgh_remote_port,
+        MACH_MSGH_BITS_REMOTE(first.msgh_bits),
+        first.msgh_local_port,
+        MACH_MSGH_BITS_LOCAL(first.msgh_bits),
+        first.msgh_id,
+        first.complex,
+        first.msgh_size,
+    )
+    return Message(header, body, [(one.name, one.disposition) for one in descriptors])
+
+
+def packed(message: Message) -> bytes:
+    """The bytes of a message."""
+    header = message.header
+    bits = MACH_MSGH_BITS(header.remote_type, header.local_type)
+    first = MachMsgHeader(
+        bits | (MACH_MSGH_BITS_COMPLEX if header.complex else 0),
+        header.size,
+        header.remote,
+        header.local,
+        0,
+        header.id,
+    )
+    descriptors = [PortDescriptor(name, kind) for name, kind in message.descriptors]
+    return pack_message(first, descriptors, message.body)
+
+
+def received(message: Message) -> bytes:
+    """The bytes of a received message, trailer included."""
+    return packed(message) + pack_trailer(message.trailer_size, message.seqno)

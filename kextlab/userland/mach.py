@@ -1,0 +1,351 @@
+"""A simulated process's ``mach`` module: ports and messages, as ``mach/mach.h`` names them.
+
+Functions have C's names. A kern_return_t other than KERN_SUCCESS is raised as ``MachError``; what C
+writes through pointers is returned. The task argument is left out: a process has its own space of
+names. All constants of ``kextlab.abi.mach`` are here, and the structs of messages.
+
+    port = mach.mach_port_allocate(mach.MACH_PORT_RIGHT_RECEIVE)
+    mach.mach_port_insert_right(port, port, mach.MACH_MSG_TYPE_MAKE_SEND)
+    bits = mach.MACH_MSGH_BITS(mach.MACH_MSG_TYPE_COPY_SEND, 0)
+    mach.mach_msg(mach.Message(bits, port, msgh_id=7, body=b"ping"), mach.MACH_SEND_MSG)
+    got = mach.mach_msg(None, mach.MACH_RCV_MSG, 4096, port)
+
+Read beside it: ``osfmk/mach/mach_port.defs``, ``osfmk/mach/message.h``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from kextlab.abi import mach, mach_messages
+from kextlab.abi.mach import (
+    KERN_SUCCESS,
+    MACH_MSG_TYPE_MAKE_SEND_ONCE,
+    MACH_PORT_NULL,
+    MACH_PORT_TYPE_DNREQUEST,
+    MACH_RCV_MSG,
+    MACH_RCV_TRAILER_SEQNO,
+    SIZEOF_SEQNO_TRAILER,
+    SIZEOF_TRAILER,
+    mach_error_name,
+)
+from kextlab.abi.mach_messages import (
+    MachMsgHeader,
+    PortDescriptor,
+    pack_message,
+    unpack_message,
+)
+from kextlab.userland import bootstrap
+from kextlab.userland.bootstrap import Bootstrap
+
+if TYPE_CHECKING:
+    from kextlab.userland.process import App
+
+T = TypeVar("T")
+TYPES = ("SEND", "RECEIVE", "SEND_ONCE", "PORT_SET", "DEAD_NAME")
+
+
+class MachError(Exception):
+    """A Mach call was refused.
+
+    Attributes:
+        code: the kern_return_t or mach_msg_return_t.
+        name: its name, ``"KERN_INVALID_NAME"``.
+        call: the function that answered it.
+        message: after a send that failed, the message as the kernel left it in the buffer: after
+            MACH_SEND_TIMED_OUT it holds the rights that came back.
+    """
+
+    def __init__(self, code: int, call: str, message: Message | None = None) -> None:
+        self.code = code
+        self.name = bootstrap.NAMES.get(code) or mach_error_name(code)
+        self.call = call
+        self.message = message
+        number = f"{code:#x}" if code > 0xFFFF else str(code)
+        super().__init__(f"{call}: {self.name} ({number})")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.call, self.message)
+
+
+class PortStatus(NamedTuple):
+    """``mach_port_status_t``. Counts, but for ``mps_srights``, ``mps_pdrequest`` and
+    ``mps_nsrequest``, which are 0 or 1."""
+
+    mps_mscount: int
+    mps_seqno: int
+    mps_qlimit: int
+    mps_msgcount: int
+    mps_sorights: int
+    mps_srights: int
+    mps_pdrequest: int
+    mps_nsrequest: int
+    mps_pset: int
+
+
+@dataclass
+class Message:
+    """A message. ``msgh_bits`` is what C's is: two dispositions (``MACH_MSGH_BITS``) and, for a
+    message with descriptors, ``| MACH_MSGH_BITS_COMPLEX``. ``msgh_size`` is counted if it is 0.
+
+    Attributes:
+        descriptors: rights that travel, ``PortDescriptor(name, disposition)``.
+        body: the bytes behind them.
+        seqno: the sequence number a trailer told, if it was asked for.
+    """
+
+    msgh_bits: int = 0
+    msgh_remote_port: int = MACH_PORT_NULL
+    msgh_local_port: int = MACH_PORT_NULL
+    msgh_id: int = 0
+    body: bytes = b""
+    descriptors: Sequence[PortDescriptor] = field(default_factory=list)
+    msgh_size: int = 0
+    seqno: int | None = None
+
+    def pack(self) -> bytes:
+        """The message as bytes, as it lies in a program's memory."""
+        header = MachMsgHeader(
+            self.msgh_bits,
+            self.msgh_size,
+            self.msgh_remote_port,
+            self.msgh_local_port,
+            0,
+            self.msgh_id,
+        )
+        return pack_message(header, list(self.descriptors), self.body)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Message:
+        """A message out of its bytes. ValueError: too short."""
+        header, descriptors, body = unpack_message(data)
+        return cls(
+            header.msgh_bits,
+            header.msgh_remote_port,
+            header.msgh_local_port,
+            header.msgh_id,
+            body,
+            descriptors,
+            header.msgh_size,
+        )
+
+
+class MachGate(Protocol):
+    """What ``kextlab.kernel.mach_traps.MachTraps`` offers."""
+
+    def port_allocate(self, pid: int, right: int, /) -> tuple[int, int]: ...
+    def port_insert_right(
+        self, pid: int, name: int, poly: int, disposition: int, /
+    ) -> tuple[int, None]: ...
+    def port_deallocate(self, pid: int, name: int, /) -> tuple[int, None]: ...
+    def port_destroy(self, pid: int, name: int, /) -> tuple[int, None]: ...
+    def port_mod_refs(self, pid: int, name: int, right: int, delta: int, /) -> tuple[int, None]: ...
+    def port_get_refs(self, pid: int, name: int, right: int, /) -> tuple[int, int]: ...
+    def port_type(self, pid: int, name: int, /) -> tuple[int, int]: ...
+    def port_rename(self, pid: int, old: int, new: int, /) -> tuple[int, None]: ...
+    def port_get_attributes(self, pid: int, name: int, /) -> tuple[int, tuple[int, ...]]: ...
+    def port_set_qlimit(self, pid: int, name: int, qlimit: int, /) -> tuple[int, None]: ...
+    def port_set_mscount(self, pid: int, name: int, mscount: int, /) -> tuple[int, None]: ...
+    def port_insert_member(self, pid: int, name: int, pset: int, /) -> tuple[int, None]: ...
+    def port_extract_member(self, pid: int, name: int, pset: int, /) -> tuple[int, None]: ...
+    def port_move_member(self, pid: int, name: int, after: int, /) -> tuple[int, None]: ...
+    def port_request_notification(
+        self, pid: int, name: int, msgid: int, sync: int, notify: int, disposition: int, /
+    ) -> tuple[int, int]: ...
+    def mach_msg(
+        self,
+        pid: int,
+        message: bytes | None,
+        option: int,
+        rcv_size: int = 0,
+        rcv_name: int = MACH_PORT_NULL,
+        timeout: int = 0,
+        /,
+    ) -> tuple[int, bytes]: ...
+    def terminate(self, pid: int, /) -> None: ...
+
+
+def type_names(bits: int) -> list[str]:
+    """Type bits as words: ``["SEND", "RECEIVE"]``."""
+    found = [word for shift, word in enumerate(TYPES, 16) if bits & 1 << shift]
+    return found + ["DNREQUEST"] * bool(bits & MACH_PORT_TYPE_DNREQUEST)
+
+
+class Mach:
+    """The functions of the ``mach`` module of one process."""
+
+    def __init__(self, app: App, gate: MachGate, launchd: Bootstrap) -> None:
+        self._app = app
+        self._gate = gate
+        self._launchd = launchd
+
+    def _ok(self, call: str, answer: tuple[int, T]) -> T:
+        code, value = answer
+        if code != KERN_SUCCESS:
+            raise MachError(code, call)
+        return value
+
+    def mach_port_allocate(self, right: int) -> int:
+        """A new receive right, port set or dead name; its name."""
+        self._app.check()
+        answer = self._gate.port_allocate(self._app.pid, right)
+        return self._ok("mach_port_allocate", answer)
+
+    def mach_port_insert_right(self, name: int, poly: int, disposition: int) -> None:
+        """Put a right to the port of ``poly`` under ``name``; for a send right to a port one has
+        the receive right to, both are its name."""
+        self._app.check()
+        answer = self._gate.port_insert_right(self._app.pid, name, poly, disposition)
+        self._ok("mach_port_insert_right", answer)
+
+    def mach_port_deallocate(self, name: int) -> None:
+        """One user reference of a send, send-once or dead name less."""
+        self._app.check()
+        self._ok("mach_port_deallocate", self._gate.port_deallocate(self._app.pid, name))
+
+    def mach_port_destroy(self, name: int) -> None:
+        """Everything behind a name goes."""
+        self._app.check()
+        self._ok("mach_port_destroy", self._gate.port_destroy(self._app.pid, name))
+
+    def mach_port_mod_refs(self, name: int, right: int, delta: int) -> None:
+        """Change the user references of a right."""
+        self._app.check()
+        answer = self._gate.port_mod_refs(self._app.pid, name, right, delta)
+        self._ok("mach_port_mod_refs", answer)
+
+    def mach_port_get_refs(self, name: int, right: int) -> int:
+        """The user references of a right; 0 of one that is not there."""
+        self._app.check()
+        return self._ok("mach_port_get_refs", self._gate.port_get_refs(self._app.pid, name, right))
+
+    def mach_port_type(self, name: int) -> int:
+        """The type bits of a name; ``type_names`` puts them in words."""
+        self._app.check()
+        return self._ok("mach_port_type", self._gate.port_type(self._app.pid, name))
+
+    def mach_port_rename(self, old: int, new: int) -> None:
+        """Give what stands behind a name another one."""
+        self._app.check()
+        self._ok("mach_port_rename", self._gate.port_rename(self._app.pid, old, new))
+
+    def mach_port_get_attributes(self, name: int) -> PortStatus:
+        """The status of a receive right (MACH_PORT_RECEIVE_STATUS)."""
+        self._app.check()
+        answer = self._gate.port_get_attributes(self._app.pid, name)
+        return PortStatus(*self._ok("mach_port_get_attributes", answer))
+
+    def mach_port_set_attributes(self, name: int, mpl_qlimit: int) -> None:
+        """Set the queue limit (MACH_PORT_LIMITS_INFO)."""
+        self._app.check()
+        answer = self._gate.port_set_qlimit(self._app.pid, name, mpl_qlimit)
+        self._ok("mach_port_set_attributes", answer)
+
+    def mach_port_set_mscount(self, name: int, mscount: int) -> None:
+        """Set the make-send count of a receive right."""
+        self._app.check()
+        answer = self._gate.port_set_mscount(self._app.pid, name, mscount)
+        self._ok("mach_port_set_mscount", answer)
+
+    def mach_port_insert_member(self, name: int, pset: int) -> None:
+        """Put a receive right into a port set."""
+        self._app.check()
+        answer = self._gate.port_insert_member(self._app.pid, name, pset)
+        self._ok("mach_port_insert_member", answer)
+
+    def mach_port_extract_member(self, name: int, pset: int) -> None:
+        """Take a receive right out of a port set."""
+        self._app.check()
+        answer = self._gate.port_extract_member(self._app.pid, name, pset)
+        self._ok("mach_port_extract_member", answer)
+
+    def mach_port_move_member(self, name: int, after: int) -> None:
+        """Take a receive right out of all its sets, and put it into one, or none
+        (MACH_PORT_NULL)."""
+        self._app.check()
+        answer = self._gate.port_move_member(self._app.pid, name, after)
+        self._ok("mach_port_move_member", answer)
+
+    def mach_port_request_notification(
+        self,
+        name: int,
+        msgid: int,
+        sync: int,
+        notify: int,
+        notify_type: int = MACH_MSG_TYPE_MAKE_SEND_ONCE,
+    ) -> int:
+        """Ask to be told at the port ``notify``; the name of the send-once right of the request
+        before, or MACH_PORT_NULL."""
+        self._app.check()
+        answer = self._gate.port_request_notification(
+            self._app.pid, name, msgid, sync, notify, notify_type
+        )
+        return self._ok("mach_port_request_notification", answer)
+
+    def mach_msg(
+        self,
+        message: Message | None,
+        option: int,
+        rcv_size: int = 0,
+        rcv_name: int = MACH_PORT_NULL,
+        timeout: int = 0,
+    ) -> Message | None:
+        """Send, receive, or one after the other; what was received.
+
+        ``rcv_size`` counts the trailer's bytes too. ``timeout`` is in milliseconds, and counts with
+        MACH_SEND_TIMEOUT or MACH_RCV_TIMEOUT in ``option``; without, the call waits.
+        """
+        self._app.check()
+        data = message.pack() if message is not None else None
+        code, buffer = self._gate.mach_msg(self._app.pid, data, option, rcv_size, rcv_name, timeout)
+        if code != KERN_SUCCESS:
+            left = Message.unpack(buffer) if message is not None and buffer != data else message
+            raise MachError(code, "mach_msg", left)
+        if not option & MACH_RCV_MSG:
+            return None
+        got = Message.unpack(buffer)
+        if option & MACH_RCV_TRAILER_SEQNO:
+            tail = buffer[-SIZEOF_SEQNO_TRAILER:]
+            got.seqno = int.from_bytes(tail[SIZEOF_TRAILER:], "little")
+        return got
+
+    def bootstrap_check_in(self, service_name: str) -> int:
+        """The receive right of a service, from launchd."""
+        self._app.check()
+        return self._ok("bootstrap_check_in", self._launchd.check_in(self._app.pid, service_name))
+
+    def bootstrap_look_up(self, service_name: str) -> int:
+        """A send right to a service, whether or not anybody has checked in."""
+        self._app.check()
+        return self._ok("bootstrap_look_up", self._launchd.look_up(self._app.pid, service_name))
+
+    def bootstrap_register(self, service_name: str, service_port: int) -> None:
+        """Offer a port of one's own under a name; deprecated since macOS 10.5."""
+        self._app.check()
+        answer = self._launchd.register(self._app.pid, service_name, service_port)
+        self._ok("bootstrap_register", answer)
+
+    def bootstrap_create_service(self, service_name: str) -> int:
+        """A send right to a new service nobody has checked in to; deprecated since macOS 10.6."""
+        self._app.check()
+        answer = self._launchd.create_service(self._app.pid, service_name)
+        return self._ok("bootstrap_create_service", answer)
+
+
+def module(app: App, gate: MachGate, launchd: Bootstrap) -> ModuleType:
+    """The ``mach`` module of that process."""
+    found = ModuleType("mach", __doc__)
+    for source in (mach, mach_messages, bootstrap):
+        for name, value in vars(source).items():
+            if name.startswith(("MACH_", "KERN_", "kGUARD_", "BOOTSTRAP_")):
+                setattr(found, name, value)
+    calls = Mach(app, gate, launchd)
+    for name in vars(Mach):
+        if name.startswith(("mach_", "bootstrap_")):
+            setattr(found, name, getattr(calls, name))
+    for value in (MachError, MachMsgHeader, Message, PortDescriptor, PortStatus, type_names):
+        setattr(found, value.__name__, value)
+    return found

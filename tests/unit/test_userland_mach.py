@@ -1,0 +1,471 @@
+"""A process's ``mach`` module: ports, messages, waiting, launchd, what the log says of them."""
+
+from __future__ import annotations
+
+import pickle
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from kextlab import Kernel
+from kextlab.abi.mach_messages import MachMsgHeader, unpack_message
+from kextlab.kernel.kernel import Kernel as Bare
+from kextlab.scenario import Scenario
+from kextlab.sched.stop import SimDeadlock
+from kextlab.userland.mach import MachError, Message
+from kextlab.userland.process import App
+from kextlab.views import log, scene_document
+
+SERVICE = "org.kextlab.service"
+
+
+@pytest.fixture
+def mac() -> Kernel:
+    return Kernel()
+
+
+@pytest.fixture
+def server(mac: Kernel) -> App:
+    return mac.spawn("server", uid=0)
+
+
+@pytest.fixture
+def client(mac: Kernel) -> App:
+    return mac.spawn("client")
+
+
+def port_of(mach: ModuleType) -> int:
+    """A receive right, and a send right under the same name."""
+    port: int = mach.mach_port_allocate(mach.MACH_PORT_RIGHT_RECEIVE)
+    mach.mach_port_insert_right(port, port, mach.MACH_MSG_TYPE_MAKE_SEND)
+    return port
+
+
+def ping(mach: ModuleType, to: int, body: bytes = b"ping", **more: Any) -> Message:
+    bits = mach.MACH_MSGH_BITS(mach.MACH_MSG_TYPE_COPY_SEND, 0)
+    return Message(**{"msgh_bits": bits, "msgh_remote_port": to, "msgh_id": 7, "body": body} | more)
+
+
+def refused(code: str, *call: Any) -> MachError:
+    function, *args = call
+    with pytest.raises(MachError) as caught:
+        function(*args)
+    assert caught.value.name == code
+    return caught.value
+
+
+def in_step(mac: Kernel) -> bool:
+    """The trace's changes add up to what the kernel says of itself."""
+    return mac.trace.state(len(mac.trace)) == mac.snapshot()
+
+
+# -- names -------------------------------------------------------------------------------------
+
+
+def test_the_calls_on_names_answer_as_c_s_do(mac: Kernel, client: App) -> None:
+    m = client.mach
+    port = port_of(m)
+    assert m.type_names(m.mach_port_type(port)) == ["SEND", "RECEIVE"]
+    m.mach_port_mod_refs(port, m.MACH_PORT_RIGHT_SEND, 2)
+    assert m.mach_port_get_refs(port, m.MACH_PORT_RIGHT_SEND) == 3
+    m.mach_port_deallocate(port)
+    m.mach_port_set_attributes(port, 1)
+    m.mach_port_set_mscount(port, 9)
+    status = m.mach_port_get_attributes(port)
+    assert (status.mps_qlimit, status.mps_mscount, status.mps_srights) == (1, 9, 1)
+    pset = m.mach_port_allocate(m.MACH_PORT_RIGHT_PORT_SET)
+    m.mach_port_insert_member(port, pset)
+    refused("KERN_ALREADY_IN_SET", m.mach_port_insert_member, port, pset)
+    m.mach_port_extract_member(port, pset)
+    refused("KERN_NOT_IN_SET", m.mach_port_extract_member, port, pset)
+    m.mach_port_move_member(port, pset)
+    m.mach_port_rename(port, 0x7703)
+    m.mach_port_destroy(0x7703)
+    refused("KERN_INVALID_NAME", m.mach_port_type, 0x7703)
+    refused("KERN_INVALID_RIGHT", m.mach_port_get_attributes, pset)
+    assert in_step(mac)
+
+
+def test_a_refusal_says_code_name_and_call(client: App) -> None:
+    error = refused("KERN_INVALID_VALUE", client.mach.mach_port_allocate, 0)
+    assert str(error) == "mach_port_allocate: KERN_INVALID_VALUE (18)"
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.code, again.name, again.call) == (18, "KERN_INVALID_VALUE", "mach_port_allocate")
+
+
+def test_a_right_that_cannot_be_inserted_is_given_up(mac: Kernel, client: App) -> None:
+    m = client.mach
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    make = m.MACH_MSG_TYPE_MAKE_SEND
+    refused("KERN_RIGHT_EXISTS", m.mach_port_insert_right, 0x7703, port, make)
+    refused("KERN_INVALID_NAME", m.mach_port_insert_right, port, 0x7703, make)
+    assert m.mach_port_get_attributes(port).mps_srights == 0
+    assert in_step(mac)
+
+
+def test_a_notification_is_asked_for_and_its_predecessor_comes_back(
+    mac: Kernel, client: App
+) -> None:
+    m = client.mach
+    port, told = port_of(m), m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    ask = m.mach_port_request_notification
+    assert ask(port, m.MACH_NOTIFY_NO_SENDERS, 1, told) == m.MACH_PORT_NULL
+    previous = ask(port, m.MACH_NOTIFY_NO_SENDERS, 1, told)
+    assert m.type_names(m.mach_port_type(previous)) == ["SEND_ONCE"]
+    assert ask(port, m.MACH_NOTIFY_DEAD_NAME, 0, told) == m.MACH_PORT_NULL
+    assert m.type_names(m.mach_port_type(port)) == ["SEND", "RECEIVE", "DNREQUEST"]
+    assert in_step(mac)
+    m.mach_port_deallocate(port)
+    got = m.mach_msg(None, m.MACH_RCV_MSG, 4096, told)
+    assert got.msgh_id == m.MACH_NOTIFY_NO_SENDERS
+    refused("KERN_INVALID_NAME", ask, port, m.MACH_NOTIFY_NO_SENDERS, 1, 0x7703)
+    before = m.mach_port_get_attributes(told).mps_sorights
+    refused("KERN_INVALID_VALUE", ask, port, 1, 0, told)
+    assert m.mach_port_get_attributes(told).mps_sorights == before
+    assert ask(port, m.MACH_NOTIFY_NO_SENDERS, 0, m.MACH_PORT_NULL) == m.MACH_PORT_NULL
+
+
+# -- messages ----------------------------------------------------------------------------------
+
+
+def test_a_message_travels_as_bytes(mac: Kernel, client: App) -> None:
+    m = client.mach
+    port = port_of(m)
+    sent = ping(m, port)
+    assert m.mach_msg(sent, m.MACH_SEND_MSG) is None
+    option = m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_SEQNO
+    got = m.mach_msg(None, option, 4096, port)
+    assert (got.msgh_local_port, got.msgh_id, got.body, got.seqno) == (port, 7, b"ping", 0)
+    assert got.msgh_size == len(sent.pack()) == 28
+    both = m.MACH_SEND_MSG | m.MACH_RCV_MSG
+    again = m.mach_msg(ping(m, port, b"pong"), both, 4096, port)
+    assert (again.body, again.seqno) == (b"pong", None)
+    assert m.mach_msg(None, 0) is None
+    assert in_step(mac)
+
+
+def test_a_right_travels_to_another_process(mac: Kernel, server: App, client: App) -> None:
+    s, c = server.mach, client.mach
+    port = s.bootstrap_check_in(SERVICE)
+    to = c.bootstrap_look_up(SERVICE)
+    mine = port_of(c)
+    carried = [c.PortDescriptor(mine, c.MACH_MSG_TYPE_COPY_SEND)]
+    bits = c.MACH_MSGH_BITS(c.MACH_MSG_TYPE_COPY_SEND, 0) | c.MACH_MSGH_BITS_COMPLEX
+    c.mach_msg(ping(c, to, msgh_bits=bits, descriptors=carried), c.MACH_SEND_MSG)
+    assert in_step(mac)
+    got = s.mach_msg(None, s.MACH_RCV_MSG, 4096, port)
+    (theirs,) = got.descriptors
+    assert s.type_names(s.mach_port_type(theirs.name)) == ["SEND"]
+    s.mach_msg(ping(s, theirs.name, b"back"), s.MACH_SEND_MSG)
+    assert c.mach_msg(None, c.MACH_RCV_MSG, 4096, mine).body == b"back"
+    assert in_step(mac)
+
+
+def test_descriptors_without_the_complex_bit_are_bytes(client: App) -> None:
+    m = client.mach
+    port = port_of(m)
+    carried = [m.PortDescriptor(port, m.MACH_MSG_TYPE_COPY_SEND)]
+    m.mach_msg(ping(m, port, descriptors=carried), m.MACH_SEND_MSG)
+    got = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+    assert got.descriptors == []
+    assert len(got.body) == 4 + 12 + 4
+
+
+def test_a_full_queue_gives_the_message_back(client: App) -> None:
+    m = client.mach
+    port, reply = port_of(m), m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    m.mach_port_set_attributes(port, 0)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    sent = ping(m, port, msgh_bits=bits, msgh_local_port=reply)
+    now = m.MACH_SEND_MSG | m.MACH_SEND_TIMEOUT
+    error = refused("MACH_SEND_TIMED_OUT", m.mach_msg, sent, now)
+    assert error.message is not None
+    once = error.message.msgh_local_port
+    assert m.type_names(m.mach_port_type(once)) == ["SEND_ONCE"]
+    assert m.mach_port_get_refs(port, m.MACH_PORT_RIGHT_SEND) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"msgh_size": 20}, "MACH_SEND_MSG_TOO_SMALL"),
+        ({"msgh_remote_port": 0}, "MACH_SEND_INVALID_DEST"),
+        ({"msgh_bits": 0}, "MACH_SEND_INVALID_HEADER"),
+    ],
+)
+def test_a_malformed_message_is_refused_as_it_is(
+    client: App, change: dict[str, int], code: str
+) -> None:
+    m = client.mach
+    sent = ping(m, port_of(m), **change)
+    error = refused(code, m.mach_msg, sent, m.MACH_SEND_MSG)
+    assert error.message is sent
+
+
+def test_bytes_that_are_no_message(mac: Kernel, client: App) -> None:
+    m, gate = client.mach, mac.mach_traps
+    port = port_of(m)
+    bits = m.MACH_MSG_TYPE_COPY_SEND | m.MACH_MSGH_BITS_COMPLEX
+    head = MachMsgHeader(bits, 40, port).pack()
+    for data in (b"", head[:20], head, head + b"\x02\0\0\0" + bytes(12)):
+        code, _ = gate.mach_msg(client.pid, data, m.MACH_SEND_MSG)
+        assert code == m.MACH_SEND_MSG_TOO_SMALL
+    unknown = head + b"\x01\0\0\0" + bytes(11) + b"\x09"
+    assert gate.mach_msg(client.pid, unknown, m.MACH_SEND_MSG)[0] == m.MACH_SEND_INVALID_TYPE
+    memory = head + b"\x01\0\0\0" + bytes(11) + b"\x01"
+    with pytest.raises(NotImplementedError, match="descriptor of type 1 is not modelled"):
+        gate.mach_msg(client.pid, memory, m.MACH_SEND_MSG)
+    assert m.mach_port_get_attributes(port).mps_msgcount == 0
+
+
+def test_an_interrupt_leaves_a_call_half_done(
+    mac: Kernel, client: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    m = client.mach
+    port = port_of(m)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mac.system.tasks, "drive", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+    assert mac.panic is not None
+    assert "interrupt" in str(mac.panic).lower()
+
+
+def test_a_dead_reply_right_is_told_as_such(mac: Kernel, server: App, client: App) -> None:
+    m = client.mach
+    port = port_of(m)
+    dead = m.mach_port_allocate(m.MACH_PORT_RIGHT_DEAD_NAME)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_COPY_SEND)
+    m.mach_msg(ping(m, port, msgh_bits=bits, msgh_local_port=dead), m.MACH_SEND_MSG)
+    assert mac.snapshot()["kmsg:1"]["local"] == "IP_DEAD"
+    assert in_step(mac)
+
+
+def test_a_process_behind_another_gate_has_no_mach(mac: Kernel) -> None:
+    app = mac.spawn("far", gate=mac.syscalls)
+    with pytest.raises(NotImplementedError, match="another gate"):
+        _ = app.mach
+
+
+# -- waiting -----------------------------------------------------------------------------------
+
+
+def test_a_receiver_sleeps_until_a_message_comes(mac: Kernel, server: App, client: App) -> None:
+    port = server.mach.bootstrap_check_in(SERVICE)
+    heard = []
+
+    def serve(app: App) -> None:
+        heard.append(app.mach.mach_msg(None, app.mach.MACH_RCV_MSG, 4096, port).body)
+
+    server.run(serve)
+    mac.run()
+    assert heard == []
+    c = client.mach
+    c.mach_msg(ping(c, c.bootstrap_look_up(SERVICE), b"at last!"), c.MACH_SEND_MSG)
+    mac.run()
+    assert heard == [b"at last!"]
+    assert in_step(mac)
+
+
+def test_a_sender_sleeps_until_there_is_room(mac: Kernel, server: App, client: App) -> None:
+    s = server.mach
+    port = s.bootstrap_check_in(SERVICE)
+    s.mach_port_set_attributes(port, 1)
+
+    def flood(app: App) -> None:
+        to = app.mach.bootstrap_look_up(SERVICE)
+        for body in (b"one", b"two"):
+            app.mach.mach_msg(ping(app.mach, to, body + b"."), app.mach.MACH_SEND_MSG)
+
+    task = client.run(flood)
+    mac.run()
+    assert not task.done
+    assert s.mach_msg(None, s.MACH_RCV_MSG, 4096, port).body == b"one."
+    mac.run()
+    assert task.done
+    assert s.mach_msg(None, s.MACH_RCV_MSG, 4096, port).body == b"two."
+
+
+def test_time_outs_pass(mac: Kernel, client: App) -> None:
+    m = client.mach
+    port = port_of(m)
+    wait = m.MACH_RCV_MSG | m.MACH_RCV_TIMEOUT
+    refused("MACH_RCV_TIMED_OUT", m.mach_msg, None, wait, 4096, port, 250)
+    assert mac.now == 0.25
+    m.mach_port_set_attributes(port, 0)
+    late = m.MACH_SEND_MSG | m.MACH_SEND_TIMEOUT
+    refused("MACH_SEND_TIMED_OUT", m.mach_msg, ping(m, port), late, 0, 0, 500)
+    assert mac.now == 0.75
+    assert in_step(mac)
+
+
+def test_nobody_who_could_send_is_a_deadlock(client: App) -> None:
+    m = client.mach
+    with pytest.raises(SimDeadlock, match="ipc_mqueue_receive"):
+        m.mach_msg(None, m.MACH_RCV_MSG, 4096, port_of(m))
+    m.mach_port_set_attributes(port := port_of(m), 0)
+    with pytest.raises(SimDeadlock, match="ipc_mqueue_send"):
+        m.mach_msg(ping(m, port), m.MACH_SEND_MSG)
+    assert m.mach_port_get_refs(port, m.MACH_PORT_RIGHT_SEND) == 2  # the right came back
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_receiver_is_told_that_its_port_went(mac: Kernel, client: App, dies: bool) -> None:
+    m = client.mach
+    port, home = port_of(m), port_of(m)
+    codes = []
+
+    def wait(app: App) -> None:
+        with pytest.raises(MachError) as caught:
+            app.mach.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+        codes.append(caught.value.name)
+
+    client.run(wait)
+    mac.run()
+    if dies:
+        m.mach_port_destroy(port)
+    else:
+        carried = [m.PortDescriptor(port, m.MACH_MSG_TYPE_MOVE_RECEIVE)]
+        bits = m.MACH_MSG_TYPE_COPY_SEND | m.MACH_MSGH_BITS_COMPLEX
+        m.mach_msg(ping(m, home, msgh_bits=bits, descriptors=carried), m.MACH_SEND_MSG)
+    mac.run()
+    assert codes == ["MACH_RCV_PORT_DIED" if dies else "MACH_RCV_PORT_CHANGED"]
+
+
+def test_a_port_set_wakes_whoever_waits_for_it(mac: Kernel, client: App) -> None:
+    m = client.mach
+    port, pset = port_of(m), m.mach_port_allocate(m.MACH_PORT_RIGHT_PORT_SET)
+    m.mach_msg(ping(m, port, b"here"), m.MACH_SEND_MSG)
+    heard = []
+
+    def wait(app: App) -> None:
+        for _ in range(2):
+            heard.append(app.mach.mach_msg(None, m.MACH_RCV_MSG, 4096, pset).body)
+
+    client.run(wait)
+    mac.run()
+    m.mach_port_insert_member(port, pset)
+    mac.run()
+    assert heard == [b"here"]
+    m.mach_msg(ping(m, port, b"more"), m.MACH_SEND_MSG)
+    mac.run()
+    assert heard == [b"here", b"more"]
+
+
+def test_a_process_that_ends_takes_its_rights_with_it(mac: Kernel, client: App) -> None:
+    other = mac.spawn("other")
+    m = other.mach
+    port_of(m)
+    other.exit()
+    assert in_step(mac)
+    assert not [name for name in mac.snapshot() if name.startswith(("port:", "right:"))]
+    plain = mac.spawn("plain")
+    plain.exit()  # which never used Mach
+
+
+# -- launchd -----------------------------------------------------------------------------------
+
+
+def test_who_looks_up_first_is_heard_later(server: App, client: App) -> None:
+    s, c = server.mach, client.mach
+    refused("BOOTSTRAP_UNKNOWN_SERVICE", c.bootstrap_look_up, SERVICE)
+    port = s.bootstrap_check_in(SERVICE)
+    refused("BOOTSTRAP_SERVICE_ACTIVE", s.bootstrap_check_in, SERVICE)
+    refused("BOOTSTRAP_NOT_PRIVILEGED", c.bootstrap_check_in, SERVICE)
+    c.mach_msg(ping(c, c.bootstrap_look_up(SERVICE)), c.MACH_SEND_MSG)
+    assert s.mach_msg(None, s.MACH_RCV_MSG, 4096, port).body == b"ping"
+
+
+def test_a_service_outlives_its_server(mac: Kernel, server: App, client: App) -> None:
+    server.mach.bootstrap_check_in(SERVICE)
+    c = client.mach
+    to = c.bootstrap_look_up(SERVICE)
+    server.exit()
+    c.mach_msg(ping(c, to, b"kept"), c.MACH_SEND_MSG)
+    second = mac.spawn("second").mach
+    port = second.bootstrap_check_in(SERVICE)
+    assert second.mach_msg(None, second.MACH_RCV_MSG, 4096, port).body == b"kept"
+    assert in_step(mac)
+
+
+def test_a_port_of_one_s_own_can_be_registered(mac: Kernel, server: App, client: App) -> None:
+    s, c = server.mach, client.mach
+    port = port_of(s)
+    s.bootstrap_register(SERVICE, port)
+    refused("BOOTSTRAP_SERVICE_ACTIVE", s.bootstrap_register, SERVICE, port)
+    refused("BOOTSTRAP_NOT_PRIVILEGED", c.bootstrap_register, SERVICE, port_of(c))
+    refused("KERN_INVALID_NAME", s.bootstrap_register, "org.kextlab.other", 0x7703)
+    c.mach_msg(ping(c, c.bootstrap_look_up(SERVICE)), c.MACH_SEND_MSG)
+    assert s.mach_msg(None, s.MACH_RCV_MSG, 4096, port).body == b"ping"
+    server.exit()
+    refused("BOOTSTRAP_UNKNOWN_SERVICE", c.bootstrap_look_up, SERVICE)
+    assert in_step(mac)
+
+
+def test_create_service_gives_a_send_right_and_leaves_the_rest_to_launchd(
+    server: App, client: App
+) -> None:
+    c, s = client.mach, server.mach
+    to = c.bootstrap_create_service(SERVICE)
+    c.mach_msg(ping(c, to, b"soon"), c.MACH_SEND_MSG)
+    port = s.bootstrap_check_in(SERVICE)
+    assert s.mach_msg(None, s.MACH_RCV_MSG, 4096, port).body == b"soon"
+    refused("BOOTSTRAP_NOT_PRIVILEGED", c.bootstrap_create_service, SERVICE)
+
+
+# -- telling -----------------------------------------------------------------------------------
+
+
+def test_the_log_tells_of_ports_and_messages(mac: Kernel, server: App, client: App) -> None:
+    s, c = server.mach, client.mach
+    port = s.bootstrap_check_in(SERVICE)
+    to = c.bootstrap_look_up(SERVICE)
+    reply = c.mach_port_allocate(c.MACH_PORT_RIGHT_RECEIVE)
+    bits = c.MACH_MSGH_BITS(c.MACH_MSG_TYPE_COPY_SEND, c.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    c.mach_msg(ping(c, to, msgh_bits=bits, msgh_local_port=reply), c.MACH_SEND_MSG)
+    s.mach_msg(None, s.MACH_RCV_MSG, 4096, port)
+    refused("KERN_INVALID_NAME", c.mach_port_deallocate, 0x7703)
+    c.mach_port_get_refs(to, c.MACH_PORT_RIGHT_SEND)
+    s.mach_port_mod_refs(port, s.MACH_PORT_RIGHT_RECEIVE, -1)
+    c.mach_msg(None, 0)
+    told = str(log(mac))
+    for line in (
+        f"server asks launchd: bootstrap_check_in({SERVICE}).",
+        f"bootstrap_look_up returns name {to:#x} to client.",
+        "client allocates a receive right (mach_port_allocate).",
+        f"client calls mach_msg to send message 7, 28 bytes, to name {to:#x}, with a right to",
+        f"server calls mach_msg to receive at name {port:#x}.",
+        "server receives message 7, 28 bytes, with a right to reply.",
+        "mach_port_deallocate answers KERN_INVALID_NAME to client.",
+        "mach_port_get_refs returns 1 to client.",
+        f"server changes the RECEIVE references of name {port:#x} by -1.",
+        "client calls mach_msg to do nothing.",
+    ):
+        assert line in told, told
+    moments = scene_document(mac)["moments"]
+    assert any(moment.get("label") == "mach_msg 7" for moment in moments)
+
+
+def test_a_scenario_with_mach_calls_is_refused(mac: Kernel, client: App) -> None:
+    port_of(client.mach)
+    with pytest.raises(Exception, match="a scenario with Mach calls is not modelled"):
+        Scenario.of(mac)
+
+
+def test_nothing_is_recorded_where_nothing_is_to_be() -> None:
+    mac = Kernel(trace=False)
+    m = mac.spawn("quiet").mach
+    port = m.bootstrap_check_in(SERVICE)
+    assert m.type_names(m.mach_port_type(port)) == ["RECEIVE"]
+    assert len(mac.trace) == 0
+    assert isinstance(mac, Bare)
+
+
+def test_a_message_survives_its_bytes() -> None:
+    data = Message(msgh_bits=19, msgh_remote_port=0x103, body=b"abcd").pack()
+    header, descriptors, body = unpack_message(data)
+    assert (header.msgh_size, descriptors, body) == (28, [], b"abcd")
