@@ -39,7 +39,7 @@
 # the other three are the vendor's own business.
 #
 # <!-- c:
-# #define CLASS_WEATHER 1
+# #define CLASS_WEATHER 20
 # #define TEMPERATURE 1
 # #define READING 7
 # static u_int32_t vendor;
@@ -123,7 +123,7 @@ from kextlab.course import predict, retrieve, reveal
 from kextlab.kexts import EchoKext, KevMsg, Kext, Out
 from kextlab.views import inspect, log, queue_figure
 
-CLASS_WEATHER, TEMPERATURE, WIND, READING = 1, 1, 2, 7
+CLASS_WEATHER, TEMPERATURE, WIND, READING = 20, 1, 2, 7
 
 
 class Weather(Kext):
@@ -149,7 +149,7 @@ class Weather(Kext):
 
 
 class Tides(Weather):
-    """Another vendor. It has a class 1 and a subclass 1 as well: why not?"""
+    """Another vendor. It has a class 20 and a subclass 1 as well: why not?"""
 
     bundle_id = "org.kextlab.tides"
 
@@ -225,6 +225,7 @@ fresh
 # socket, set the filter. Whatever is posted between them is gone.
 #
 # <!-- c:
+# static int event_socket(void);
 # static int set_filter(int fd, u_int32_t vendor);
 # -->
 #
@@ -233,6 +234,13 @@ fresh
 # <tr><td align="left" valign="top">
 #
 # ```c
+# static int
+# event_socket(void)
+# {
+#     return socket(PF_SYSTEM, SOCK_RAW,
+#                   SYSPROTO_EVENT);
+# }
+#
 # static int
 # set_filter(int fd, u_int32_t vendor)
 # {
@@ -249,6 +257,13 @@ fresh
 # </td><td align="left" valign="top">
 #
 # ```python
+# def event_socket(app):
+#     module = app.socket
+#     return module.socket(
+#         module.PF_SYSTEM, module.SOCK_RAW,
+#         SYSPROTO_EVENT)
+#
+#
 # def set_filter(app, s, vendor, kev_class,
 #                subclass):
 #     want = KevRequest(
@@ -291,7 +306,7 @@ assert event.event_data == (22).to_bytes(4, "little")
 # %%
 predict(
     "08.ladder",
-    "The filter is (weather, any class, subclass 2). Subclass 1 of class 1 is posted. Is it heard?",
+    "The filter is (weather, any class, subclass 2). Class 20, subclass 1 is posted. Is it heard?",
     ["yes", "no"],
 )
 
@@ -321,12 +336,62 @@ assert [event.event_data for event in read_all(app, s)] == [b"north"]
 # ## 8.4 The code is looked up
 #
 # How does a *program* know the vendor code? It asks by the same string. Any event socket will do.
+#
+# <!-- c:
+# static int vendor_code(int fd, const char *name, u_int32_t *code);
+# -->
+#
+# <table>
+# <tr><th align="left">C</th><th align="left">Python</th></tr>
+# <tr><td align="left" valign="top">
+#
+# ```c
+# static int
+# vendor_code(int fd, const char *name,
+#             u_int32_t *code)
+# {
+#     struct kev_vendor_code ask = { 0 };
+#
+#     strlcpy(ask.vendor_string, name,
+#             sizeof(ask.vendor_string));
+#     if (ioctl(fd, SIOCGKEVVENDOR, &ask)
+#         == -1)
+#         return -1;
+#     *code = ask.vendor_code;
+#     return 0;
+# }
+# ```
+#
+# </td><td align="left" valign="top">
+#
+# ```python
+# def vendor_code(app, s, name):
+#
+#
+#
+#     ask = KevVendorCode.named(name).pack()
+#
+#
+#     answer = app.fcntl.ioctl(
+#         s, SIOCGKEVVENDOR, ask)
+#
+#     found = KevVendorCode.unpack(answer)
+#     return found.vendor_code
+# ```
+#
+# </td></tr>
+# </table>
+
 
 # %%
-question = KevVendorCode.named("org.kextlab.weather").pack()
-answer = KevVendorCode.unpack(app.fcntl.ioctl(s, SIOCGKEVVENDOR, question))
-assert answer.vendor_code == weather.vendor.value
-answer.vendor_code
+def vendor_code(app, s, name):
+    ask = KevVendorCode.named(name).pack()
+    answer = app.fcntl.ioctl(s, SIOCGKEVVENDOR, ask)
+    return KevVendorCode.unpack(answer).vendor_code
+
+
+assert vendor_code(app, s, "org.kextlab.weather") == weather.vendor.value
+vendor_code(app, s, "org.kextlab.tides")
 
 # %% [markdown]
 # The kext's call makes a code when there is none. The program's call does not:
@@ -340,7 +405,7 @@ predict(
 
 # %%
 try:
-    app.fcntl.ioctl(s, SIOCGKEVVENDOR, KevVendorCode.named("org.kextlab.snow").pack())
+    vendor_code(app, s, "org.kextlab.snow")
 except OSError as error:
     refusal = error
 
@@ -391,7 +456,7 @@ inspect(raw, "kern_event_msg")
 # Two traps for who reads this in C. `sizeof(struct kern_event_msg)` is 28, because the struct ends
 # with one word of the data; the header is `KEV_MSG_HEADER_SIZE`, 24. And a read with too small a
 # buffer cuts the event, as any [datagram](glossary.md#datagram): then `total_size` says more than you
-# have. Compare the two.
+# have. Compare the two, or call `recvmsg`, which says `MSG_TRUNC`.
 #
 # <!-- c:
 # static ssize_t data_length(const struct kern_event_msg *event, ssize_t n);
@@ -426,14 +491,34 @@ assert not readable(app, s)  # the rest is gone
 # %%
 APPLE, SYSTEM, CONTROL = 1, 3, 2
 set_filter(app, s, APPLE, SYSTEM, CONTROL)
+second = mac.spawn("second")
+younger = event_socket(second)
+set_filter(second, younger, KEV_ANY_VENDOR)
+before = len(mac.trace)
 echo = mac.load(EchoKext)
+registration = log(mac.trace, before)
 
 (event,) = read_all(app, s)
 control_id = int.from_bytes(event.event_data[:4], "little")
 assert (event.event_code, control_id) == (1, 1)  # recorded: ev-register-event, ev-register-fields
 event
 
+# %% [markdown]
+# Two programs listened: the watcher, and `second`, which came later. Here is the order of it all:
+
 # %%
+registration
+
+# %% [markdown]
+# `ctl_register` itself posts, when the control is on the kernel's list: a listener may connect at once.
+# The event gets its id; then each socket that wants it gets a copy, **the socket made last first**
+# (`second` before `watcher` here); and only then does `ctl_register` return to the kext.
+#
+# When the control goes, code 2 says so.
+
+# %%
+assert [event.id for event in read_all(second, younger)] == [event.id]  # recorded: ev-overflow
+younger.close()
 mac.unload(echo)
 (event,) = read_all(app, s)
 assert event.event_code == 2  # recorded: ev-register-event
@@ -501,14 +586,14 @@ log(mac.trace, before)
 
 # %% [markdown]
 # Class 3 and subclass 2 did not keep it out: behind *any vendor* nobody looks at them. And had they
-# been compared? The tides have a class 1 with a subclass 1 of their own: without the vendor these
+# been compared? The tides have a class 20 with a subclass 1 of their own: without the vendor these
 # numbers mean nothing.
 #
 # The cure has two lines: look the vendor up, filter on it.
 
 # %%
-found = app.fcntl.ioctl(s, SIOCGKEVVENDOR, KevVendorCode.named(Weather.bundle_id).pack())
-set_filter(app, s, KevVendorCode.unpack(found).vendor_code, CLASS_WEATHER, TEMPERATURE)
+vendor = vendor_code(app, s, "org.kextlab.weather")
+set_filter(app, s, vendor, CLASS_WEATHER, TEMPERATURE)
 tides.report(3)
 mac.load(type("Second", (EchoKext,), {"bundle_id": "org.two", "control_name": "org.two"}))
 assert read_all(app, s) == []  # recorded: ev-filter-any-class
@@ -605,7 +690,16 @@ queue_figure(mac.trace, socket=1)
 
 # %% [markdown]
 # No error, no flag, no short read. What can a reader know? Every event gets the next **id**, and there
-# is one counter for the whole machine. The next event shows a gap:
+# is one counter for the whole machine. `SIOCGKEVID` answers the id of the last event posted by anybody.
+# We read up to 2:
+
+# %%
+posted = int.from_bytes(app.fcntl.ioctl(s, SIOCGKEVID, bytes(4)), "little")
+assert posted - got[-1] == 3  # recorded: ev-id-sequence
+posted
+
+# %% [markdown]
+# The next event shows the same as a gap:
 
 # %%
 weather.post(b"after")
@@ -613,15 +707,15 @@ weather.post(b"after")
 assert (got, event.id) == ([1, 2], 6)  # recorded: ev-overflow, ev-id-sequence
 
 # %% [markdown]
-# From 2 to 6: three are missing. If no further event comes, there is no gap to see; then `SIOCGKEVID`
-# helps, which answers the id of the last event posted by anybody. Compare it with the last you read.
+# From 2 to 6: three are missing. If no further event comes, there is no gap to see; then only
+# `SIOCGKEVID` helps.
 #
-# Only be careful what you conclude. Ids are given out before anybody's filter is asked:
+# Be careful what you conclude. Ids are given out before anybody's filter is asked:
 
 # %%
 predict(
     "08.gap",
-    "A socket with plenty of room filters on one vendor. It reads ids 7 and 9. Was an event lost?",
+    "The socket is empty now, and filters on one vendor. It reads ids 7 and 9. Was one lost?",
     ["yes, number 8", "not necessarily: 8 may be another vendor's"],
 )
 

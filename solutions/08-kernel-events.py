@@ -139,6 +139,10 @@ ids = [1, 2, 3]
 # q08_1
 ids = [1, 3, 4, 6]
 
+# %% tags=["mutant", "q08_1", "others-are-heard"]
+# q08_1
+ids = [1, 2, 3, 4, 5]
+
 # %% tags=["mutant", "q08_1", "control-posts-nothing"]
 # q08_1
 ids = [1, 3, 4]
@@ -266,17 +270,43 @@ def listen(app, name):
     return s
 
 
+# %% tags=["hidden", "q08_2"]
+from random import Random
+
+from kextlab import Kernel
+from kextlab.course.question import Miss
+from kextlab.course.questions.q08 import Poster, heard
+
+
+def eight_vendors(answer, seed):
+    """Eight vendors post; eight sockets hear one event each."""
+    names = [f"org.kextlab.vendor{n}" for n in range(8)]
+    Random(seed).shuffle(names)
+    mac = Kernel()
+    app = mac.spawn("client")
+    kexts = [mac.load(type("One", (Poster,), {"bundle_id": name})) for name in names]
+    sockets = [answer["listen"](app, name) for name in names]
+    for kext in kexts:
+        kext.post(1, 1, kext.bundle_id.encode())
+    for name, s in zip(names, sockets, strict=True):
+        got = [event.event_data for event in heard(s)]
+        if got != [name.encode()]:
+            return Miss("vendor-written-down", f"{name} hears {got}", "its own event", mac)
+    return None
+
+
 # %% [markdown]
 # ## Question 3: complete the function
 #
 # A program reads events into one buffer that it uses again and again, as C programs do.
 # `decode(buffer, n)` gets this buffer, whose first `n` bytes were read just now; behind them stands
-# whatever was there before. Without help from `KernEventMsg`:
+# whatever was there before. A C program has no `KernEventMsg.unpack`; do without it, too:
 #
 # - return `(vendor, kev_class, subclass, ident, code, data)`, five numbers and the event's data;
 # - raise ValueError if the read has cut the event, in its header or in its data.
 #
-# All numbers of the header are unsigned, have 32 bits, and stand in little-endian order.
+# The header is `total_size`, vendor, class, subclass, id, code: unsigned numbers of 32 bits, the
+# smallest byte first.
 
 
 # %% tags=["starter", "q08_3"]
@@ -377,6 +407,25 @@ import struct
 def decode(buffer, n):
     total_size, *fields = struct.unpack_from("<6I", buffer)
     return (*fields, bytes(buffer[24:total_size]))
+
+
+# %% tags=["hidden", "q08_3"]
+from kextlab.course.question import Miss
+from kextlab.course.questions.q08 import listener, two_kexts
+
+
+def without_data(answer, seed):
+    """An event that is a header and nothing else."""
+    mac, app, (weather, _) = two_kexts()
+    s = listener(app)
+    weather.post(1 + seed % 5, 2, b"")
+    buffer = bytearray(b"\xee" * 256)
+    n = s.recv_into(buffer)
+    said = tuple(answer["decode"](buffer, n))
+    due = (weather.vendor.value, 1 + seed % 5, 2, 1, 1, b"")
+    if said != due:
+        return Miss("header-forgotten", f"{said}", f"{due}", mac)
+    return None
 
 
 # %% [markdown]
@@ -562,6 +611,26 @@ class Bulletin(Kext):
         return 0
 
 
+# %% tags=["hidden", "q08_4"]
+from kextlab import Kernel
+from kextlab.course.question import Miss
+from kextlab.course.questions.q08 import heard, listener
+
+
+def first_and_alone(answer, seed):
+    """The first kext of the machine: its code is 1000, and every length to 600 arrives."""
+    mac = Kernel()
+    s = listener(mac.spawn("client"))
+    kext = mac.load(answer["Bulletin"])
+    for size in (199, 200, 201, 399, 400, 401, 500 + seed % 100):
+        error = kext.announce(bytes(size))
+        sizes = [len(event.event_data) for event in heard(s)]
+        if error or sum(sizes) != size or len(sizes) != -(-size // 200):
+            seen = f"{size} bytes: it answers {error}, events have {sizes} bytes"
+            return Miss("too-long-is-cut", seen, "full events, and a rest", mac)
+    return None
+
+
 # %% [markdown]
 # ## Question 5: write a client that notices a loss
 #
@@ -569,7 +638,8 @@ class Bulletin(Kext):
 # waits and returns two numbers: how many events it read, and how many were lost, both since the
 # collect before, or since the monitor was made. Other kexts have posted before it was made; those
 # events are not lost, they were never its own. `collect()` never waits, and it notices also those lost
-# events after which nothing more was posted.
+# events after which nothing more was posted. (The ioctl `SIOCGKEVID` answers four bytes, the smallest
+# first; `self.app.fcntl.ioctl(self.s, SIOCGKEVID, bytes(4))`.)
 
 
 # %% tags=["starter", "q08_5"]

@@ -96,7 +96,9 @@ def _ids(answer: Answer, _seed: int) -> Miss | None:
     if len(said) < len(due):
         belief = "subclass-is-compared"
     elif len(said) > len(due):
-        belief = "too-long-is-cut"
+        numbers = [ident for ident in said if isinstance(ident, int)]
+        too_many = max(numbers, default=0) > count
+        belief = "too-long-is-cut" if too_many else "others-are-heard"
     elif said[-1] == len(due):
         belief = "ids-per-vendor"
     elif said[-1] > count:
@@ -173,6 +175,7 @@ _Q2 = Question(
         Check("it hears its own events, whatever code the vendor has today", _hears),
         Check("an unknown vendor is an OSError, and leaves nothing open", _no_vendor),
     ),
+    hidden=1,
 )
 
 # -- q08_3: decode -----------------------------------------------------------------------------
@@ -224,6 +227,7 @@ _Q3 = Question(
         Check("header and data are decoded, and nothing of what stands behind them", _decodes),
         Check("an event that was cut is a ValueError", _notices_a_cut),
     ),
+    hidden=1,
 )
 
 # -- q08_4: a kext that posts ------------------------------------------------------------------
@@ -283,6 +287,7 @@ _Q4 = Question(
         Check("a text that fits is one event, of its own vendor", _short_texts),
         Check("a longer text arrives whole, in as few events as possible", _long_texts),
     ),
+    hidden=1,
 )
 
 # -- q08_5: notice a loss ----------------------------------------------------------------------
