@@ -34,7 +34,7 @@
 # *[kernel](glossary.md#kernel) event* is an announcement: the kext posts it once, and the kernel puts
 # a copy into every event socket that wants it. The kext does not learn who listens.
 #
-# An event says whom it comes from in four numbers: the **vendor**, a **class**, a **subclass** and a
+# An event says in four numbers what it is and whose: the **vendor**, a **class**, a **subclass** and a
 # **code**. Only the first is the kernel's to give out. A kext asks for it with a string of its own;
 # the other three are the vendor's own business.
 #
@@ -632,7 +632,7 @@ assert len(read_all(app, s)[0].event_data) == 200
 print(explain(error, call="kev_msg_post"))
 
 # %% [markdown]
-# That is the one failure the poster hears of. Look at the answer of kev_msg_post.
+# Of this failure the poster hears, and nobody else does: look at the answer of kev_msg_post.
 #
 # <small>● recorded: `ev-max-size`, `ev-kpi-toobig`. ◌ derived, not recorded: newer arm64 kernels have
 # larger mbufs, and take 264 bytes.</small>
@@ -708,7 +708,8 @@ assert (got, event.id) == ([1, 2], 6)  # recorded: ev-overflow, ev-id-sequence
 
 # %% [markdown]
 # From 2 to 6: three are missing. If no further event comes, there is no gap to see; then only
-# `SIOCGKEVID` helps.
+# `SIOCGKEVID` helps. On a busy machine ask first and read afterwards: what is posted in between waits
+# still, and is not lost.
 #
 # Be careful what you conclude. Ids are given out before anybody's filter is asked:
 
@@ -741,8 +742,8 @@ mac.sysctl("kevt.stats")[0]
 # `fullsock` counts the drops, of all sockets together. So:
 #
 # - a socket that hears *everything* and finds a gap has lost events;
-# - a socket with a filter and no gap has lost none; with a gap, it may have. To be sure, the vendor puts
-#   a number of its own into the data.
+# - a socket with a filter and no gap has lost none so far; with a gap, it may have. To be sure, the
+#   vendor puts a number of its own into the data.
 #
 # A program that must not miss anything reads the *state* again after a gap, from a control or an
 # option. Events say that something changed; they are no place to keep it.

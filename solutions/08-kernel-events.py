@@ -637,9 +637,10 @@ def first_and_alone(answer, seed):
 # `Monitor(app)` opens an event socket `self.s` that hears **every** event. `collect()` reads all that
 # waits and returns two numbers: how many events it read, and how many were lost, both since the
 # collect before, or since the monitor was made. Other kexts have posted before it was made; those
-# events are not lost, they were never its own. `collect()` never waits, and it notices also those lost
-# events after which nothing more was posted. (The ioctl `SIOCGKEVID` answers four bytes, the smallest
-# first; `self.app.fcntl.ioctl(self.s, SIOCGKEVID, bytes(4))`.)
+# events are not lost, they were never its own. `collect()` never waits, and nothing is posted while
+# it runs. It notices also those lost events after which nothing more was posted.
+#
+# The ioctl `SIOCGKEVID` answers four bytes, the smallest first; the lesson's 8.9 shows how to ask.
 
 
 # %% tags=["starter", "q08_5"]
@@ -672,11 +673,12 @@ class Monitor:
         return int.from_bytes(self.app.fcntl.ioctl(self.s, SIOCGKEVID, bytes(4)), "little")
 
     def collect(self):
+        before, self.last = self.last, self.posted()  # asked first: what comes later is not lost
         read = 0
         while readable(self.app, self.s):
-            self.s.recv(1024)
+            event = KernEventMsg.unpack(self.s.recv(1024))
+            self.last = max(self.last, event.id)
             read += 1
-        before, self.last = self.last, self.posted()
         return read, self.last - before - read
 
 
