@@ -148,9 +148,9 @@ units_picture(mac.trace)
 #
 # | road | who begins | carries | good for | here |
 # |:--|:--|:--|:--|:--|
-# | [kernel control](glossary.md#kernel-control): a `PF_SYSTEM` socket with `SYSPROTO_CONTROL` | the process connects; then both | messages or a stream, both ways, and options | talking with one kext, known to each other | lessons 1 to 4 and 6 |
+# | [kernel control](glossary.md#kernel-control): a `PF_SYSTEM` socket with `SYSPROTO_CONTROL` | the process connects; then both | messages or a stream, both ways, and options | talking with one kext, known to each other | lessons 1 to 6 |
 # | socket options of that socket | the process | one value each way, at once | commands and settings | lesson 6 |
-# | kernel events: a `PF_SYSTEM` socket with `SYSPROTO_EVENT` | the kernel, or a kext | small notices to whoever listens | telling many that something happened | a later lesson |
+# | kernel events: a `PF_SYSTEM` socket with `SYSPROTO_EVENT` | the kernel, or a kext | small notices to whoever listens | telling many that something happened | lesson 8 |
 # | `sysctl` | the process | one value by its name | numbers to look at and to set | the kernel's own lists, in lesson 2 |
 # | a device file, with `read`, `write`, `ioctl` | the process | what the driver makes of it | what looks like a device | documents only |
 # | IOKit, a user client | the process | calls with arguments, shared memory, notices | drivers of hardware | documents only |

@@ -332,7 +332,15 @@ A call of another thread is inside this descriptor, in a callback that sleeps, a
 that could wake it.
 -> Wake the callback first.
 
-callback: sleeps in (?!sbwait|sb_lock|kcb|select|lck_mtx|fpdrain) | msleep | {DOCUMENTED}
+mach_msg: sleeps in ipc_mqueue_receive | ipc_mqueue_receive | {DOCUMENTED}
+No message is queued, and no other task can run that would send one.
+-> Send first, or receive with MACH_RCV_TIMEOUT.
+
+mach_msg: sleeps in ipc_mqueue_send | ipc_mqueue_send | {DOCUMENTED}
+The queue is full, and no other task can run that would receive from it.
+-> Receive first, or send with MACH_SEND_TIMEOUT.
+
+callback: sleeps in (?!sbwait|sb_lock|kcb|select|lck_mtx|fpdrain|ipc_mqueue) | msleep | {DOCUMENTED}
 A kext sleeps in its own msleep, and nothing is left that could call wakeup.
 -> Let the other side act first, or wake the kext from another task.
 """
