@@ -12,7 +12,19 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from benchmarks import check, connect, echo, imports, live, replay, report, rewind, scrub, trace
+from benchmarks import (
+    check,
+    connect,
+    echo,
+    imports,
+    live,
+    mach,
+    replay,
+    report,
+    rewind,
+    scrub,
+    trace,
+)
 from benchmarks.browser import NeedsChromium
 from benchmarks.measure import BenchmarkError, Result
 
@@ -26,6 +38,8 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "scrub": scrub.run,
     "live": live.run,
     "check": check.run,
+    "mach_msg": mach.run_messages,
+    "names": mach.run_names,
 }
 
 

@@ -36,21 +36,31 @@ IP_NULL: Final = None
 IP_DEAD: Final = _Dead()
 
 
+_set = object.__setattr__
+
+
 class Traced:
     """Something of Mach IPC whose fields the trace follows: ``record`` is told of every change of a
     field in ``TRACED`` between ``adopt`` and ``leave``."""
 
     __slots__ = ("object_name", "record")
     TRACED: frozenset[str] = frozenset()
+    _fields: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls._fields = tuple(sorted(cls.TRACED))
 
     def __init__(self) -> None:
-        object.__setattr__(self, "record", None)
+        _set(self, "record", None)
         self.object_name = ""
 
     def __setattr__(self, field: str, value: object) -> None:
-        object.__setattr__(self, field, value)
-        if field in self.TRACED and self.record is not None:
-            self.record((SET, self.object_name, field, plain(value)))
+        _set(self, field, value)
+        record = self.record
+        if record is not None and field in self.TRACED:
+            if value.__class__ is not int:
+                value = plain(value)
+            record((SET, self.object_name, field, value))
 
     record: Record | None
 
@@ -69,11 +79,13 @@ class Traced:
 
     def state(self) -> dict[str, object]:
         """Its fields as plain values, as the trace adds them up."""
-        return {field: plain(getattr(self, field)) for field in sorted(self.TRACED)}
+        return {field: plain(getattr(self, field)) for field in self._fields}
 
 
 def plain(value: object) -> object:
     """A value of a traced field: an object of the trace by its name, a list as a tuple."""
+    if value is None or value.__class__ is int:
+        return value
     if isinstance(value, Traced | Receiver):
         return value.object_name
     if isinstance(value, Request):

@@ -24,6 +24,8 @@ TARGETS = {
     "scrub": 4,
     "live": 1,
     "check": 1,
+    "mach_msg": 1,
+    "names": 1,
 }
 PEERS = {
     "echo": {"AF_UNIX socketpair", "SimPy stores"},
@@ -35,6 +37,8 @@ PEERS = {
     "scrub": {"ipywidgets + matplotlib"},
     "live": {"ipywidgets label"},
     "check": {"kextlab check, 6 questions", "nbclient, the notebook"},
+    "mach_msg": {"echo through a kext"},
+    "names": {"an entry of a dict"},
 }
 LACKING = chromium.missing()
 IN_A_BROWSER = ("scrub", "live")
@@ -143,7 +147,7 @@ def test_an_unknown_name_is_answered_with_the_names_on_one_line(
 ) -> None:
     assert complaint(capsys, "ehco") == (
         "benchmarks: there is no benchmark 'ehco': there are echo, connect, trace, import, "
-        "replay, rewind, scrub, live, check\n"
+        "replay, rewind, scrub, live, check, mach_msg, names\n"
     )
 
 

@@ -1,0 +1,143 @@
+"""Mach: a message and its answer beside the echo through a kext, and names by the hundred thousand.
+
+``mach_msg``: a client sends 64 bytes with a right to reply (MAKE_SEND_ONCE), the server receives,
+answers to that right, and the client receives: four calls, the message as bytes, everything
+recorded. The peer is the echo of benchmark ``echo``, two calls and two callbacks.
+
+``names``: what allocating a receive right, asking for its type and destroying one cost, by tenths,
+in a task whose names only grow. The peer is a Python dict of as many entries.
+"""
+
+from __future__ import annotations
+
+import statistics
+from time import perf_counter
+
+from benchmarks.echo import MESSAGE, through_kernel
+from benchmarks.measure import BenchmarkError, Result, Table, Target, interleave
+from kextlab import Kernel
+from kextlab.abi import mach as m
+from kextlab.abi.mach_messages import MACH_MSGH_BITS, MachMsgHeader, pack_message
+
+OURS = "mach_msg"
+ECHO = "echo through a kext"
+BITS = MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+REPLY_PORT = slice(8, 12)  # msgh_remote_port
+
+
+def run_messages(quick: bool) -> Result:
+    """The benchmark ``mach_msg``."""
+    trips, rounds = (50, 1) if quick else (2_000, 15)
+    ours, echo = interleave(
+        {OURS: lambda: there_and_back(trips), ECHO: lambda: through_kernel(trips)}, rounds
+    )
+    ratio = echo.median / ours.median
+    return Result(
+        name="mach_msg",
+        operation=f"round trip of {len(MESSAGE)} bytes, recording on",
+        unit="µs",
+        seconds=1e-6,
+        ours=ours,
+        peers=(echo,),
+        ratios={ECHO: ratio},
+        ratio_is="our rate over the peer's",
+        method=f"{rounds} turns of {trips:,} round trips, each on a fresh kernel",
+        targets=(Target("at most 1.5 times the echo", 1 / ratio, most=1.5),),
+    )
+
+
+def there_and_back(trips: int) -> float:
+    """Seconds for a message and its answer on a fresh kernel."""
+    mac = Kernel()
+    pid = mac.spawn("client").pid
+    traps = mac.mach_traps
+    _, service = traps.port_allocate(pid, m.MACH_PORT_RIGHT_RECEIVE)
+    _, reply = traps.port_allocate(pid, m.MACH_PORT_RIGHT_RECEIVE)
+    traps.port_insert_right(pid, service, service, m.MACH_MSG_TYPE_MAKE_SEND)
+    request = pack_message(MachMsgHeader(BITS, 0, service, reply, 0, 7), [], MESSAGE)
+    once = MachMsgHeader(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0, 1, 0, 0, 8)
+    answer = pack_message(once, [], MESSAGE)
+    head, tail = answer[: REPLY_PORT.start], answer[REPLY_PORT.stop :]
+    got = b""
+    start = perf_counter()
+    for _ in range(trips):
+        traps.mach_msg(pid, request, m.MACH_SEND_MSG)
+        _, got = traps.mach_msg(pid, None, m.MACH_RCV_MSG, 4096, service)
+        traps.mach_msg(pid, head + got[REPLY_PORT] + tail, m.MACH_SEND_MSG)
+        _, got = traps.mach_msg(pid, None, m.MACH_RCV_MSG, 4096, reply)
+    took = perf_counter() - start
+    if MESSAGE not in got:
+        raise BenchmarkError("the answer did not come back")
+    return took / trips
+
+
+NAMES = "a name: allocate, type, destroy"
+DICT = "an entry of a dict"
+FLAT = 1.5
+"""The last tenth may cost this much of the first."""
+
+
+def run_names(quick: bool) -> Result:
+    """The benchmark ``names``."""
+    many, rounds = (500, 1) if quick else (100_000, 3)
+    tenths: list[list[float]] = []
+
+    def ours() -> float:
+        tenths.append(names(many))
+        return statistics.mean(tenths[-1])
+
+    names(many // 20)  # the warm-up
+    mine, peer = interleave({NAMES: ours, DICT: lambda: entries(many)}, rounds, warm_up=0)
+    medians = [statistics.median(column) for column in zip(*tenths, strict=True)]
+    edges = [f"to {(part + 1) * many // 10:,}" for part in range(10)]
+    return Result(
+        name="names",
+        operation=f"a name, the mean of {many:,}, recording on",
+        unit="µs",
+        seconds=1e-6,
+        ours=mine,
+        peers=(peer,),
+        ratios={DICT: mine.median / peer.median},
+        ratio_is="our time over the peer's",
+        method=f"{rounds} turns of {many:,} names, each on a fresh kernel",
+        targets=(
+            Target("last tenth at most 1.5 times the first", medians[-1] / medians[0], most=FLAT),
+        ),
+        tables=(
+            Table(
+                "tenths",
+                "Cost by tenth of the names, in order, µs",
+                ("names", "a name"),
+                tuple((edge, cost * 1e6) for edge, cost in zip(edges, medians, strict=True)),
+            ),
+        ),
+    )
+
+
+def names(many: int) -> list[float]:
+    """Seconds a name for each tenth: one that stays, and one that is destroyed at once."""
+    mac = Kernel()
+    pid = mac.spawn("client").pid
+    traps = mac.mach_traps
+    costs = []
+    for _ in range(10):
+        start = perf_counter()
+        for _ in range(many // 10):
+            _, name = traps.port_allocate(pid, m.MACH_PORT_RIGHT_RECEIVE)
+            traps.port_type(pid, name)
+            _, gone = traps.port_allocate(pid, m.MACH_PORT_RIGHT_RECEIVE)
+            traps.port_destroy(pid, gone)
+        costs.append((perf_counter() - start) / max(1, many // 10))
+    return costs
+
+
+def entries(many: int) -> float:
+    """Seconds for an entry of a dict: one that stays, and one that goes at once."""
+    table: dict[int, object] = {}
+    start = perf_counter()
+    for at in range(many):
+        table[at] = object()
+        assert at in table
+        table[-1] = object()
+        del table[-1]
+    return (perf_counter() - start) / many
