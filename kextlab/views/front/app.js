@@ -23,6 +23,7 @@ import {Sight} from "./sight.js";
 export const PARTS = ["topology", "queues", "diagram", "log", "inspector", "scrubber"];
 
 const LEAST = 200; // px: in less room nothing is drawn anew
+const NOTEBOOK = 150; // px of a window which a notebook's page has around its cells
 const ABOVE = 890; // px the head, the scene, the names over the diagram and the dock take
 const LOW = ABOVE + 150; // px: in a lower window the current row of the log lies below the edge
 
@@ -128,7 +129,7 @@ export class App {
     // The outer width decides, because the frame differs from size to size.
     const outer = this.host_.clientWidth;
     if (outer < LEAST || this.gone) return; // collapsing, or not in the page yet
-    const height = innerHeight;
+    const height = innerHeight - (this.host.send ? NOTEBOOK : 0);
     if (outer === this.outer && (height === this.height || this.size === "narrow")) return;
     this.outer = outer;
     this.height = height;
