@@ -2,7 +2,7 @@
 
 Only typer is imported here, so that `kextlab --help` answers at once; every command imports what
 it needs when it runs. Exit codes: 0 it went well, 1 the answer is no (a check failed, a recording
-differs), 2 the command could not be run as asked.
+differs), 2 the command could not be run as asked; kextload and kextunload say no as on a Mac.
 """
 
 import io
@@ -129,7 +129,7 @@ def _replay(
         ),
     ] = None,
 ) -> None:
-    """Replay recordings of the real XNU code and compare every answer.
+    """Replay recordings of the real XNU code; compare every answer.
 
     The last line counts the steps that matched. Exits 1 if a step differs: the first
     difference is shown with the steps before it. Exits 2 on a file that is no recording.
@@ -153,7 +153,7 @@ def _run(
         typer.Option("--import", metavar="MODULE", help="Where its kexts or programs are."),
     ] = None,
 ) -> None:
-    """Run a saved scenario again and compare it with what was recorded.
+    """Run a saved scenario again and compare it with the recording.
 
     The log of what happens is printed. Exits 1 if it differs: the first step that does is shown
     with both sides. Exits 2 on a file that is no scenario, or one whose kexts and programs are not
@@ -244,3 +244,106 @@ def _release(
     except CourseError as error:
         typer.echo(f"kextlab release: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+_MacFolder = Annotated[
+    Path, typer.Option("--mac", metavar="DIR", help="The folder that keeps the simulated Mac.")
+]
+_Uid = Annotated[int, typer.Option(min=0, metavar="UID", help="Who asks; 0 is root, as with sudo.")]
+
+
+@app.command("kextload")
+def _kextload(
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE", help="Folders X.kext.")],
+    repository: Annotated[
+        list[Path] | None,
+        typer.Option("-r", "--repository", metavar="DIR", help="Look here for what they need."),
+    ] = None,
+    mac: _MacFolder = Path(".kextlab-mac"),
+    uid: _Uid = 0,
+    literal_owner: Annotated[
+        bool,
+        typer.Option(
+            "--literal-owner",
+            help="Files must belong to uid 0 and gid 0; else yours count as root:wheel.",
+        ),
+    ] = False,
+) -> None:
+    """Load kext bundles into a simulated Mac, what they need first.
+
+    The executable of a bundle is a Python file, which is run. Exits 71 if a bundle is refused, 77
+    if that is because UID is not root, both as on a Mac; 2 if the folder of --mac is of no use.
+    """
+    from kextlab.cli.kexts import load
+
+    raise typer.Exit(load(bundles, repository or (), mac, uid, literal_owner))
+
+
+@app.command("kextunload")
+def _kextunload(
+    bundles: Annotated[
+        list[Path] | None, typer.Argument(metavar="[BUNDLE]", help="Folders X.kext.")
+    ] = None,
+    identifier: Annotated[
+        list[str] | None,
+        typer.Option("-b", "--bundle-id", metavar="ID", help="A kext, by its identifier."),
+    ] = None,
+    mac: _MacFolder = Path(".kextlab-mac"),
+    uid: _Uid = 0,
+) -> None:
+    """Unload kexts from a simulated Mac.
+
+    Exits 71 if a kext is refused: not loaded, in use, its stop routine says no; 77 if UID is not
+    root; 2 if the folder of --mac is of no use.
+    """
+    from kextlab.cli.kexts import unload
+
+    raise typer.Exit(unload(bundles or (), identifier or (), mac, uid))
+
+
+@app.command("kextstat")
+def _kextstat(
+    identifier: Annotated[
+        str | None, typer.Option("-b", "--bundle-id", metavar="ID", help="Only this kext.")
+    ] = None,
+    no_kernel: Annotated[
+        bool, typer.Option("-k", "--no-kernel", help="Leave out the parts of the kernel.")
+    ] = False,
+    list_only: Annotated[bool, typer.Option("-l", "--list-only", help="No heading.")] = False,
+    mac: _MacFolder = Path(".kextlab-mac"),
+) -> None:
+    """List the kexts of a simulated Mac.
+
+    A line says index, kexts linked against it, address, size, wired size, name and version, and in
+    angle brackets the indices it is linked against.
+    """
+    from kextlab.cli.kexts import stat
+
+    raise typer.Exit(stat(mac, identifier, no_kernel, list_only))
+
+
+_kext = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(_kext, name="kext", help="Make kext bundles.")
+
+
+@_kext.command("new")
+def _kext_new(
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder to make, X.kext.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="The Python file; else the echo kext."),
+    ] = None,
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="CFBundleVersion, as 1.0.0d1.")
+    ] = "1.0.0d1",
+    binary: Annotated[
+        bool, typer.Option("--binary", help="Write Info.plist as a binary property list.")
+    ] = False,
+) -> None:
+    """Write a kext bundle whose executable is a Python file.
+
+    The file defines one class of kext with a bundle_id. Exits 2 if it does not, or BUNDLE is there.
+    """
+    from kextlab.cli.kexts import new
+
+    raise typer.Exit(new(path, source, version, binary))

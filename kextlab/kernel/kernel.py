@@ -6,7 +6,7 @@ after a panic. All state is in it; two kernels share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import GeneratorType
 from typing import NoReturn, TypeVar
@@ -18,6 +18,9 @@ from kextlab.bsd.mbuf import Mbuf
 from kextlab.bsd.release import DEFAULT_RELEASE, release_named
 from kextlab.kernel.asked import Asked
 from kextlab.kernel.kext import Kext, KextError, refused
+from kextlab.kernel.kext_info import KextInfo
+from kextlab.kernel.kext_loaded import KextStat, LoadedKexts
+from kextlab.kernel.kext_version import parse_version
 from kextlab.kernel.kpi import Kpi
 from kextlab.kernel.mach_traps import MachTraps
 from kextlab.kernel.snapshot import snapshot
@@ -76,6 +79,7 @@ class Kernel:
         self.syscalls = Syscalls(self.system)
         self.mach_traps = MachTraps(self.system)
         self._kexts: dict[str, tuple[Kext, Text]] = {}
+        self.linkage = LoadedKexts(self._release.name)
 
     def __repr__(self) -> str:
         state = "panicked" if self.panic is not None else "running"
@@ -227,12 +231,18 @@ class Kernel:
         """The loaded kexts, in the order of loading."""
         return [kext for kext, _ in self._kexts.values()]
 
+    def kextstat(self) -> list[KextStat]:
+        """The loaded kexts and the parts of the kernel they are linked against, by load tag."""
+        return self.linkage.rows()
+
     def load(self, factory: Callable[[], K]) -> K:
         """Make a kext and start it.
 
         Raises:
-            TypeError: ``factory`` is no class of kext, or makes none.
+            TypeError: ``factory`` is no class of kext, or makes none, or it says of its version
+                or libraries what is of another type.
             KextError: one of that identifier is loaded, or its start routine refused.
+            KextRefusal: what it is linked against is not loaded, or of another version.
             KernelPanic: its start routine took the machine down.
         """
         self.system.check("new kext")
@@ -244,6 +254,7 @@ class Kernel:
             raise KextError(f"this {name} is loaded already; a factory must return a fresh kext")
         if name in self._kexts:
             raise KextError(f"{name} is loaded already; unload it first")
+        self.linkage.check(info_of_kext(kext))
         with self.system.journal.noting("load", factory):
             return self._start(name, kext)
 
@@ -251,6 +262,7 @@ class Kernel:
         text = self.system.map_text(name)
         kext.kpi = Kpi(self.system, text)
         self._kexts[name] = (kext, text)
+        self.linkage.add(info_of_kext(kext))
         errno = self._run(name, "start", kext.start)
         if errno:
             self._remove(name)
@@ -262,6 +274,7 @@ class Kernel:
 
         Raises:
             KextError: it is not loaded, or its stop routine refused; then it stays loaded.
+            KextRefusal: another kext is linked against it.
             KernelPanic: its stop routine took the machine down.
         """
         self.system.check("kext")
@@ -270,6 +283,7 @@ class Kernel:
         name = name_of_kext(kext)
         if self._kexts.get(name, (None,))[0] is not kext:
             raise KextError(f"{name} is not loaded in this boot")
+        self.linkage.may_unload(name)
         with self.system.journal.noting("unload", name):
             errno = self._run(name, "stop", kext.stop)
             if errno:
@@ -278,6 +292,7 @@ class Kernel:
 
     def _remove(self, name: str) -> None:
         _, text = self._kexts.pop(name)
+        self.linkage.remove(name)
         self.system.unmap_text(text)
 
     def _run(self, name: str, routine: str, function: Callable[[], object]) -> int:
@@ -311,3 +326,28 @@ class Kernel:
 def name_of_kext(kext: Kext) -> str:
     """A kext's identifier: its bundle id, else the name of its class."""
     return kext.bundle_id or type(kext).__name__
+
+
+def info_of_kext(kext: Kext) -> KextInfo:
+    """What a kext object says of itself, as an Info.plist would.
+
+    Raises:
+        TypeError: its version or its libraries are not of the type they should be.
+    """
+    for name in ("version", "compatible_version"):
+        if not isinstance(getattr(kext, name), str):
+            raise TypeError(f"{name} = {getattr(kext, name)!r}, expected a str such as '1.0.0d1'")
+    libraries: object = kext.libraries  # a learner's class may say anything
+    if not isinstance(libraries, Mapping) or not all(
+        isinstance(word, str) for pair in libraries.items() for word in pair
+    ):
+        raise TypeError(f"libraries = {libraries!r}, expected a dict of identifiers to versions")
+    return KextInfo(
+        name_of_kext(kext),
+        kext.version,
+        parse_version(kext.version),
+        parse_version(kext.compatible_version),
+        libraries,
+        uuid=kext.uuid,
+        size=kext.size,
+    )

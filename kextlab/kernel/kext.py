@@ -6,7 +6,11 @@ A kext is a factory: ``mac.load(EchoKext)`` makes a fresh object, gives it its `
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
 from kextlab.abi.errno import name_of
+from kextlab.abi.oskext import name_of_result
 from kextlab.kernel.kpi import Kpi
 
 
@@ -16,11 +20,20 @@ class Kext:
     Attributes:
         bundle_id: CFBundleIdentifier, one in each kernel.
         version: CFBundleVersion.
+        compatible_version: OSBundleCompatibleVersion: from which version on who was built against
+            it still works with it; empty if nobody may link against it.
+        libraries: OSBundleLibraries: the kexts it is linked against, with versions.
+        uuid: what tells its executable from another of the same version; of a bundle only.
+        size: bytes of memory it takes, in whole pages.
         kpi: the kernel's functions, there from before ``start`` on.
     """
 
     bundle_id = ""
     version = "1.0.0"
+    compatible_version = ""
+    libraries: Mapping[str, str] = MappingProxyType({})
+    uuid = ""
+    size = 0x4000
     kpi: Kpi
 
     def __repr__(self) -> str:
@@ -43,6 +56,21 @@ class KextError(Exception):
     def __init__(self, message: str, errno: int | None = None) -> None:
         super().__init__(message)
         self.errno = errno
+
+
+class KextRefusal(KextError):
+    """A kext was refused before any of its code ran.
+
+    Attributes:
+        result: what OSKext answers, such as ``kOSKextReturnDependencies``.
+        reasons: every reason, one line each.
+    """
+
+    def __init__(self, result: int, kext: str, reasons: Iterable[str]) -> None:
+        self.result = result
+        self.kext = kext
+        self.reasons = tuple(reasons)
+        super().__init__(f"{kext}: {'; '.join(self.reasons)} ({name_of_result(result)})")
 
 
 def refused(kext: str, routine: str, errno: int) -> KextError:

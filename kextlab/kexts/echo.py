@@ -8,6 +8,7 @@ client. Read beside it: ``bsd/net/kctl_test.c``, the echo control XNU tests itse
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from kextlab.abi.constants import CTL_DATA_EOR
 from kextlab.abi.errno import EINVAL
@@ -33,6 +34,7 @@ class EchoKext(Kext):
     """
 
     bundle_id = "org.kextlab.echo"
+    libraries = MappingProxyType({"com.apple.kpi.bsd": "8.0.0", "com.apple.kpi.libkern": "8.0.0"})
     control_name = "org.kextlab.echo"
 
     def __init__(self) -> None:

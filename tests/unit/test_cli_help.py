@@ -9,7 +9,10 @@ from typer.testing import CliRunner
 
 from kextlab.cli import app
 
-COMMANDS = ("lab", "doctor", "replay", "run", "demo", "check", "release")
+COMMANDS = (
+    *("lab", "doctor", "replay", "run", "demo", "check", "release"),
+    *("kext", "kextload", "kextunload", "kextstat"),
+)
 
 
 def run(*arguments: str) -> tuple[int, str]:
