@@ -52,12 +52,15 @@ def load(
     def one(bundle: Path) -> None:
         nonlocal loaded
         others = [other for other in bundles if other != bundle]
-        rows = machine.load(bundle, repositories, others=others, uid=uid, owner=owner)
+        done = machine.load(bundle, repositories, others=others, uid=uid, owner=owner)
+        rows = done.rows
         for row in rows:
             where = f"index {row.index}, {row.size} bytes at {row.address:#x}"
             typer.echo(f"{row.identifier} ({row.version}) loaded: {where}")
         if not rows:
             typer.echo(f"{bundle} is loaded already; nothing to do")
+        for warning in done.warnings:
+            typer.echo(f"warning: {warning}", err=True)
         loaded = loaded or bool(rows)
 
     for folder in repositories:

@@ -27,7 +27,8 @@ from kextlab.abi.errno import (
     name_of,
     number_of,
 )
-from kextlab.kernel.kext import KextError
+from kextlab.abi.oskext import name_of_result
+from kextlab.kernel.kext import KextError, KextRefusal
 from kextlab.sched.stop import KernelPanic, SimDeadlock
 
 FAMILIES: Mapping[str, str] = {
@@ -202,13 +203,15 @@ def causes_by_errno() -> Mapping[str, tuple[Cause, ...]]:
 
 @cache
 def causes_by_text() -> Mapping[str, tuple[tuple[str, Cause], ...]]:
-    """``panic``, ``deadlock`` and ``host`` to (regular expression, cause)."""
+    """``panic``, ``deadlock``, ``host`` and ``bundle`` to (regular expression, cause)."""
+    from kextlab.kernel import explanations_bundles
     from kextlab.kernel import explanations_kext as pages
 
     return {
         "panic": tuple(parse(pages.PANICS)),
         "deadlock": tuple(parse(pages.DEADLOCKS)),
         "host": tuple(parse(pages.HOST)),
+        "bundle": tuple(parse(explanations_bundles.BUNDLES)),
     }
 
 
@@ -228,7 +231,7 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
 
     Args:
         error: an OSError a simulated process's call raised; an errno of Darwin's by number or
-            name; a KextError that carries one; a KernelPanic; a SimDeadlock.
+            name; a KextError that carries one; a KextRefusal; a KernelPanic; a SimDeadlock.
         call: the call that answered it, to leave out what only others answer: a system call as
             Python or C names it, or a KPI function. An OSError may carry it as ``error.call``.
 
@@ -246,6 +249,13 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
             sleep = error.sleep
             seen = f"sleeps in {sleep.wmesg} on {sleep.channel}" if sleep else str(error)
             return _told("deadlock", str(error), "deadlock", seen, call)
+        case KextRefusal():
+            name = name_of_result(error.result)
+            seen = f"{name}: {'; '.join(error.reasons)}"
+            told = _told(name, str(error), "bundle", seen, call)
+            # From the special to the general: only what comes first is the cause.
+            firsts = tuple(cause for cause in told.causes if cause.when == told.causes[0].when)
+            return replace(told, causes=firsts)
         case KextError() if error.errno is not None:
             return _refusal(error.errno, call)
         case OSError():

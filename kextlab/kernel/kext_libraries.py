@@ -62,6 +62,32 @@ def load_order(
     return _Resolver(kext, loaded, bundles).run()
 
 
+def warnings(order: Iterable[KextInfo], loaded: Mapping[str, KextInfo]) -> list[str]:
+    """What does not keep kexts from loading and is seldom meant: no com.apple.kpi.* at all; a kext
+    needed for starting the Mac (OSBundleRequired) linked against one that says nothing of it.
+
+    Args:
+        order: what is loaded now.
+        loaded: what the kernel has, its own parts included, by identifier.
+    """
+    kexts = list(order)
+    known = dict(loaded) | {kext.identifier: kext for kext in kexts}
+    said = []
+    for kext in kexts:
+        if not any(name.startswith(KPI_LIB_PREFIX) for name in kext.libraries):
+            said.append(
+                f"{kext.identifier} names no {KPI_LIB_PREFIX}* in OSBundleLibraries; on a Mac it "
+                "may not link"
+            )
+        for name in kext.libraries:
+            if kext.required and not (known[name].required or name.startswith(KPI_LIB_PREFIX)):
+                said.append(
+                    f"{kext.identifier} has OSBundleRequired {kext.required!r}, and {name}, which "
+                    "it needs, has none: it may be missing while the Mac starts"
+                )
+    return said
+
+
 class _Resolver:
     """One walk over the libraries of a kext, deepest first."""
 

@@ -33,7 +33,7 @@ from kextlab.abi.oskext import (
     kOSKextReturnValidation,
 )
 from kextlab.kernel.kext import Kext, KextRefusal
-from kextlab.kernel.kext_info import KextInfo, info_from
+from kextlab.kernel.kext_info import STRINGS_KEYS, KextInfo, info_from
 from kextlab.kexts.strings import read_strings, write_strings
 
 MAX_FILE: Final = 16 << 20
@@ -91,6 +91,11 @@ class Bundle:
             except ValueError as error:
                 raise _refused(folder, contents / "MacOS" / info.executable, str(error)) from None
         return cls(folder, properties, _told_apart(info, properties, source), source, _all(folder))
+
+    @property
+    def bundle_id(self) -> str:
+        """CFBundleIdentifier: a scenario names the kext by it."""
+        return self.info.identifier
 
     def __call__(self) -> Kext:
         """A fresh kext: the executable runs anew, its class is made.
@@ -373,14 +378,8 @@ def bundle_of(
     if kext.compatible_version:
         properties["OSBundleCompatibleVersion"] = kext.compatible_version
     properties.update(more)
-    strings = {
-        "English": {
-            "CFBundleName": name,
-            "CFBundleShortVersionString": version,
-            "CFBundleGetInfoString": f"{name} {version}, a kext of kextlab",
-            "NSHumanReadableCopyright": "",
-        }
-    }
+    words = (name, version, f"{name} {version}, a kext of kextlab", "")
+    strings = {"English": dict(zip(STRINGS_KEYS, words, strict=True))}
     return write_bundle(path, properties, source, strings, binary=binary)
 
 

@@ -32,7 +32,7 @@ from kextlab.bsd.release import DEFAULT_RELEASE, release_named
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import KextError, KextRefusal
 from kextlab.kernel.kext_info import KextInfo
-from kextlab.kernel.kext_libraries import load_order
+from kextlab.kernel.kext_libraries import load_order, warnings
 from kextlab.kernel.kext_loaded import FIRST_ADDRESS, KextStat, LoadedKexts
 from kextlab.kexts.bundle import Bundle, bundles_in
 from kextlab.sched.stop import KernelPanic, SimStop
@@ -69,6 +69,14 @@ class State:
     next_tag: int = 0
     next_address: int = FIRST_ADDRESS
     loaded: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What ``MacFolder.load`` did: the kexts it loaded, in order, and what is seldom meant so."""
+
+    rows: tuple[KextStat, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class MacFolder:
@@ -155,7 +163,7 @@ class MacFolder:
         others: Iterable[str | os.PathLike[str]] = (),
         uid: int = 0,
         owner: tuple[int, int] = (0, 0),
-    ) -> list[KextStat]:
+    ) -> Loading:
         """Load a bundle, what it needs first.
 
         Args:
@@ -182,7 +190,7 @@ class MacFolder:
         linkage = self.linkage()
         known = linkage.infos()
         if bundle.info.identifier in known and not linkage.check(bundle.info):
-            return []
+            return Loading()
         order = self._order(bundle, known, repositories, others)
         for each in order[:-1]:
             if uid != 0 and not each.info.allow_user_load:
@@ -196,7 +204,8 @@ class MacFolder:
             self._restart()
             raise
         self._commit(mac, order)
-        return mac.kextstat()[-len(order) :]
+        said = warnings([each.info for each in order], known)
+        return Loading(tuple(mac.kextstat()[-len(order) :]), tuple(said))
 
     def _order(
         self,

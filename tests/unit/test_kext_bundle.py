@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kextlab import Kernel
 from kextlab.abi import oskext
 from kextlab.kernel.kext import Kext, KextRefusal
 from kextlab.kernel.kext_info import MAX_LENGTH, REQUIRED_AT, KextInfo, info_from
@@ -15,6 +16,7 @@ from kextlab.kexts import EchoKext
 from kextlab.kexts import bundle as module
 from kextlab.kexts.bundle import Bundle, bundle_of, new_properties, write_bundle
 from kextlab.kexts.strings import read_strings, write_strings
+from kextlab.scenario.scenario import Scenario
 from tests.unit.kext_bundles import PLAIN, bundle
 
 
@@ -272,12 +274,19 @@ def test_the_class_is_the_one_that_is_meant(tmp_path: Path, source: str) -> None
     assert type(bundle(tmp_path, "a", source)()).__name__ == "Right"
 
 
-def test_a_kext_without_code_is_not_modelled(tmp_path: Path) -> None:
-    made = bundle(tmp_path, "a", CFBundleExecutable="a")
-    plist = made.path / "Contents/Info.plist"
-    plist.write_bytes(plistlib.dumps(properties(CFBundleExecutable=None)))
+def test_a_kext_without_code_is_read_but_its_loading_is_not_modelled(tmp_path: Path) -> None:
+    made = write_bundle(tmp_path / "A.kext", properties(CFBundleExecutable=None))
+    assert (made.source, list(tmp_path.rglob("MacOS"))) == (b"", [])
     with pytest.raises(NotImplementedError, match="without an executable"):
-        Bundle.read(made.path)()
+        made()
+
+
+def test_a_scenario_names_a_bundle_by_its_identifier(tmp_path: Path) -> None:
+    mac = Kernel()
+    mac.load(bundle(tmp_path, "a"))
+    scenario = Scenario.of(mac)
+    assert list(scenario.kexts) == ["org.a"]
+    assert scenario.run().mac.kextstat() == mac.kextstat()
 
 
 # -- who owns it -------------------------------------------------------------------------------

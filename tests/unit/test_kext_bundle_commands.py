@@ -3,12 +3,14 @@
 import json
 import os
 import plistlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from kextlab.abi import oskext
 from kextlab.cli import app
 from kextlab.kexts import mac_folder
 from kextlab.kexts.bundle import Bundle
@@ -99,6 +101,19 @@ def test_bundles_that_are_named_together_are_found_for_each_other(run: Run, tmp_
     assert code == 0
     assert "lib.kext is loaded already" in output
     assert names(run) == ["org.lib", "org.user"]
+
+
+def test_what_is_seldom_meant_is_said_and_does_not_refuse(run: Run, tmp_path: Path) -> None:
+    bundle(tmp_path, "lib")
+    libraries = {"org.lib": "1.0"}
+    bundle(tmp_path, "user", OSBundleLibraries=libraries, OSBundleRequired="Root")
+    code, _, errors = run("kextload", "-r", ".", "user.kext")
+    assert code == 0
+    assert errors.splitlines() == [
+        "warning: org.user names no com.apple.kpi.* in OSBundleLibraries; on a Mac it may not link",
+        "warning: org.user has OSBundleRequired 'Root', and org.lib, which it needs, has none: it "
+        "may be missing while the Mac starts",
+    ]
 
 
 # -- refusals ----------------------------------------------------------------------------------
@@ -302,6 +317,27 @@ def test_a_bundle_is_made_of_a_file(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "M.kext/Contents/Info.plist").read_bytes().startswith(b"bplist00")
     assert run("kextload", "M.kext")[0] == 0
     assert names(run) == ["org.mine"]
+
+
+# -- docs/kext-bundles.md ----------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs/kext-bundles.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_page_run(run: Run) -> None:
+    commands = re.findall(r"^    kextlab (.*?)(?: +#.*)?$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    assert [run(*command.split())[0] for command in commands] == [0, 0, 0, 0]
+
+
+def test_the_python_of_the_page_runs(run: Run) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "kext-bundles.md", "exec"), {})
+
+
+def test_the_page_lists_every_result() -> None:
+    results = {name for name in vars(oskext) if name.startswith("kOSKextReturn")}
+    assert set(re.findall(r"kOSKextReturn\w+", PAGE)) == results
 
 
 # -- the folder --------------------------------------------------------------------------------

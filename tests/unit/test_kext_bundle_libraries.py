@@ -1,11 +1,13 @@
 """What a kext is linked against: versions that work, the order of loading, loops."""
 
+from dataclasses import replace
+
 import pytest
 
 from kextlab.abi.oskext import kOSKextReturnDependencies
 from kextlab.kernel.kext import KextRefusal
 from kextlab.kernel.kext_info import KextInfo
-from kextlab.kernel.kext_libraries import kernel_components, load_order
+from kextlab.kernel.kext_libraries import kernel_components, load_order, warnings
 from kextlab.kernel.kext_version import parse_version
 
 KERNEL = kernel_components("xnu-11417.101.15")
@@ -84,6 +86,18 @@ def test_private_kpi_is_apples() -> None:
     )
     apple = KextInfo("com.apple.a", "1.0", 1, libraries={"com.apple.kpi.private": "8.0"})
     assert load_order(apple, KERNEL) == [apple]
+
+
+def test_a_kext_without_kpis_is_warned_of() -> None:
+    (warning,) = warnings([kext("a"), kext("b", kpi_bsd="8.0")], KERNEL)
+    assert warning.startswith("org.a names no com.apple.kpi.* in OSBundleLibraries")
+
+
+def test_a_kext_needed_at_start_is_warned_of_one_that_is_not() -> None:
+    early = replace(kext("a", kpi_bsd="8.0", b="1.0", c="1.0"), required="Root")
+    b, c = kext("b", kpi_bsd="8.0"), replace(kext("c", kpi_bsd="8.0"), required="Safe Boot")
+    (warning,) = warnings([c, early], KERNEL | {"org.b": b})
+    assert warning.startswith("org.a has OSBundleRequired 'Root', and org.b, which it needs, has")
 
 
 # -- other kexts -------------------------------------------------------------------------------

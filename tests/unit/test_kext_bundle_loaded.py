@@ -1,8 +1,11 @@
 """Loading bundles into a running kernel: what must be there, what stays, how kextstat tells it."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kextlab import Kernel
 from kextlab.abi import oskext
@@ -176,3 +179,46 @@ def test_kextstats_table() -> None:
     assert kextstat_lines(ROWS, header=False, kernel=False) == [A, f"{B} <8>"]
     assert kextstat_lines(ROWS, header=False, identifier="org.a") == [f"{A} <1>"]
     assert kextstat_lines(ROWS, header=False, kernel=False, identifier="com.apple.kpi.bsd") == [BSD]
+
+
+# -- whatever is done --------------------------------------------------------------------------
+
+LETTERS = "abcd"
+NEEDS = {"a": "", "b": "a", "c": "ab", "d": "c"}
+
+
+def letter(name: str) -> type[Kext]:
+    """The kext ``org.NAME``, linked against com.apple.kpi.bsd and what ``NEEDS`` says."""
+    libraries = {"com.apple.kpi.bsd": "8.0"} | {f"org.{one}": "1.0" for one in NEEDS[name]}
+    keys = {"bundle_id": f"org.{name}", "compatible_version": "1.0", "libraries": libraries}
+    return type(name.upper(), (Kext,), keys)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(LETTERS)), max_size=20))
+def test_kexts_are_there_as_long_as_others_need_them(steps: list[tuple[bool, str]]) -> None:
+    mac = Kernel()
+    there: dict[str, Kext] = {}
+    tag, address = 8, FIRST_ADDRESS
+    for load, name in steps:
+        rows = mac.kextstat()
+        if load:
+            right = name not in there and set(NEEDS[name]) <= there.keys()
+            with nullcontext() if right else pytest.raises(KextError):
+                there[name] = mac.load(letter(name))
+                assert (mac.kextstat()[-1].index, mac.kextstat()[-1].address) == (tag, address)
+                tag, address = tag + 1, address + Kext.size
+        elif name in there:
+            right = not any(name in NEEDS[other] for other in there)
+            with nullcontext() if right else pytest.raises(KextRefusal, match="linked against it"):
+                mac.unload(there[name])
+                del there[name]
+        else:
+            right = False
+        if not right:
+            assert mac.kextstat() == rows
+        rows = mac.kextstat()
+        by_tag = {row.index: row for row in rows}
+        assert [row.identifier for row in rows[7:]] == [f"org.{one}" for one in there]
+        for row in rows:
+            assert row.refs == sum(row.index in other.linked_against for other in rows)
+            assert all(by_tag[one].index < row.index for one in row.linked_against)

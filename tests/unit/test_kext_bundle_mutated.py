@@ -77,7 +77,7 @@ def loads_or_changes_nothing(made: Bundle, mac: MacFolder) -> None:
     refusal: Exception | None = None
     try:
         kernel.load(Bundle.read(made.path))
-        rows = mac.load(made.path, owner=(seat.st_uid, seat.st_gid))
+        rows = mac.load(made.path, owner=(seat.st_uid, seat.st_gid)).rows
     except (KextRefusal, NotImplementedError) as error:
         refusal = error
     if refusal is None:
