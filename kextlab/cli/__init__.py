@@ -265,7 +265,7 @@ def _kextload(
         bool,
         typer.Option(
             "--literal-owner",
-            help="Files must belong to uid 0 and gid 0; else yours count as root:wheel.",
+            help="Files must belong to uid 0 and gid 0; else yours count as root's.",
         ),
     ] = False,
 ) -> None:
@@ -282,7 +282,7 @@ def _kextload(
 @app.command("kextunload")
 def _kextunload(
     bundles: Annotated[
-        list[Path] | None, typer.Argument(metavar="[BUNDLE]", help="Folders X.kext.")
+        list[Path] | None, typer.Argument(metavar="BUNDLE", help="Folders X.kext.")
     ] = None,
     identifier: Annotated[
         list[str] | None,

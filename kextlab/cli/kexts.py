@@ -4,7 +4,6 @@ As on a Mac: 0 it went well, 71 the kext was refused, 77 who asks is not root; a
 the lab 2, the command could not be run as asked.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -46,13 +45,14 @@ def load(
 ) -> int:
     """`kextload`: load each bundle; a refused one does not keep the others from being tried."""
     machine = MacFolder(mac)
-    owner = (0, 0) if literal_owner or os.name == "nt" else (os.geteuid(), os.getegid())
     loaded = False
 
     def one(bundle: Path) -> None:
         nonlocal loaded
         others = [other for other in bundles if other != bundle]
-        done = machine.load(bundle, repositories, others=others, uid=uid, owner=owner)
+        done = machine.load(
+            bundle, repositories, others=others, uid=uid, literal_owner=literal_owner
+        )
         rows = done.rows
         for row in rows:
             where = f"index {row.index}, {row.size} bytes at {row.address:#x}"

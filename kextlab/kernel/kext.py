@@ -63,6 +63,7 @@ class KextRefusal(KextError):
 
     Attributes:
         result: what OSKext answers, such as ``kOSKextReturnDependencies``.
+        kext: its identifier or its path, whichever is known.
         reasons: every reason, one line each.
     """
 

@@ -85,6 +85,27 @@ class KextInfo:
         return -1 < self.compatible <= version <= self.version
 
 
+def not_authentic(uid: int, gid: int, mode: int, me: int | None = None) -> str:
+    """Why the kernel may not trust a file of a bundle, or an empty text
+    (``__OSKextAuthenticateURLRecursively``): others than root could have written it.
+
+    Args:
+        uid: its owner.
+        gid: its group.
+        mode: its permissions, as ``stat`` has them.
+        me: the owner that also counts as root, as a student has no sudo; then the group is not
+            compared, only that it may not write.
+    """
+    allowed = uid == 0 and gid == 0 if me is None else uid in (0, me)
+    if allowed and not mode & 0o022:
+        return ""
+    who = "0:0 (root:wheel)" if me is None else f"owner {me} (you) or 0 (root)"
+    return (
+        f"is of {uid}:{gid}, mode {mode & 0o7777:04o}; expected {who}, and that neither group nor "
+        "others may write it"
+    )
+
+
 def shown(value: object) -> str:
     """A value as a complaint shows it, on one line and not too long."""
     text = repr(value)

@@ -33,7 +33,7 @@ from kextlab.abi.oskext import (
     kOSKextReturnValidation,
 )
 from kextlab.kernel.kext import Kext, KextRefusal
-from kextlab.kernel.kext_info import STRINGS_KEYS, KextInfo, info_from
+from kextlab.kernel.kext_info import STRINGS_KEYS, KextInfo, info_from, not_authentic
 from kextlab.kexts.strings import read_strings, write_strings
 
 MAX_FILE: Final = 16 << 20
@@ -131,32 +131,29 @@ class Bundle:
     def _refusal(self, reason: str) -> KextRefusal:
         return KextRefusal(kOSKextReturnLinkError, str(self.path), [reason])
 
-    def authenticate(self, uid: int = 0, gid: int = 0) -> None:
-        """Refuse files that others than root could change.
+    def authenticate(self, *, literally: bool = False) -> None:
+        """Refuse files that others than root could have written.
 
         Args:
-            uid: the owner that counts as root.
-            gid: the group that counts as wheel.
+            literally: they must be of root:wheel, uid and gid 0; else those of whoever runs the
+                lab count as root's too.
 
         Raises:
-            KextRefusal: kOSKextReturnAuthentication, a reason for each file that is not of this
-                owner and group, or that group or others may write.
+            KextRefusal: kOSKextReturnAuthentication, a reason for each such file.
         """
         if os.name == "nt":
             return  # its files have neither owner nor mode
+        me = None if literally else os.geteuid()
         reasons = []
         for path in (self.path, *sorted(self.path.rglob("*"))):
             try:
                 seen = path.stat()
             except OSError as error:
-                reasons.append(f"{_inside(self.path, path)}: {error.strerror or error}")
-                continue
-            mode = stat.S_IMODE(seen.st_mode)
-            if (seen.st_uid, seen.st_gid) != (uid, gid) or mode & (stat.S_IWGRP | stat.S_IWOTH):
-                reasons.append(
-                    f"{_inside(self.path, path)} is of {seen.st_uid}:{seen.st_gid}, mode "
-                    f"{mode:04o}; expected {uid}:{gid} (root:wheel), not writable by others"
-                )
+                reason = str(error.strerror or error)
+            else:
+                reason = not_authentic(seen.st_uid, seen.st_gid, seen.st_mode, me)
+            if reason:
+                reasons.append(f"{_inside(self.path, path)} {reason}")
         if reasons:
             raise KextRefusal(kOSKextReturnAuthentication, str(self.path), reasons)
 
@@ -392,5 +389,6 @@ def _class_in(file: Path, source: bytes) -> type[Kext]:
 
 
 def bundles_in(folder: Path) -> list[Path]:
-    """The paths of the bundles of a folder, by name; those inside of others (PlugIns) too."""
-    return sorted(path for path in folder.rglob("*.kext") if path.is_dir())
+    """The paths of the bundles of a folder, by name, and of those in their PlugIns."""
+    patterns = ("*.kext", "*.kext/Contents/PlugIns/*.kext")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_dir())

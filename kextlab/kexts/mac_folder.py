@@ -114,14 +114,16 @@ class MacFolder:
         """
         try:
             bundle = Bundle.read(self.folder / STAGED / entry.bundle)
-        except KextRefusal as refusal:
-            raise MacFolderError(f"{refusal}; delete {self.folder} to start anew") from None
+        except (KextRefusal, NotImplementedError) as refusal:
+            raise self._useless(str(refusal)) from None
         if bundle.info.identifier != entry.identifier:
-            raise MacFolderError(
-                f"{bundle.path} is {bundle.info.identifier}, not {entry.identifier}; delete "
-                f"{self.folder} to start anew"
+            raise self._useless(
+                f"{bundle.path} is {bundle.info.identifier}, not {entry.identifier}"
             )
         return bundle
+
+    def _useless(self, why: str) -> MacFolderError:
+        return MacFolderError(f"{why}; delete {self.folder} to start anew")
 
     def linkage(self) -> LoadedKexts:
         """What is loaded, without running any of it. Raises MacFolderError."""
@@ -129,7 +131,14 @@ class MacFolder:
         linkage = LoadedKexts(state.release)
         for entry in state.loaded:
             linkage.next_tag, linkage.next_address = entry.tag, entry.address
-            linkage.add(self.staged(entry).info)
+            info = self.staged(entry).info
+            try:
+                fresh = linkage.check(info)
+            except KextRefusal as refusal:
+                raise self._useless(str(refusal)) from None
+            if not fresh:
+                raise self._useless(f"{entry.identifier} is loaded twice")
+            linkage.add(info)
         linkage.next_tag, linkage.next_address = state.next_tag, state.next_address
         return linkage
 
@@ -145,11 +154,9 @@ class MacFolder:
             mac.linkage.next_tag, mac.linkage.next_address = entry.tag, entry.address
             try:
                 mac.load(self.staged(entry))
-            except (KextError, SimStop) as error:
-                raise MacFolderError(
-                    f"{entry.identifier} was loaded before and now is not: {_words(error)}; delete "
-                    f"{self.folder} to start anew"
-                ) from None
+            except (KextError, SimStop, NotImplementedError) as error:
+                why = f"{entry.identifier} was loaded before and now is not: {_words(error)}"
+                raise self._useless(why) from None
         mac.linkage.next_tag, mac.linkage.next_address = state.next_tag, state.next_address
         return mac
 
@@ -162,7 +169,7 @@ class MacFolder:
         *,
         others: Iterable[str | os.PathLike[str]] = (),
         uid: int = 0,
-        owner: tuple[int, int] = (0, 0),
+        literal_owner: bool = False,
     ) -> Loading:
         """Load a bundle, what it needs first.
 
@@ -171,7 +178,7 @@ class MacFolder:
             repositories: folders in which bundles it needs are looked for.
             others: single bundles it may need.
             uid: who asks; others than root (0) only for bundles that allow it.
-            owner: the uid and gid that count as root:wheel on the bundle's files.
+            literal_owner: as ``literally`` of ``Bundle.authenticate``.
 
         Returns:
             What was loaded, in order; nothing if just this bundle was loaded already.
@@ -186,7 +193,7 @@ class MacFolder:
         bundle = Bundle.read(path)
         if uid != 0 and not bundle.info.allow_user_load:
             raise _not_root(bundle, uid)
-        bundle.authenticate(*owner)
+        bundle.authenticate(literally=literal_owner)
         linkage = self.linkage()
         known = linkage.infos()
         if bundle.info.identifier in known and not linkage.check(bundle.info):
@@ -195,7 +202,7 @@ class MacFolder:
         for each in order[:-1]:
             if uid != 0 and not each.info.allow_user_load:
                 raise _not_root(each, uid)
-            each.authenticate(*owner)
+            each.authenticate(literally=literal_owner)
         mac = self._boot()
         try:
             for each in order:

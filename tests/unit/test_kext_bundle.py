@@ -11,10 +11,10 @@ import pytest
 from kextlab import Kernel
 from kextlab.abi import oskext
 from kextlab.kernel.kext import Kext, KextRefusal
-from kextlab.kernel.kext_info import MAX_LENGTH, REQUIRED_AT, KextInfo, info_from
+from kextlab.kernel.kext_info import MAX_LENGTH, REQUIRED_AT, KextInfo, info_from, not_authentic
 from kextlab.kexts import EchoKext
 from kextlab.kexts import bundle as module
-from kextlab.kexts.bundle import Bundle, bundle_of, new_properties, write_bundle
+from kextlab.kexts.bundle import Bundle, bundle_of, bundles_in, new_properties, write_bundle
 from kextlab.kexts.strings import read_strings, write_strings
 from kextlab.scenario.scenario import Scenario
 from tests.unit.kext_bundles import PLAIN, bundle
@@ -294,44 +294,63 @@ def test_a_scenario_names_a_bundle_by_its_identifier(tmp_path: Path) -> None:
 posix = pytest.mark.skipif(os.name == "nt", reason="files of Windows have no owner and mode")
 
 
-@posix
-def test_files_of_the_owner_that_counts_as_root_are_authentic(tmp_path: Path) -> None:
-    made = bundle(tmp_path, "a")
-    seen = made.path.stat()
-    made.authenticate(seen.st_uid, seen.st_gid)
+@pytest.mark.parametrize(
+    ("uid", "gid", "mode", "me"),
+    [(0, 0, 0o100644, None), (0, 0, 0o40755, 501), (501, 20, 0o644, 501), (0, 20, 0o4755, 501)],
+)
+def test_files_only_root_could_have_written(uid: int, gid: int, mode: int, me: int | None) -> None:
+    assert not_authentic(uid, gid, mode, me) == ""
+
+
+@pytest.mark.parametrize(
+    ("uid", "gid", "mode", "me", "said"),
+    [
+        (501, 0, 0o644, None, "is of 501:0, mode 0644; expected 0:0 (root:wheel), and"),
+        (0, 20, 0o644, None, "is of 0:20, mode 0644; expected 0:0"),
+        (0, 0, 0o100664, None, "is of 0:0, mode 0664; expected 0:0"),
+        (0, 0, 0o40757, None, "is of 0:0, mode 0757; expected 0:0"),
+        (502, 0, 0o644, 501, "is of 502:0, mode 0644; expected owner 501 (you) or 0 (root)"),
+        (501, 20, 0o664, 501, "is of 501:20, mode 0664; expected owner 501"),
+    ],
+)
+def test_files_others_could_have_written(
+    uid: int, gid: int, mode: int, me: int | None, said: str
+) -> None:
+    assert not_authentic(uid, gid, mode, me).startswith(said)
 
 
 @posix
-@pytest.mark.parametrize("mode", [0o775, 0o757])
-def test_a_file_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+def test_files_of_whoever_runs_the_lab_are_authentic(tmp_path: Path) -> None:
     made = bundle(tmp_path, "a")
-    (made.path / "Contents/MacOS/a").chmod(mode)
-    seen = made.path.stat()
-    with pytest.raises(KextRefusal) as caught:
-        made.authenticate(seen.st_uid, seen.st_gid)
-    assert caught.value.result == oskext.kOSKextReturnAuthentication
-    (reason,) = caught.value.reasons
-    assert reason.startswith("Contents/MacOS/a is of ")
-    assert f"mode {mode:04o}; expected" in reason
-
-
-@posix
-def test_a_file_of_another_owner_is_refused(tmp_path: Path) -> None:
-    made = bundle(tmp_path, "a")
-    with pytest.raises(KextRefusal) as caught:
-        made.authenticate(made.path.stat().st_uid + 1, 0)
-    assert [reason.split(" is of ")[0] for reason in caught.value.reasons] == [
-        "a.kext", "Contents", "Contents/Info.plist", "Contents/MacOS", "Contents/MacOS/a",
-    ]  # fmt: skip
-
-
-@posix
-def test_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
-    made = bundle(tmp_path, "a")
+    made.authenticate()
+    (made.path / "Contents/MacOS/a").chmod(0o775)
     (made.path / "Contents/gone").symlink_to("nowhere")
-    seen = made.path.stat()
-    with pytest.raises(KextRefusal, match="Contents/gone: No such file"):
-        made.authenticate(seen.st_uid, seen.st_gid)
+    with pytest.raises(KextRefusal) as caught:
+        made.authenticate()
+    assert caught.value.result == oskext.kOSKextReturnAuthentication
+    executable, link = caught.value.reasons
+    assert executable.startswith("Contents/MacOS/a is of ")
+    assert link == "Contents/gone No such file or directory"
+
+
+@posix
+def test_owners_count_literally_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = bundle(tmp_path, "a")
+    asked: list[int | None] = []
+    monkeypatch.setattr(module, "not_authentic", lambda *seen: asked.append(seen[3]) or "")
+    made.authenticate(literally=True)
+    made.authenticate()
+    assert asked == [None] * 5 + [os.geteuid()] * 5
+
+
+def test_bundles_of_a_folder_are_found_with_their_plugins(tmp_path: Path) -> None:
+    made = bundle(tmp_path, "b")
+    (tmp_path / "a.kext").touch()
+    plugins = made.path / "Contents/PlugIns"
+    (plugins / "deep").mkdir(parents=True)
+    inner = bundle(plugins, "a")
+    bundle(plugins / "deep", "c")
+    assert bundles_in(tmp_path) == [made.path, inner.path]
 
 
 # -- writing -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import os
 import plistlib
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,14 +201,12 @@ def test_files_that_others_may_write_are_refused(run: Run, tmp_path: Path) -> No
 def test_owners_count_literally_if_asked(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(Bundle, "authenticate", lambda _, uid, gid: asked.append((uid, gid)))
-    monkeypatch.setattr(os, "geteuid", lambda: 501, raising=False)
-    monkeypatch.setattr(os, "getegid", lambda: 20, raising=False)
+    asked: list[bool] = []
+    monkeypatch.setattr(Bundle, "authenticate", lambda _, literally: asked.append(literally))
     bundle(tmp_path, "a")
     run("kextload", "a.kext")
     run("kextload", "--literal-owner", "a.kext")
-    assert asked == [(0, 0) if os.name == "nt" else (501, 20), (0, 0)]
+    assert asked == [False, True]
 
 
 def test_only_root_loads_and_unloads(run: Run, tmp_path: Path) -> None:
@@ -419,6 +418,23 @@ def test_a_copy_that_is_gone_or_another_is_told(run: Run, tmp_path: Path) -> Non
     assert (code, "8.kext: the bundle is not there" in errors) == (2, True)
     other.path.rename(copy)
     assert "8.kext is org.b, not org.a; delete" in run("kextstat")[2]
+
+
+def test_a_state_in_which_a_library_is_missing_is_told(run: Run, tmp_path: Path) -> None:
+    bundle(tmp_path, "user", libraries={"org.lib": "1.0"})
+    bundle(tmp_path, "lib")
+    run("kextload", "-r", ".", "user.kext")
+    path = tmp_path / ".kextlab-mac/mac.json"
+    state = json.loads(path.read_text())
+    first, second = state["loaded"]
+    path.write_text(json.dumps(state | {"loaded": [second]}))
+    code, _, errors = run("kextstat")
+    assert (code, "org.lib 1.0, which is not found" in errors) == (2, True)
+    (tmp_path / ".kextlab-mac/StagedExtensions/9.kext").rename(tmp_path / "9.kext")
+    copy = tmp_path / ".kextlab-mac/StagedExtensions/8.kext"
+    shutil.copytree(copy, copy.with_name("9.kext"))
+    path.write_text(json.dumps(state | {"loaded": [first, second | {"identifier": "org.lib"}]}))
+    assert "org.lib is loaded twice; delete" in run("kextstat")[2]
 
 
 def test_a_kext_that_starts_only_once_is_told(run: Run, tmp_path: Path) -> None:
