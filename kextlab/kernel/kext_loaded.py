@@ -21,7 +21,7 @@ from kextlab.abi.oskext import (
 )
 from kextlab.kernel.kext import KextRefusal
 from kextlab.kernel.kext_info import KextInfo
-from kextlab.kernel.kext_libraries import KERNEL_LIB, kernel_components, load_order
+from kextlab.kernel.kext_libraries import kernel_components, load_order
 from kextlab.kernel.kext_version import ALLOWED
 
 PAGE: Final = 0x1000
@@ -71,12 +71,11 @@ class LoadedKexts:
     __slots__ = ("_kexts", "next_address", "next_tag")
 
     def __init__(self, release: str) -> None:
-        parts = [part for name, part in kernel_components(release).items() if name != KERNEL_LIB]
-        kernel = kernel_components(release)[KERNEL_LIB]
-        self._kexts = {KERNEL_LIB: _Loaded(kernel, 0, 0, ())}
-        for tag, part in enumerate(parts, 1):
-            self._kexts[part.identifier] = _Loaded(part, tag, 0, ())
-        self.next_tag = len(parts) + 1
+        parts = kernel_components(release)  # the kernel itself comes first, with load tag 0
+        self._kexts = {
+            name: _Loaded(part, tag, 0, ()) for tag, (name, part) in enumerate(parts.items())
+        }
+        self.next_tag = len(parts)
         self.next_address = FIRST_ADDRESS
 
     def infos(self) -> dict[str, KextInfo]:
