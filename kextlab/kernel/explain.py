@@ -29,6 +29,7 @@ from kextlab.abi.errno import (
 )
 from kextlab.abi.oskext import name_of_result
 from kextlab.kernel.kext import KextError, KextRefusal
+from kextlab.kernel.mach_error import MachRefusal
 from kextlab.sched.stop import KernelPanic, SimDeadlock
 
 FAMILIES: Mapping[str, str] = {
@@ -203,8 +204,8 @@ def causes_by_errno() -> Mapping[str, tuple[Cause, ...]]:
 
 @cache
 def causes_by_text() -> Mapping[str, tuple[tuple[str, Cause], ...]]:
-    """``panic``, ``deadlock``, ``host`` and ``bundle`` to (regular expression, cause)."""
-    from kextlab.kernel import explanations_bundles
+    """``panic``, ``deadlock``, ``host``, ``bundle`` and ``mach`` to (regular expression, cause)."""
+    from kextlab.kernel import explanations_bundles, explanations_mach
     from kextlab.kernel import explanations_kext as pages
 
     return {
@@ -212,6 +213,7 @@ def causes_by_text() -> Mapping[str, tuple[tuple[str, Cause], ...]]:
         "deadlock": tuple(parse(pages.DEADLOCKS)),
         "host": tuple(parse(pages.HOST)),
         "bundle": tuple(parse(explanations_bundles.BUNDLES)),
+        "mach": tuple(parse(explanations_mach.MACH)),
     }
 
 
@@ -231,7 +233,8 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
 
     Args:
         error: an OSError a simulated process's call raised; an errno of Darwin's by number or
-            name; a KextError that carries one; a KextRefusal; a KernelPanic; a SimDeadlock.
+            name; a KextError that carries one; a KextRefusal; a MachError; a KernelPanic; a
+            SimDeadlock.
         call: the call that answered it, to leave out what only others answer: a system call as
             Python or C names it, or a KPI function. An OSError may carry it as ``error.call``.
 
@@ -256,6 +259,10 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
             # From the special to the general: only what comes first is the cause.
             firsts = tuple(cause for cause in told.causes if cause.when == told.causes[0].when)
             return replace(told, causes=firsts)
+        case MachRefusal():
+            named = error.call if error.call in calls() else None
+            told = _told(error.name, str(error), "mach", error.name, call or named)
+            return replace(told, number=error.code)
         case KextError() if error.errno is not None:
             return _refusal(error.errno, call)
         case OSError():
@@ -277,8 +284,9 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
             return _refusal(number_of(error), call)
         case _:
             raise TypeError(
-                "explain takes an OSError, a KextError with an errno, an errno's number or name, a "
-                f"KernelPanic or a SimDeadlock, not {type(error).__name__}"
+                "explain takes an OSError, a KextError with an errno, a MachError, an errno's "
+                "number or name, a KernelPanic or a SimDeadlock, not "
+                f"{type(error).__name__}"
             )
 
 

@@ -38,6 +38,7 @@ from kextlab.abi.mach_messages import (
     pack_message,
     unpack_message,
 )
+from kextlab.kernel.mach_error import MachRefusal
 from kextlab.userland import bootstrap
 from kextlab.userland.bootstrap import Bootstrap
 
@@ -48,24 +49,17 @@ T = TypeVar("T")
 TYPES = ("SEND", "RECEIVE", "SEND_ONCE", "PORT_SET", "DEAD_NAME")
 
 
-class MachError(Exception):
-    """A Mach call was refused.
+class MachError(MachRefusal):
+    """A Mach call was refused; ``explain(error)`` says why.
 
     Attributes:
-        code: the kern_return_t or mach_msg_return_t.
-        name: its name, ``"KERN_INVALID_NAME"``.
-        call: the function that answered it.
         message: after a send that failed, the message as the kernel left it in the buffer: after
             MACH_SEND_TIMED_OUT it holds the rights that came back.
     """
 
     def __init__(self, code: int, call: str, message: Message | None = None) -> None:
-        self.code = code
-        self.name = bootstrap.NAMES.get(code) or mach_error_name(code)
-        self.call = call
+        super().__init__(code, bootstrap.NAMES.get(code) or mach_error_name(code), call)
         self.message = message
-        number = f"{code:#x}" if code > 0xFFFF else str(code)
-        super().__init__(f"{call}: {self.name} ({number})")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.call, self.message)
