@@ -17,6 +17,7 @@ from kextlab.bsd.kern_control import fault
 from kextlab.bsd.mbuf import Mbuf
 from kextlab.bsd.release import DEFAULT_RELEASE, release_named
 from kextlab.kernel.asked import Asked
+from kextlab.kernel.iokit import IOKitGate
 from kextlab.kernel.kext import Kext, KextError, refused
 from kextlab.kernel.kext_info import KextInfo
 from kextlab.kernel.kext_loaded import KextStat, LoadedKexts
@@ -136,6 +137,11 @@ class Kernel:
                 "kevt.pcblist and kevt.stats"
             )
         return answer.rows
+
+    @property
+    def iokit(self) -> IOKitGate:
+        """IOKit of this boot: ``add_driver`` starts a driver that processes can open."""
+        return self.system.iokit
 
     @property
     def asked(self) -> list[Asked]:

@@ -57,4 +57,6 @@ def snapshot(system: System) -> State:
             state[f"ev_pcb:{number}"] = so.so_pcb.state()
     for ident, m in domain.pool.live.items():
         state[f"mbuf:{ident}"] = mbuf_state_of(m)
+    if "iokit" in system.__dict__:  # made when it is first used
+        state.update(system.iokit.state())
     return state

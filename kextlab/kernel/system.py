@@ -6,6 +6,9 @@ A ``System`` lives from boot to panic or reboot and owns all state; nothing is k
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from kextlab.bsd.kctl import Text
 from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
@@ -24,6 +27,9 @@ from kextlab.sched.stop import (
 )
 from kextlab.trace.codes import DELETE, SET, STOP, new
 from kextlab.trace.log import Trace
+
+if TYPE_CHECKING:
+    from kextlab.kernel.iokit import IOKitGate
 
 FIRST_PID = 100
 
@@ -87,6 +93,13 @@ class System:
         self.journal = Journal(self.trace, self.tasks)
         self.domain = SystemDomain(release, self.rec, self.tasks)
         self.ipc = Ipc(self.rec, self.tasks.wakeup)
+
+    @cached_property
+    def iokit(self) -> IOKitGate:
+        """IOKit, from its first use on; a machine without drivers shows nothing of it."""
+        from kextlab.kernel.iokit import IOKitGate
+
+        return IOKitGate(self)
 
     # -- processes -------------------------------------------------------------------------
 

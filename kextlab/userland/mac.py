@@ -42,6 +42,6 @@ class Kernel(kernel.Kernel):
         process = self.start_process(name, uid)
         mach = (self.mach_traps, self.launchd) if gate is None else None
         gate = self.syscalls if gate is None else gate
-        app = App(process, gate, self.trace, self.system.tasks, mach)
+        app = App(process, gate, self.trace, self.system.tasks, mach, self.system)
         self._apps.append(app)
         return app

@@ -24,6 +24,7 @@ from kextlab.userland.files import Files
 from kextlab.userland.gate import Gate
 
 if TYPE_CHECKING:
+    from kextlab.kernel.iokit import IOKitGate
     from kextlab.userland.asyncio import Loop
     from kextlab.userland.bootstrap import Bootstrap
     from kextlab.userland.mach import MachGate
@@ -40,6 +41,13 @@ class Identity(Protocol):
     def uid(self) -> int: ...
 
 
+class HasIOKit(Protocol):
+    """The boot a process lives in."""
+
+    @property
+    def iokit(self) -> IOKitGate: ...
+
+
 class App:
     """A process of the simulated Mac.
 
@@ -49,6 +57,7 @@ class App:
         trace: where the kernel records, for ``signals``.
         tasks: the threads of this boot.
         mach: the Mach calls, ``MachTraps`` or anything with its methods, and launchd.
+        system: where its ``iokit`` module leads; ``None``: it has none.
     """
 
     def __init__(
@@ -58,9 +67,11 @@ class App:
         trace: Trace,
         tasks: Tasks,
         mach: tuple[MachGate, Bootstrap] | None = None,
+        system: HasIOKit | None = None,
     ) -> None:
         self._process = process
         self._mach = mach
+        self._system = system
         self._trace = trace
         self.tasks = tasks
         self.gate = gate
@@ -142,6 +153,15 @@ class App:
         from kextlab.userland import asyncio
 
         return asyncio.module(self)
+
+    @cached_property
+    def iokit(self) -> ModuleType:
+        """IOKit.framework, as far as it is modelled."""
+        from kextlab.userland import iokit
+
+        if self._system is None:
+            raise NotImplementedError("IOKit over a gate of one's own is not modelled")
+        return iokit.module(self, self._system.iokit)
 
     @cached_property
     def loop(self) -> Loop:
@@ -232,3 +252,5 @@ class App:
                 self.files.close(fd)
             if self._mach is not None:
                 self._mach[0].terminate(self.pid)
+            if self._system is not None and "iokit" in self.__dict__:
+                self._system.iokit.exited(self.pid)

@@ -25,7 +25,7 @@ CORPUS = ROOT / "tests/conformance/corpus"
 MACH = "mach_ipc-xnu-7195.141.2"
 MODELLED = [
     path
-    for folder in ("bsd", "kernel", "osfmk", "sched", "scenario", "userland")
+    for folder in ("bsd", "iokit", "kernel", "osfmk", "sched", "scenario", "userland")
     for path in sorted((ROOT / "kextlab" / folder).glob("*.py"))
 ]
 

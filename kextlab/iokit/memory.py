@@ -1,0 +1,238 @@
+"""Memory that a driver has and a process sees: one block, any number of windows on it.
+
+``SharedMemory`` is all that the rest of IOKit asks of memory, so that a map of pages can take the
+place of ``Block``. Models, of ``iokit/Kernel/IOMemoryDescriptor.cpp`` and
+``IOBufferMemoryDescriptor.cpp``, descriptors of one range and their maps.
+
+Left out: physical memory, wiring, caching, direction, placing a map at a given address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kextlab.iokit.machine import IOKit
+
+LARGEST = 64 << 20
+"""Bytes of the largest block: a larger one is refused, as by a kernel map that is full."""
+FIRST_ADDRESS = 0x1_0000_0000
+"""Where the first window of a process lies: above its first 4 GB, which are never mapped."""
+
+
+class MemoryFault(Exception):
+    """Memory was touched that is not there, or not to be written.
+
+    Attributes:
+        signal: what a process gets for it: SIGSEGV or SIGBUS.
+    """
+
+    def __init__(self, message: str, signal: str) -> None:
+        super().__init__(f"{signal}: {message}")
+        self.signal = signal
+
+
+class SharedMemory(Protocol):
+    """Bytes that more than one party sees. Offsets and sizes are bytes."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes can be touched."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A copy of ``length`` bytes. MemoryFault outside of it."""
+        ...
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Overwrite from ``offset`` on. MemoryFault outside of it: then nothing is written."""
+        ...
+
+
+def load(memory: SharedMemory, offset: int) -> int:
+    """The u32 at ``offset``, little endian."""
+    return int.from_bytes(memory.read(offset, 4), "little")
+
+
+def store(memory: SharedMemory, offset: int, value: int) -> None:
+    """Write a u32 at ``offset``, little endian."""
+    memory.write(offset, value.to_bytes(4, "little"))
+
+
+class Block:
+    """Whole pages of the kernel's memory. It is freed when the last who holds it lets go."""
+
+    def __init__(self, kernel: IOKit, size: int) -> None:
+        self.kernel = kernel
+        self.size = kernel.round_page(size)
+        self._bytes = bytearray(self.size)
+        self._holders = 1
+        self.written: list[Callable[[], None]] = []
+        """Who is told after every write."""
+        self.number = kernel.number("io_mem")
+        self.name = f"io_mem:{self.number}"
+        kernel.add(self.name, self)
+
+    @classmethod
+    def of(cls, kernel: IOKit, size: int) -> Block | None:
+        """A block of at least ``size`` bytes, zeroed; ``None`` if there is no room."""
+        return cls(kernel, size) if 0 < size <= LARGEST else None
+
+    def state(self) -> dict[str, object]:
+        """Its size in bytes."""
+        return {"size": self.size}
+
+    def check(self, offset: int, length: int) -> None:
+        """MemoryFault if that range is not wholly inside."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise MemoryFault(
+                f"{length} bytes at {offset} of memory that has {self.size}", "SIGSEGV"
+            )
+
+    def read(self, offset: int, length: int) -> bytes:
+        """As ``SharedMemory``."""
+        self.check(offset, length)
+        return bytes(self._bytes[offset : offset + length])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """As ``SharedMemory``."""
+        self.check(offset, len(data))
+        self._bytes[offset : offset + len(data)] = data
+        for tell in self.written:
+            tell()
+
+    def retain(self) -> None:
+        """Somebody else holds it."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """Somebody lets go of it."""
+        self._holders -= 1
+        if not self._holders:
+            self.kernel.remove(self.name)
+
+
+class IOMemoryDescriptor:
+    """The first ``length`` bytes of a block, as a driver hands them on."""
+
+    def __init__(self, block: Block, length: int) -> None:
+        self.block = block
+        self._length = length
+
+    def getLength(self) -> int:
+        """Bytes described; the pages behind may have more."""
+        return self._length
+
+    def _inside(self, offset: int, length: int) -> int:
+        return max(0, min(length, self._length - offset)) if offset >= 0 else 0
+
+    def readBytes(self, offset: int, length: int) -> bytes:
+        """A copy of up to ``length`` bytes: fewer at the end, none beyond it."""
+        count = self._inside(offset, length)
+        return self.block.read(offset if count else 0, count)
+
+    def writeBytes(self, offset: int, data: bytes) -> int:
+        """Overwrite from ``offset`` on; how many bytes fitted."""
+        count = self._inside(offset, len(data))
+        self.block.write(offset if count else 0, data[:count])
+        return count
+
+
+class IOBufferMemoryDescriptor(IOMemoryDescriptor):
+    """Memory with its descriptor, for a driver that wants to share some."""
+
+    @classmethod
+    def withCapacity(cls, kernel: IOKit, capacity: int) -> IOBufferMemoryDescriptor | None:
+        """``capacity`` bytes, zeroed; ``None`` if there is no room."""
+        block = Block.of(kernel, capacity)
+        return None if block is None else cls(block, capacity)
+
+    def release(self) -> None:
+        """The driver lets go; what is mapped stays until it is unmapped."""
+        self.block.release()
+
+
+class IOMemoryMap:
+    """A window of one process on a block."""
+
+    def __init__(
+        self, descriptor: IOMemoryDescriptor, pid: int, address: int, read_only: bool
+    ) -> None:
+        self.descriptor = descriptor
+        self.block = descriptor.block
+        self.kernel = self.block.kernel
+        self.pid = pid
+        self.address = address
+        self.length = descriptor.getLength()
+        self.writable = not read_only
+        self.block.retain()
+        self.number = self.kernel.number("io_map")
+        self.name = f"io_map:{self.number}"
+        self.mapped = True
+        self.kernel.add(self.name, self)
+
+    def state(self) -> dict[str, object]:
+        """Whose window it is, where, on which memory."""
+        return {
+            "memory": self.block.number,
+            "pid": self.pid,
+            "address": self.address,
+            "length": self.length,
+            "writable": self.writable,
+        }
+
+    def unmap(self) -> None:
+        """The window is closed."""
+        self.mapped = False
+        self.kernel.remove(self.name)
+        self.block.release()
+
+
+class Window:
+    """Mapped memory as its process touches it: ``SharedMemory`` at an address.
+
+    Args:
+        enter: called before every touch; raises if the process or its boot is gone.
+    """
+
+    def __init__(self, mapping: IOMemoryMap, enter: Callable[[], object] = bool) -> None:
+        self._mapping = mapping
+        self._enter = enter
+
+    def __repr__(self) -> str:
+        mapping = self._mapping
+        kind = "" if mapping.writable else ", read-only"
+        kind = kind if mapping.mapped else ", unmapped"
+        return f"<Window at {mapping.address:#x}, {mapping.length} bytes{kind}>"
+
+    @property
+    def address(self) -> int:
+        """Where it begins in its process."""
+        return self._mapping.address
+
+    @property
+    def length(self) -> int:
+        """Bytes the driver described."""
+        return self._mapping.length
+
+    @property
+    def size(self) -> int:
+        """Bytes of its pages, all of which can be touched."""
+        return self._mapping.block.size
+
+    def _touch(self, offset: int) -> None:
+        self._enter()
+        if not self._mapping.mapped:
+            raise MemoryFault(f"{self.address + offset:#x} is not mapped any more", "SIGSEGV")
+
+    def read(self, offset: int, length: int) -> bytes:
+        """As ``SharedMemory``."""
+        self._touch(offset)
+        return self._mapping.block.read(offset, length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """As ``SharedMemory``; MemoryFault (SIGBUS) if it is mapped to be read only."""
+        self._touch(offset)
+        if not self._mapping.writable:
+            raise MemoryFault(f"{self.address + offset:#x} is mapped to be read only", "SIGBUS")
+        self._mapping.block.write(offset, data)

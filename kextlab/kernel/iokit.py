@@ -1,0 +1,312 @@
+"""IOKit's gate: how a process enters IOKit, and how drivers come into the kernel.
+
+``mac.iokit`` is of one boot. To the outside it starts drivers and terminates them; a process's
+``iokit`` module calls its ``io_...`` routines, named as MIG names them. They take the pid and plain
+values and answer (code, value), as the system calls do, and each is one crossing into the kernel.
+
+An exception that leaves a driver's routine is a fault in kernel mode: a panic. Read beside it:
+``osfmk/device/device.defs``.
+
+Left out: waiting for messages that are not a data queue's notification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from kextlab.abi.errno import EWOULDBLOCK
+from kextlab.abi.mach import (
+    KERN_SUCCESS,
+    MACH_PORT_RIGHT_RECEIVE,
+    MACH_RCV_INTERRUPTED,
+    MACH_RCV_TIMED_OUT,
+    MACH_RCV_TIMEOUT,
+    SIZEOF_HEADER,
+    SIZEOF_TRAILER,
+)
+from kextlab.bsd.kern_control import fault
+from kextlab.iokit.machine import IOKit
+from kextlab.iokit.memory import IOMemoryMap, Window
+from kextlab.iokit.server import Answer, DriverError, Server
+from kextlab.iokit.service import IOService, Task
+from kextlab.kernel.system import Process, System
+from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk.ipc_port import Port
+from kextlab.osfmk.ipc_space import Space
+from kextlab.sched.drive import Routine
+from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Killed, SimStop, Sleep, interrupted
+from kextlab.trace.codes import RETURN, SYSCALL, Entry
+
+D = TypeVar("D", bound=IOService)
+T = TypeVar("T")
+
+ENDS = (SimStop, Killed, NotImplementedError, KeyboardInterrupt, SystemExit)
+"""What ends a call without an answer."""
+
+
+class IOKitGate:
+    """IOKit of one boot, as ``mac.iokit``."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        record = None if system.rec is None else self._record
+        self.kernel = IOKit(record, log=system.log.append, panic=self._panic, woken=self._woken)
+        self.server = Server(self.kernel)
+        self._spaces: dict[int, Space] = {}
+        self._windows: dict[tuple[int, int], Window] = {}
+        self._waited: dict[Port, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<IOKit, {len(self.services)} drivers>"
+
+    @property
+    def services(self) -> list[IOService]:
+        """The drivers that run, oldest first."""
+        return self.server.services
+
+    def state(self) -> dict[str, dict[str, object]]:
+        """Its objects as plain values, by name."""
+        return self.kernel.state()
+
+    # -- recording, and what ends a call ---------------------------------------------------
+
+    def _record(self, entry: Entry) -> None:
+        """Record; a driver called from outside, after tasks ran, says so first."""
+        if self._system.closed:
+            self._system.check("driver")
+        assert self._system.rec is not None
+        self._system.rec(entry)
+
+    def _panic(self, text: str) -> NoReturn:
+        """A fault inside of a routine of the kernel that a driver called."""
+        panic = KernelPanic(f"{PAGE_FAULT}: {text}")
+        self._system.stop(panic)
+        raise panic
+
+    def _run(self, what: str, function: Callable[[], T]) -> T:
+        """Run what may call a driver.
+
+        Raises:
+            KernelPanic: an exception left a driver's routine.
+        """
+        system = self._system
+        try:
+            return function()
+        except ENDS as end:
+            stop = interrupted(end) if isinstance(end, KeyboardInterrupt | SystemExit) else end
+            if isinstance(stop, SimStop):
+                system.stop(stop)
+            system.record_stop(stop)
+            raise
+        except DriverError:
+            raise
+        except Exception as exc:
+            panic = fault(what, exc)
+            system.stop(panic)
+            system.record_stop(panic)
+            raise panic from exc
+
+    # -- drivers, from outside -------------------------------------------------------------
+
+    def add_driver(self, factory: Callable[[], D], name: str = "") -> D:
+        """Make a driver, start it, and let processes find it under ``name`` and its class.
+
+        Raises:
+            TypeError: ``factory`` is no class of IOService.
+            DriverError: its ``init`` or ``start`` refused.
+            KernelPanic: one of them took the machine down.
+        """
+        self._system.check("driver")
+        made: object = factory
+        if not (isinstance(made, type) and issubclass(made, IOService)):
+            raise TypeError(f"add_driver takes a class of IOService; got {factory!r}")
+        return self._run("start", lambda: self.server.add_driver(factory, name))
+
+    def terminate(self, driver: IOService) -> None:
+        """Terminate a driver, and first what stands on it."""
+        self._system.check("driver")
+        self._run("stop", driver.terminate)
+
+    # -- processes -------------------------------------------------------------------------
+
+    def space(self, pid: int) -> Space:
+        """The port names of a process."""
+        if pid not in self._spaces:
+            self._spaces[pid] = Space(self.kernel.ipc)
+        return self._spaces[pid]
+
+    def exited(self, pid: int) -> None:
+        """A process is gone: its connections, windows and names go."""
+        space = self._spaces.get(pid)
+        if space is not None and not self._system.over and self._system.panic is None:
+            self._system.outside()
+            process = self._system.processes[pid]
+            task = Task(pid, process.uid, space)
+            self._run("clientClose", lambda: self.server.task_terminate(task))
+
+    def _process(self, pid: int) -> Process:
+        process = self._system.running.get(pid)
+        return self._system.enter(pid) if process is None else process
+
+    def _enter(self, pid: int, name: str, *args: object) -> Task:
+        process = self._process(pid)
+        if self._system.rec is not None:
+            self._system.rec((SYSCALL, pid, name, len(args), *args))
+        return Task(pid, process.uid, self.space(pid))
+
+    def _leave(self, code: int, value: object = None) -> None:
+        if self._system.rec is not None:
+            self._system.rec((RETURN, code, value))
+
+    # -- services and connections ----------------------------------------------------------
+
+    def io_service_get_matching_service(self, pid: int, name: str) -> tuple[int, int]:
+        """(code, service); service 0: there is none."""
+        task = self._enter(pid, "io_service_get_matching_service", name)
+        service = self.server.get_matching_service(task, name)
+        self._leave(KERN_SUCCESS, service)
+        return KERN_SUCCESS, service
+
+    def io_service_open(self, pid: int, service: int, owning: bool, type: int) -> tuple[int, int]:
+        """(code, connection). As ``Server.service_open``."""
+        task = self._enter(pid, "io_service_open", service, owning, type)
+        answer = self._run(
+            "newUserClient", lambda: self.server.service_open(task, service, owning, type)
+        )
+        self._leave(*answer)
+        return answer
+
+    def io_service_close(self, pid: int, connection: int) -> tuple[int, None]:
+        """As ``Server.service_close``."""
+        task = self._enter(pid, "io_service_close", connection)
+        code = self._run("clientClose", lambda: self.server.service_close(task, connection))
+        self._leave(code)
+        return code, None
+
+    def mach_port_deallocate(self, pid: int, name: int) -> tuple[int, None]:
+        """As ``Server.release``."""
+        task = self._enter(pid, "mach_port_deallocate", name)
+        code = self._run("clientDied", lambda: self.server.release(task, name))
+        self._leave(code)
+        return code, None
+
+    def io_connect_method(
+        self,
+        pid: int,
+        connection: int,
+        selector: int,
+        scalars: Sequence[int],
+        structure: bytes,
+        scalar_room: int,
+        room: int,
+    ) -> tuple[int, Answer]:
+        """(code, (scalars, structure, structure out of line)). As ``Server.connect_method``."""
+        args = (connection, selector, tuple(scalars), structure, scalar_room, room)
+        task = self._enter(pid, "io_connect_method", *args)
+        answer = self._run("externalMethod", lambda: self.server.connect_method(task, *args))
+        self._leave(*answer)
+        return answer
+
+    def io_connect_async_method(
+        self, pid: int, connection: int, wake_port: int, references: int
+    ) -> tuple[int, None]:
+        """As ``Server.connect_async_method``."""
+        args = (connection, wake_port, references)
+        task = self._enter(pid, "io_connect_async_method", *args)
+        code = self._run("externalMethod", lambda: self.server.connect_async_method(task, *args))
+        self._leave(code)
+        return code, None
+
+    # -- memory ----------------------------------------------------------------------------
+
+    def io_connect_map_memory(
+        self, pid: int, connection: int, type: int, owning: bool, flags: int
+    ) -> tuple[int, tuple[int, int]]:
+        """(code, (address, bytes)); ``window`` is what lies there."""
+        args = (connection, type, owning, flags)
+        task = self._enter(pid, "io_connect_map_memory", *args)
+        code, found = self._run(
+            "clientMemoryForType", lambda: self.server.connect_map_memory(task, *args)
+        )
+        value = (0, 0) if found is None else self._mapped(pid, found)
+        self._leave(code, value)
+        return code, value
+
+    def _mapped(self, pid: int, mapping: IOMemoryMap) -> tuple[int, int]:
+        window = Window(mapping, lambda: self._touch(pid))
+        self._windows[pid, mapping.address] = window
+        return mapping.address, mapping.length
+
+    def _touch(self, pid: int) -> None:
+        """A process touches memory; no call into the kernel, but it must be alive."""
+        process = self._process(pid)
+        if process.exited:
+            raise ProcessLookupError(f"process {pid} ({process.name}) has exited")
+
+    def window(self, pid: int, address: int) -> Window:
+        """The mapped memory that begins at an address. KeyError: none does."""
+        return self._windows[pid, address]
+
+    def io_connect_unmap_memory(
+        self, pid: int, connection: int, type: int, owning: bool, address: int
+    ) -> tuple[int, None]:
+        """As ``Server.connect_unmap_memory``."""
+        args = (connection, type, owning, address)
+        task = self._enter(pid, "io_connect_unmap_memory", *args)
+        code = self._run(
+            "clientMemoryForType", lambda: self.server.connect_unmap_memory(task, *args)
+        )
+        self._leave(code)
+        return code, None
+
+    # -- notifications ---------------------------------------------------------------------
+
+    def io_connect_set_notification_port(
+        self, pid: int, connection: int, type: int, port: int, reference: int
+    ) -> tuple[int, None]:
+        """As ``Server.connect_set_notification_port``."""
+        args = (connection, type, port, reference)
+        task = self._enter(pid, "io_connect_set_notification_port", *args)
+        code = self._run(
+            "registerNotificationPort",
+            lambda: self.server.connect_set_notification_port(task, *args),
+        )
+        self._leave(code)
+        return code, None
+
+    def notification_port(self, pid: int) -> tuple[int, int]:
+        """(code, name): a receive right whose queue holds one message."""
+        task = self._enter(pid, "mach_port_allocate", MACH_PORT_RIGHT_RECEIVE)
+        code, name = mach_port.allocate(task.space, MACH_PORT_RIGHT_RECEIVE)
+        task.space.entries[name].port.qlimit = 1
+        self._leave(code, name)
+        return code, name
+
+    def wait_for_message(self, pid: int, name: int, timeout: int | None) -> tuple[int, None]:
+        """Wait until a data queue's notification has come, for ``timeout`` ns at most, and take
+        it. Mach's code."""
+        task = self._enter(pid, "mach_msg", name, timeout)
+        routine = self._receive(task, name, timeout)
+        code = self._run("mach_msg", lambda: self._system.tasks.drive(routine))
+        self._leave(code)
+        return code, None
+
+    def _receive(self, task: Task, name: int, timeout: int | None) -> Routine[int]:
+        now = self._system.tasks.clock.now
+        deadline = None if timeout is None else now + timeout
+        while True:
+            size = SIZEOF_HEADER + SIZEOF_TRAILER
+            code, _ = mach_msg.receive(task.space, name, size, MACH_RCV_TIMEOUT)
+            if code != MACH_RCV_TIMED_OUT:
+                return code
+            port = task.space.entries[name].port
+            channel = self._waited.setdefault(port, f"io_port:{task.pid}:{name}")
+            error = yield Sleep(channel, "mach_msg_receive", deadline=deadline)
+            if error:
+                return MACH_RCV_TIMED_OUT if error == EWOULDBLOCK else MACH_RCV_INTERRUPTED
+
+    def _woken(self, port: Port) -> None:
+        channel = self._waited.get(port)
+        if channel is not None:
+            self._system.tasks.wakeup(channel)

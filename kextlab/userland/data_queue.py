@@ -1,0 +1,69 @@
+"""The process's side of a data queue: reading records out of mapped memory, without a system call.
+
+Models ``IODataQueueClient.c`` of IOKitUser. ``dataQueue`` is the window that
+``IOConnectMapMemory64`` gave. The size of the ring is read from the memory, so a process that
+writes there can lead itself astray.
+
+Left out: writing into a queue (``IODataQueueEnqueue``), the appendix.
+"""
+
+from __future__ import annotations
+
+from kextlab.abi.iokit import OFFSET_QUEUE_SIZE, io_return_name, kIOReturnBadArgument
+from kextlab.iokit import data_queue
+from kextlab.iokit.memory import SharedMemory, load
+
+
+class IOKitError(Exception):
+    """A call that C would answer with a code other than 0.
+
+    Attributes:
+        code: the number, unsigned.
+        name: its name.
+        call: the function that answered it.
+    """
+
+    def __init__(self, call: str, code: int) -> None:
+        self.call = call
+        self.code = code
+        self.name = io_return_name(code)
+        super().__init__(f"{call}: {self.name} ({code & 0xFFFFFFFF:#x})")
+
+    def __reduce__(self) -> tuple[object, tuple[str, int]]:
+        return type(self), (self.call, self.code)
+
+
+def check(call: str, code: int) -> None:
+    """IOKitError for any code but 0."""
+    if code:
+        raise IOKitError(call, code)
+
+
+def IODataQueueDataAvailable(dataQueue: SharedMemory) -> bool:
+    """Whether there is a record: head and tail differ."""
+    return data_queue.available(dataQueue)
+
+
+def IODataQueuePeek(dataQueue: SharedMemory) -> bytes | None:
+    """The record in front, which stays; ``None`` if there is none, or it cannot be true."""
+    size = load(dataQueue, OFFSET_QUEUE_SIZE)
+    return data_queue.peek(dataQueue, size, trusting=False)
+
+
+def IODataQueueDequeue(dataQueue: SharedMemory, dataSize: int | None) -> bytes:
+    """Take the record in front.
+
+    Args:
+        dataSize: bytes your buffer has; ``None``: throw the record away.
+
+    Raises:
+        IOKitError: kIOReturnUnderrun (empty), kIOReturnNoSpace (the record is larger than the
+            buffer; it stays), kIOReturnError (head or the record's size cannot be true),
+            kIOReturnBadArgument (a size below 0).
+    """
+    if dataSize is not None and dataSize < 0:
+        raise IOKitError("IODataQueueDequeue", kIOReturnBadArgument)
+    size = load(dataQueue, OFFSET_QUEUE_SIZE)
+    code, data = data_queue.dequeue(dataQueue, size, dataSize)
+    check("IODataQueueDequeue", code)
+    return data

@@ -1,0 +1,79 @@
+"""Memory of drivers: descriptors, windows, faults."""
+
+import pytest
+
+from kextlab.iokit import IOBufferMemoryDescriptor
+from kextlab.iokit.machine import IOKit
+from kextlab.iokit.memory import LARGEST, IOMemoryMap, MemoryFault, Window, load, store
+
+
+def made(capacity: int) -> IOBufferMemoryDescriptor:
+    memory = IOBufferMemoryDescriptor.withCapacity(IOKit(), capacity)
+    assert memory is not None
+    return memory
+
+
+def test_a_page_size_is_one_of_two() -> None:
+    with pytest.raises(ValueError, match="page_size = 8192, expected 4096 or 16384"):
+        IOKit(page_size=8192)
+
+
+@pytest.mark.parametrize("capacity", [0, -1, LARGEST + 1])
+def test_there_is_not_room_for_everything(capacity: int) -> None:
+    assert IOBufferMemoryDescriptor.withCapacity(IOKit(), capacity) is None
+
+
+def test_a_descriptor_reads_and_writes_what_it_describes() -> None:
+    memory = made(10)
+    assert memory.getLength() == 10
+    assert memory.writeBytes(8, b"abcd") == 2
+    assert memory.readBytes(7, 99) == b"\0ab"
+    assert (memory.writeBytes(10, b"x"), memory.readBytes(99, 1)) == (0, b"")
+    assert (memory.writeBytes(-1, b"x"), memory.readBytes(-1, 1)) == (0, b"")
+
+
+def test_two_windows_show_one_block() -> None:
+    memory = made(10)
+    one, two = (
+        Window(IOMemoryMap(memory, pid, 0x1000, read_only)) for pid, read_only in ((1, 0), (2, 1))
+    )
+    store(one, 4, 0x01020304)
+    assert two.read(4, 4) == b"\4\3\2\1"
+    assert load(two, 4) == 0x01020304
+    assert (one.length, one.size, one.address) == (10, 4096, 0x1000)
+    assert repr(one) == "<Window at 0x1000, 10 bytes>"
+    assert repr(two) == "<Window at 0x1000, 10 bytes, read-only>"
+    with pytest.raises(MemoryFault, match="SIGBUS: 0x1004 is mapped to be read only") as fault:
+        two.write(4, b"x")
+    assert fault.value.signal == "SIGBUS"
+
+
+@pytest.mark.parametrize(("offset", "length"), [(4096, 1), (-1, 1), (4095, 2), (0, -1)])
+def test_beyond_the_pages_there_is_nothing(offset: int, length: int) -> None:
+    window = Window(IOMemoryMap(made(10), 1, 0, False))
+    with pytest.raises(MemoryFault, match="SIGSEGV") as fault:
+        window.read(offset, length)
+    assert fault.value.signal == "SIGSEGV"
+    assert window.read(4095, 1) == b"\0"
+
+
+def test_a_write_that_faults_writes_nothing() -> None:
+    window = Window(IOMemoryMap(made(10), 1, 0, False))
+    with pytest.raises(MemoryFault):
+        window.write(4094, b"abc")
+    assert window.read(4094, 2) == b"\0\0"
+
+
+def test_memory_lives_as_long_as_somebody_holds_it() -> None:
+    memory = made(10)
+    kernel = memory.block.kernel
+    mapping = IOMemoryMap(memory, 1, 0x1000, False)
+    window = Window(mapping)
+    memory.release()
+    assert set(kernel.objects) == {"io_mem:1", "io_map:1"}
+    window.write(0, b"still here")
+    mapping.unmap()
+    assert not kernel.objects
+    assert repr(window) == "<Window at 0x1000, 10 bytes, unmapped>"
+    with pytest.raises(MemoryFault, match="SIGSEGV: 0x1002 is not mapped any more"):
+        window.read(2, 1)
