@@ -1,6 +1,7 @@
 """IOKit's numbers: return codes with their names, options, sizes, the layout of a data queue.
 
-Every value is a plain int, as a C program sees it. ``io_return_name`` gives a code its name.
+Every value is a plain int, as a C program sees it. ``io_return_name`` gives a code its name,
+``IOKitError`` is what a call raises in Python that answers one.
 
 Read beside it: ``iokit/IOKit/IOReturn.h``, ``IOTypes.h``, ``IOUserClient.h``,
 ``IODataQueueShared.h``, and ``osfmk/device/device_types.h``.
@@ -118,3 +119,22 @@ def io_return_name(code: int) -> str:
         return "MIG_ARRAY_TOO_LARGE"
     unsigned = code & UINT32_MAX
     return CODES[unsigned] if unsigned in CODES else mach_error_name(unsigned)
+
+
+class IOKitError(Exception):
+    """A call that C would answer with a code other than 0.
+
+    Attributes:
+        code: the number, unsigned.
+        name: its name.
+        call: the function that answered it.
+    """
+
+    def __init__(self, call: str, code: int) -> None:
+        self.call = call
+        self.code = code
+        self.name = io_return_name(code)
+        super().__init__(f"{call}: {self.name} ({code & 0xFFFFFFFF:#x})")
+
+    def __reduce__(self) -> tuple[object, tuple[str, int]]:
+        return type(self), (self.call, self.code)

@@ -38,7 +38,7 @@ from kextlab.abi.mach import (
     MACH_SEND_TIMED_OUT,
     SIZEOF_HEADER,
 )
-from kextlab.iokit.machine import IOKit
+from kextlab.iokit.machine import Owner
 from kextlab.iokit.memory import Block, IOMemoryDescriptor, MemoryFault, SharedMemory, load, store
 from kextlab.osfmk.ipc_kmsg import Kmsg
 from kextlab.osfmk.ipc_port import Port
@@ -115,8 +115,8 @@ class IODataQueue:
 
     appendix: ClassVar[int] = 0
 
-    def __init__(self, kernel: IOKit, block: Block, size: int, owner: str) -> None:
-        self.kernel = kernel
+    def __init__(self, owner: Owner, block: Block, size: int) -> None:
+        kernel = self.kernel = owner.kernel
         self.block = block
         self.owner = owner
         self.size = size
@@ -134,24 +134,22 @@ class IODataQueue:
         block.written.append(self._written)
 
     @classmethod
-    def withCapacity(cls: type[Q], kernel: IOKit, size: int, owner: str = "driver") -> Q | None:
+    def withCapacity(cls: type[Q], owner: Owner, size: int) -> Q | None:
         """A queue whose ring has ``size`` bytes, headers of records included. Its memory is rounded
         up to pages, the ring is not. ``None``: too large, or no room."""
         if not 0 <= size <= UINT32_MAX - _RING - cls.appendix:
             return None
-        block = Block.of(kernel, size + _RING + cls.appendix)
-        return None if block is None else cls(kernel, block, size, owner)
+        block = Block.of(owner.kernel, size + _RING + cls.appendix)
+        return None if block is None else cls(owner, block, size)
 
     @classmethod
-    def withEntries(
-        cls: type[Q], kernel: IOKit, numEntries: int, entrySize: int, owner: str = "driver"
-    ) -> Q | None:
+    def withEntries(cls: type[Q], owner: Owner, numEntries: int, entrySize: int) -> Q | None:
         """A queue for so many records of that size: one more than that fits, because the ring is
         never full to the byte. ``None``: too large, or no room."""
         if numEntries < 0 or entrySize < 0:
             return None
         size = (numEntries + 1) * (_HEADER + entrySize)
-        return cls.withCapacity(kernel, size, owner) if size <= UINT32_MAX else None
+        return cls.withCapacity(owner, size) if size <= UINT32_MAX else None
 
     def _read_words(self) -> tuple[int, int, int]:
         block = self.block
@@ -195,8 +193,15 @@ class IODataQueue:
         self.port = port
         self.kernel.changed(self.name, "port")
 
+    def _check(self, routine: str) -> None:
+        if self.name not in self.kernel.objects:
+            kind = type(self).__name__
+            self.kernel.panic(f"{kind}::{routine}: the queue was released before")
+
     def release(self) -> None:
-        """The driver lets go of the queue. Its memory stays while it is mapped."""
+        """The driver lets go of the queue. Its memory stays while it is mapped. KernelPanic: it did
+        so before."""
+        self._check("release")
         self.block.written.remove(self._written)
         self.kernel.remove(self.name)
         self.block.release()
@@ -207,16 +212,18 @@ class IODataQueue:
 
         Raises:
             ValueError: ``dataSize`` is negative, or more than ``data`` has.
-            KernelPanic: the memory says that the ring is larger than it is.
+            KernelPanic: the memory says that the ring is larger than it is, or the queue was
+                released.
         """
         if dataSize < 0 or len(data) < dataSize <= UINT32_MAX - _HEADER:
             raise ValueError(f"dataSize = {dataSize}, expected 0 to {len(data)}, the bytes given")
+        self._check("enqueue")
         data = bytes(data[:dataSize])
         self.kernel.called(self.owner, f"{type(self).__name__}::enqueue", data, dataSize)
         try:
             done = self._enqueue(data, dataSize)
         except MemoryFault as fault:
-            self.kernel.panic(f"page fault in {type(self).__name__}::enqueue: {fault}")
+            self.kernel.panic(f"{type(self).__name__}::enqueue: {fault}")
         self._count("enqueued" if done else "dropped")
         self.kernel.returned(0, done)
         return done

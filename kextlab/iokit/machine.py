@@ -26,6 +26,20 @@ class Shown(Protocol):
         ...
 
 
+class Owner(Protocol):
+    """Who asks for memory or a queue: a driver, one of its user clients, or the kernel itself."""
+
+    @property
+    def kernel(self) -> IOKit:
+        """IOKit of its machine."""
+        ...
+
+    @property
+    def bundle(self) -> str:
+        """The kext its code is in."""
+        ...
+
+
 def panics(text: str) -> NoReturn:
     """What a fault in a driver comes to where no kernel stands above."""
     raise KernelPanic(text)
@@ -44,6 +58,7 @@ class IOKit:
         log: takes what drivers print (IOLog).
         panic: raises what a driver's fault comes to.
         woken: told of a port that has got a message.
+        unloaded: told of a driver's kext that nothing runs in any more.
 
     Raises:
         ValueError: any other page size.
@@ -57,6 +72,7 @@ class IOKit:
         log: Callable[[str], object] = ignore,
         panic: Callable[[str], NoReturn] = panics,
         woken: Callable[[Port], object] = ignore,
+        unloaded: Callable[[str], object] = ignore,
     ) -> None:
         if page_size not in (4096, 16384):
             raise ValueError(f"page_size = {page_size!r}, expected 4096 or 16384")
@@ -65,9 +81,16 @@ class IOKit:
         self.IOLog = log
         self.panic = panic
         self.woken = woken
+        self.unloaded = unloaded
         self.ipc = Ipc()
+        self.bundle = "com.apple.iokit"
         self.objects: dict[str, Shown] = {}
         self._numbers: dict[str, int] = {}
+
+    @property
+    def kernel(self) -> IOKit:
+        """Itself, as an owner."""
+        return self
 
     def round_page(self, size: int) -> int:
         """The bytes of whole pages that hold ``size``."""
@@ -106,53 +129,53 @@ class IOKit:
     # -- calls -----------------------------------------------------------------------------
 
     def callback(
-        self, owner: str, routine: str, function: Callable[..., Any], *args: object, told: Any = ()
+        self, owner: Owner, routine: str, *args: object, told: tuple[object, ...] = ()
     ) -> Any:
-        """Call a driver's routine; ``told`` are its arguments as plain values, for the trace.
+        """Call a driver's routine by its name; ``told`` are its arguments as plain
+        values, for the trace.
 
         Raises:
             NotImplementedError: it is a generator, which could sleep.
         """
         if self.rec is not None:
-            self.rec((CALLBACK, owner, routine, len(told), *told))
-        answer = function(*args)
+            name = f"{type(owner).__name__}::{routine}"
+            self.rec((CALLBACK, owner.bundle, name, len(told), *told))
+        answer = getattr(owner, routine)(*args)
         if isinstance(answer, GeneratorType):
             raise NotImplementedError(f"a driver's {routine} that sleeps is not modelled")
         return answer
 
-    def bool_of(
-        self, owner: str, routine: str, function: Callable[..., Any], *args: object
-    ) -> bool:
+    def bool_of(self, owner: Owner, routine: str, *args: object) -> bool:
         """As ``callback``, for a routine that answers true or false.
 
         Raises:
             TypeError: it answers anything else.
         """
-        answer = self.callback(owner, routine, function, *args)
+        answer = self.callback(owner, routine, *args)
         if not isinstance(answer, bool):
             raise TypeError(f"{routine} returned {answer!r}, expected True or False")
         self.returned(0, answer)
         return answer
 
     def code_of(
-        self, owner: str, routine: str, function: Callable[..., Any], *args: object, told: Any = ()
+        self, owner: Owner, routine: str, *args: object, told: tuple[object, ...] = ()
     ) -> int:
         """As ``callback``, for a routine that answers an IOReturn.
 
         Raises:
             TypeError: it answers anything else.
         """
-        answer = self.callback(owner, routine, function, *args, told=told)
+        answer = self.callback(owner, routine, *args, told=told)
         if type(answer) is not int or not -(1 << 31) <= answer < 1 << 32:
             raise TypeError(f"{routine} returned {answer!r}, expected an IOReturn")
         answer &= 0xFFFFFFFF
         self.returned(answer, None)
         return answer
 
-    def called(self, owner: str, routine: str, *args: object) -> None:
+    def called(self, owner: Owner, routine: str, *args: object) -> None:
         """A driver calls a routine of the kernel."""
         if self.rec is not None:
-            self.rec((KPI, owner, routine, len(args), *args))
+            self.rec((KPI, owner.bundle, routine, len(args), *args))
 
     def returned(self, code: int, value: object) -> None:
         """The innermost call answers."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from kextlab.iokit.machine import IOKit
+from kextlab.iokit.machine import IOKit, Owner
 
 LARGEST = 64 << 20
 """Bytes of the largest block: a larger one is refused, as by a kernel map that is full."""
@@ -142,9 +142,9 @@ class IOBufferMemoryDescriptor(IOMemoryDescriptor):
     """Memory with its descriptor, for a driver that wants to share some."""
 
     @classmethod
-    def withCapacity(cls, kernel: IOKit, capacity: int) -> IOBufferMemoryDescriptor | None:
+    def withCapacity(cls, owner: Owner, capacity: int) -> IOBufferMemoryDescriptor | None:
         """``capacity`` bytes, zeroed; ``None`` if there is no room."""
-        block = Block.of(kernel, capacity)
+        block = Block.of(owner.kernel, capacity)
         return None if block is None else cls(block, capacity)
 
     def release(self) -> None:

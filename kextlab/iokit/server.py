@@ -61,25 +61,32 @@ class Server:
 
     Attributes:
         kernel: IOKit of this boot.
-        resources: what drivers stand on that have no hardware.
     """
 
     def __init__(self, kernel: IOKit) -> None:
         self.kernel = kernel
-        self.resources = IOResources()
-        self.resources._attach(kernel, None)
+        self._resources: IOResources | None = None
         self._objects: dict[Port, IOService] = {}
         self._addresses: dict[int, int] = {}
 
     @property
+    def resources(self) -> IOResources:
+        """What drivers stand on that have no hardware; there from the first driver on."""
+        if self._resources is None:
+            self._resources = IOResources()
+            self._resources._attach(self.kernel, None)
+        return self._resources
+
+    @property
     def services(self) -> list[IOService]:
         """The drivers that run, oldest first."""
-        return list(self.resources.clients)
+        return [] if self._resources is None else list(self._resources.clients)
 
     # -- drivers ---------------------------------------------------------------------------
 
-    def add_driver(self, factory: Callable[[], D], name: str = "") -> D:
-        """Make a driver, start it and register it under ``name``, or its class's.
+    def add_driver(self, factory: Callable[[], D], name: str = "", bundle: str = "driver") -> D:
+        """Make a driver, start it and register it under ``name``, or its class's. ``bundle`` is
+        the kext its code is in.
 
         Raises:
             TypeError: ``factory`` makes no IOService.
@@ -89,11 +96,11 @@ class Server:
         if not isinstance(driver, IOService):
             raise TypeError(f"expected a class of IOService; got {factory!r}")
         kind = type(driver).__name__
-        driver.kernel = self.kernel
-        if not self.kernel.bool_of(kind, "init", driver.init):
+        driver.kernel, driver.bundle = self.kernel, bundle
+        if not self.kernel.bool_of(driver, "init"):
             raise DriverError(f"{kind}: its init returned False")
         driver._attach(self.kernel, self.resources)
-        if not self.kernel.bool_of(kind, "start", driver.start, self.resources):
+        if not self.kernel.bool_of(driver, "start", self.resources):
             driver._detach()
             raise DriverError(f"{kind}: its start returned False")
         driver.registerService(name)
@@ -143,7 +150,7 @@ class Server:
     def get_matching_service(self, task: Task, name: str) -> int:
         """The first service of that name or class as a name of a right; IO_OBJECT_NULL if there is
         none."""
-        for service in self.resources.clients:
+        for service in self.services:
             if service.matches(name):
                 return self._export(task, service)
         return IO_OBJECT_NULL
@@ -160,9 +167,8 @@ class Server:
             return kIOReturnBadArgument, IO_OBJECT_NULL
         handler = Out()
         code = self.kernel.code_of(
-            service.getName(),
+            service,
             "newUserClient",
-            service.newUserClient,
             task,
             task,
             type,
@@ -187,7 +193,7 @@ class Server:
             return kIOReturnSuccess if isinstance(thing, IOUserClient) else code
         if not client.closed:
             client._close()
-            self.kernel.code_of(client.getName(), "clientClose", client.clientClose)
+            self.kernel.code_of(client, "clientClose")
         return kIOReturnSuccess
 
     def task_terminate(self, task: Task) -> None:
@@ -243,9 +249,8 @@ class Server:
         inband = args.structureOutputSize
         try:
             code = self.kernel.code_of(
-                client.getName(),
+                client,
                 "externalMethod",
-                client.externalMethod,
                 selector,
                 args,
                 told=(selector, tuple(scalars), structure, scalar_room, room),
@@ -331,9 +336,8 @@ class Server:
         code, client = self._client(task, connection)
         if client is not None:
             code = self.kernel.code_of(
-                client.getName(),
+                client,
                 "registerNotificationPort",
-                client.registerNotificationPort,
                 port,
                 type,
                 reference,
@@ -349,9 +353,8 @@ class Server:
         options, memory = Out(), Out()
         options.value, memory.value = 0, None
         code = self.kernel.code_of(
-            client.getName(),
+            client,
             "clientMemoryForType",
-            client.clientMemoryForType,
             type,
             options,
             memory,

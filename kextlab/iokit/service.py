@@ -38,6 +38,7 @@ class IOService:
         IOUserClientClass: the class of IOUserClient a process gets that opens it; ``None``: it
             cannot be opened.
         kernel: IOKit of the machine it runs on, there from before ``init`` on.
+        bundle: the kext its code is in.
         provider: what it stands on, from before ``start`` until after ``stop``.
         clients: what stands on it.
         port: what processes have send rights to.
@@ -46,6 +47,7 @@ class IOService:
     IOUserClientClass: ClassVar[type[Any] | None] = None
     kind: ClassVar[str] = "io_service"
     kernel: IOKit
+    bundle = ""
 
     def __repr__(self) -> str:
         state = getattr(self, "name", "not attached")
@@ -88,6 +90,8 @@ class IOService:
         self.provider.clients.remove(self)
         self._destroy_user_references()
         self.kernel.remove(self.name)
+        if self.provider.provider is None:  # a driver, not what stands on one
+            self.kernel.unloaded(self.bundle)
 
     def _destroy_user_references(self) -> None:
         """Processes' names for it are dead from here on (``destroyUserReferences``)."""
@@ -140,7 +144,7 @@ class IOService:
         provider = self.provider
         if not self._inactive or self.clients or provider is None or provider.isOpen(self):
             return
-        self.kernel.callback(self.getName(), "stop", self.stop, provider)
+        self.kernel.callback(self, "stop", provider)
         self.kernel.returned(0, None)
         self._detach()
         self.provider = None
@@ -190,12 +194,12 @@ class IOService:
         if self.IOUserClientClass is None:
             return kIOReturnUnsupported
         client = self.IOUserClientClass()
-        client.kernel, client.task, client.type = self.kernel, owningTask, type
-        name, kernel, init = client.getName(), self.kernel, client.initWithTask
-        if not kernel.bool_of(name, "initWithTask", init, owningTask, securityID, type):
+        kernel = client.kernel = self.kernel
+        client.bundle, client.task, client.type = self.bundle, owningTask, type
+        if not kernel.bool_of(client, "initWithTask", owningTask, securityID, type):
             return kIOReturnBadArgument
         client._attach(kernel, self)
-        if not kernel.bool_of(name, "start", client.start, self):
+        if not kernel.bool_of(client, "start", self):
             client._detach()
             return kIOReturnUnsupported
         handler.value = client

@@ -135,7 +135,7 @@ class IOUserClient(IOService):
         if self.closed:
             return kIOReturnNotReady
         self._close()
-        return self.kernel.code_of(self.getName(), "clientClose", self.clientClose)
+        return self.kernel.code_of(self, "clientClose")
 
     def _close(self) -> None:
         self.closed = True
@@ -150,7 +150,7 @@ class IOUserClient(IOService):
     def no_more_senders(self) -> None:
         """No process has a name for it any more."""
         if not self.finalized:
-            self.kernel.code_of(self.getName(), "clientDied", self.clientDied)
+            self.kernel.code_of(self, "clientDied")
         for mapping in self.mappings:
             mapping.unmap()
         self.mappings = ()

@@ -27,6 +27,7 @@ from kextlab.abi.errno import (
     name_of,
     number_of,
 )
+from kextlab.abi.iokit import IOKitError
 from kextlab.abi.oskext import name_of_result
 from kextlab.kernel.kext import KextError, KextRefusal
 from kextlab.kernel.mach_error import MachRefusal
@@ -205,12 +206,12 @@ def causes_by_errno() -> Mapping[str, tuple[Cause, ...]]:
 @cache
 def causes_by_text() -> Mapping[str, tuple[tuple[str, Cause], ...]]:
     """``panic``, ``deadlock``, ``host``, ``bundle`` and ``mach`` to (regular expression, cause)."""
-    from kextlab.kernel import explanations_bundles, explanations_mach
+    from kextlab.kernel import explanations_bundles, explanations_iokit, explanations_mach
     from kextlab.kernel import explanations_kext as pages
 
     return {
-        "panic": tuple(parse(pages.PANICS)),
-        "deadlock": tuple(parse(pages.DEADLOCKS)),
+        "panic": (*parse(pages.PANICS), *parse(explanations_iokit.PANICS)),
+        "deadlock": (*parse(pages.DEADLOCKS), *parse(explanations_iokit.DEADLOCKS)),
         "host": tuple(parse(pages.HOST)),
         "bundle": tuple(parse(explanations_bundles.BUNDLES)),
         "mach": tuple(parse(explanations_mach.MACH)),
@@ -218,11 +219,23 @@ def causes_by_text() -> Mapping[str, tuple[tuple[str, Cause], ...]]:
 
 
 @cache
+def causes_by_code() -> Mapping[str, tuple[Cause, ...]]:
+    """An IOKit code's name to its causes."""
+    from kextlab.kernel import explanations_iokit
+
+    found: dict[str, list[Cause]] = {}
+    for name, cause in parse(explanations_iokit.IOKIT):
+        found.setdefault(name, []).append(cause)
+    return {name: tuple(causes) for name, causes in found.items()}
+
+
+@cache
 def calls() -> tuple[str, ...]:
     """Every call that can be asked about, sorted."""
     known = {cause.call for causes in causes_by_errno().values() for cause in causes}
+    known.update(cause.call for causes in causes_by_code().values() for cause in causes)
     known.update(cause.call for rows in causes_by_text().values() for _, cause in rows)
-    return tuple(sorted(known | FAMILIES.keys()))
+    return tuple(sorted(known | FAMILIES.keys(), key=lambda call: (call.lower(), call)))
 
 
 # -- the question ------------------------------------------------------------------------------
@@ -233,8 +246,8 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
 
     Args:
         error: an OSError a simulated process's call raised; an errno of Darwin's by number or
-            name; a KextError that carries one; a KextRefusal; a MachError; a KernelPanic; a
-            SimDeadlock.
+            name; a KextError that carries one; a KextRefusal; a MachError; an IOKitError; a
+            KernelPanic; a SimDeadlock.
         call: the call that answered it, to leave out what only others answer: a system call as
             Python or C names it, or a KPI function. An OSError may carry it as ``error.call``.
 
@@ -265,6 +278,11 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
             return replace(told, number=error.code)
         case KextError() if error.errno is not None:
             return _refusal(error.errno, call)
+        case IOKitError():
+            causes = causes_by_code().get(error.name, ())
+            title = f"{error.name} ({error.code & 0xFFFFFFFF:#x})"
+            found = tuple(_narrowed(causes, call or error.call))
+            return Explanation(title, None, str(error), found)
         case OSError():
             if isinstance(error.errno, int):
                 noted = getattr(error, "call", None)

@@ -51,7 +51,13 @@ class IOKitGate:
     def __init__(self, system: System) -> None:
         self._system = system
         record = None if system.rec is None else self._record
-        self.kernel = IOKit(record, log=system.log.append, panic=self._panic, woken=self._woken)
+        self.kernel = IOKit(
+            record,
+            log=system.log.append,
+            panic=self._panic,
+            woken=self._woken,
+            unloaded=self._unloaded,
+        )
         self.server = Server(self.kernel)
         self._spaces: dict[int, Space] = {}
         self._windows: dict[tuple[int, int], Window] = {}
@@ -80,8 +86,9 @@ class IOKitGate:
 
     def _panic(self, text: str) -> NoReturn:
         """A fault inside of a routine of the kernel that a driver called."""
-        panic = KernelPanic(f"{PAGE_FAULT}: {text}")
+        panic = KernelPanic(f"{PAGE_FAULT} in a data queue: {text}")
         self._system.stop(panic)
+        self._system.record_stop(panic)
         raise panic
 
     def _run(self, what: str, function: Callable[[], T]) -> T:
@@ -121,12 +128,27 @@ class IOKitGate:
         made: object = factory
         if not (isinstance(made, type) and issubclass(made, IOService)):
             raise TypeError(f"add_driver takes a class of IOService; got {factory!r}")
-        return self._run("start", lambda: self.server.add_driver(factory, name))
+        bundle, copies = made.__name__, 1
+        while bundle in self._system.texts:  # of a kext, or of an earlier driver
+            copies += 1
+            bundle = f"{made.__name__}-{copies}"
+        self._system.map_text(bundle)
+        try:
+            return self._run("start", lambda: self.server.add_driver(factory, name, bundle))
+        except DriverError:
+            self._unloaded(bundle)
+            raise
 
     def terminate(self, driver: IOService) -> None:
-        """Terminate a driver, and first what stands on it."""
+        """Terminate a driver, and first what stands on it. It goes, and its code leaves memory, as
+        soon as its clients have closed it."""
         self._system.check("driver")
         self._run("stop", driver.terminate)
+
+    def _unloaded(self, bundle: str) -> None:
+        text = self._system.texts[bundle]
+        if text.mapped:
+            self._system.unmap_text(text)
 
     # -- processes -------------------------------------------------------------------------
 

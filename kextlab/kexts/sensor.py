@@ -48,9 +48,7 @@ class SensorUserClient(IOUserClient):
         """Make the queue; ``openMethod`` lets readings into it."""
         if not super().start(provider) or not isinstance(provider, SensorDriver):
             return False
-        dataQueue = IOSharedDataQueue.withEntries(
-            self.kernel, provider.entries, Reading.size, self.getName()
-        )
+        dataQueue = IOSharedDataQueue.withEntries(self, provider.entries, Reading.size)
         if dataQueue is None:
             return False
         self.sensor, self.dataQueue = provider, dataQueue

@@ -9,28 +9,9 @@ Left out: writing into a queue (``IODataQueueEnqueue``), the appendix.
 
 from __future__ import annotations
 
-from kextlab.abi.iokit import OFFSET_QUEUE_SIZE, io_return_name, kIOReturnBadArgument
+from kextlab.abi.iokit import OFFSET_QUEUE_SIZE, IOKitError, kIOReturnBadArgument
 from kextlab.iokit import data_queue
 from kextlab.iokit.memory import SharedMemory, load
-
-
-class IOKitError(Exception):
-    """A call that C would answer with a code other than 0.
-
-    Attributes:
-        code: the number, unsigned.
-        name: its name.
-        call: the function that answered it.
-    """
-
-    def __init__(self, call: str, code: int) -> None:
-        self.call = call
-        self.code = code
-        self.name = io_return_name(code)
-        super().__init__(f"{call}: {self.name} ({code & 0xFFFFFFFF:#x})")
-
-    def __reduce__(self) -> tuple[object, tuple[str, int]]:
-        return type(self), (self.call, self.code)
 
 
 def check(call: str, code: int) -> None:

@@ -22,13 +22,14 @@ from kextlab.abi.iokit import (
     MIG_ARRAY_TOO_LARGE,
     SCALARS_MAX,
     STRUCT_INBAND_MAX,
+    IOKitError,
     kIOMapAnywhere,
 )
 from kextlab.abi.mach import MACH_PORT_NULL
 from kextlab.iokit.memory import Window
 from kextlab.userland import data_queue
 from kextlab.userland.arguments import Readable, as_bytes
-from kextlab.userland.data_queue import IOKitError, check
+from kextlab.userland.data_queue import check
 
 if TYPE_CHECKING:
     from kextlab.kernel.iokit import IOKitGate

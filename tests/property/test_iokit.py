@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from kextlab.abi.iokit import kIOReturnNoSpace, kIOReturnUnderrun
+from kextlab.abi.iokit import IOKitError, kIOReturnNoSpace, kIOReturnUnderrun
 from kextlab.iokit import IODataQueue, IOSharedDataQueue
 from kextlab.iokit.data_queue import dequeue
 from kextlab.iokit.machine import IOKit
+from kextlab.iokit.memory import MemoryFault, Window
 from kextlab.kernel.snapshot import snapshot
 from kextlab.kexts.sensor import SensorDriver
+from kextlab.trace.codes import Entry
 from kextlab.trace.fold import Folder
+from kextlab.userland.data_queue import IODataQueueDequeue
 from kextlab.userland.mac import Kernel
 
 STEP = st.one_of(
@@ -64,19 +67,40 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.mac = Kernel()
         self.folder = Folder()
-        self.read = 0
+        record, self.checked = self.mac.system.rec, 0
+        assert record is not None
+
+        def check(entry: Entry) -> None:
+            """Record, and compare what the entries add up to with the kernel's own account."""
+            record(entry)
+            self.the_trace_adds_up()
+            self.checked += 1
+
+        self.mac.system.rec = check
         self.sensor = self.mac.iokit.add_driver(SensorDriver)
         self.apps = [self.mac.spawn("user", uid=501), self.mac.spawn("root", uid=0)]
+        self.windows: list[Window] = []
         self.names: list[int] = [0, 0x203, 0xFFFFFFFF]
         self.ports: list[int] = [0, 77]
 
     def call(self, app: int, function: str, *args: object) -> object:
-        """Call it; if it is refused, nothing may have changed but what the trace counts."""
+        """Call it; if it is refused, everything is as it was (``None``)."""
         io = self.apps[app].iokit
+        before = self.shown(), self.rights()
         try:
             return getattr(io, function)(*args)
         except (io.IOKitError, NotImplementedError):
+            if function != "IOServiceClose":  # that lets go of the name in any case
+                assert (self.shown(), self.rights()) == before
             return None
+
+    def rights(self) -> list[object]:
+        """Every name of both processes: its right, its references, its port's senders."""
+        return [
+            (name, entry.type, entry.urefs, entry.port.srights, entry.port.msgcount)
+            for app in self.apps
+            for name, entry in self.mac.iokit.space(app.pid).entries.items()
+        ]
 
     @rule(app=st.integers(0, 1), name=st.sampled_from(["SensorDriver", "IOService", "Nobody"]))
     def find(self, app: int, name: str) -> None:
@@ -93,8 +117,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(app=st.integers(0, 1), pick=st.data(), selector=st.integers(0, 5))
     def method(self, app: int, pick: st.DataObject, selector: int) -> None:
-        before = self.shown()
-        answer = self.call(
+        self.call(
             app,
             "IOConnectCallMethod",
             pick.draw(st.sampled_from(self.names)),
@@ -104,16 +127,24 @@ class Machine(RuleBasedStateMachine):
             pick.draw(st.integers(0, 3)),
             pick.draw(st.sampled_from([0, 5000])),
         )
-        if answer is None:
-            assert self.shown() == before
 
     @rule(app=st.integers(0, 1), pick=st.data(), memory=st.integers(0, 1))
     def map(self, app: int, pick: st.DataObject, memory: int) -> None:
-        before = self.shown()
         name = pick.draw(st.sampled_from(self.names))
         window = self.call(app, "IOConnectMapMemory64", name, memory, 0x203)
-        if window is None:
-            assert self.shown() == before
+        if isinstance(window, Window):
+            self.windows.append(window)
+
+    @precondition(lambda self: self.windows)
+    @rule(pick=st.data(), offset=st.integers(-1, 4096), data=st.binary(max_size=12))
+    def touch(self, pick: st.DataObject, offset: int, data: bytes) -> None:
+        """Write into the memory, over head and tail, too."""
+        window = pick.draw(st.sampled_from(self.windows))
+        try:
+            window.write(offset, data)
+            IODataQueueDequeue(window, 8)
+        except (MemoryFault, ProcessLookupError, IOKitError):
+            pass
 
     @rule(app=st.integers(0, 1), pick=st.data())
     def port(self, app: int, pick: st.DataObject) -> None:

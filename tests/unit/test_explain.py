@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 
 import kextlab.abi.errno as abi
+from kextlab.abi import iokit, mach
+from kextlab.abi.iokit import IOKitError
 from kextlab.kernel import Kernel, explanations
 from kextlab.kernel.explain import (
     FAMILIES,
     Cause,
     Explanation,
     calls,
+    causes_by_code,
     causes_by_errno,
     causes_by_text,
     explain,
@@ -500,3 +503,19 @@ def test_with_its_call_named_every_refusal_is_told_whole(call: str) -> None:
         explanation = explain(name, call=call)
         assert str(explanation).count("What to do:") == len({(c.when) for c in explanation.causes})
         assert len(str(explanation).splitlines()) <= 26
+
+
+def test_what_iokit_answers_is_explained_for_the_call_that_got_it() -> None:
+    error = IOKitError("IOServiceOpen", 0xE00002C1)
+    explanation = explain(error)
+    (cause,) = explanation.causes
+    assert (cause.call, cause.recorded) == ("IOServiceOpen", False)
+    assert explanation.name == "kIOReturnNotPrivileged (0xe00002c1)"
+    assert explain(error, call="IOConnectCallMethod").causes == ()
+    assert "Nothing the lab knows of" in str(explain(IOKitError("IOServiceOpen", 5)))
+
+
+def test_every_code_of_the_lists_of_iokit_is_one() -> None:
+    named = set(iokit.CODES.values()) | set(mach.CODES.values()) | {"MIG_ARRAY_TOO_LARGE"}
+    assert set(causes_by_code()) <= named
+    assert {iokit.io_return_name(code) for code in (0xE00002C2, -307)} <= set(causes_by_code())

@@ -7,6 +7,7 @@ import pytest
 
 from kextlab import Kernel
 from kextlab.abi import iokit as abi
+from kextlab.abi.iokit import IOKitError
 from kextlab.abi.mach import (
     KERN_INVALID_NAME,
     MACH_NOTIFY_SEND_ONCE,
@@ -31,7 +32,6 @@ from kextlab.iokit.memory import MemoryFault
 from kextlab.iokit.server import DriverError
 from kextlab.kernel.snapshot import snapshot
 from kextlab.sched.stop import KernelPanic, SimDeadlock
-from kextlab.userland.data_queue import IOKitError
 from kextlab.userland.process import App
 
 ANY = abi.kIOUCVariableStructureSize
@@ -95,7 +95,7 @@ class Client(IOUserClient):
         if type == 9:
             return super().clientMemoryForType(type, options, memory)
         if type == 2 or self.shared is None:
-            self.shared = IOBufferMemoryDescriptor.withCapacity(self.kernel, 100)
+            self.shared = IOBufferMemoryDescriptor.withCapacity(self, 100)
         memory.value = self.shared
         options.value |= abi.kIOMapReadOnly if type == 1 else 0
         return abi.kIOReturnSuccess
@@ -242,6 +242,15 @@ def test_a_driver_may_refuse_to_start(mac: Kernel, routine: str) -> None:
     with pytest.raises(DriverError, match=f"Refusing: its {routine} returned False"):
         mac.iokit.add_driver(refusing)
     assert mac.iokit.services == []
+    assert not mac.system.texts["Refusing"].mapped
+
+
+def test_a_driver_is_a_kext_in_memory_until_it_is_gone(mac: Kernel) -> None:
+    first, second = (mac.iokit.add_driver(Driver) for _ in range(2))
+    assert [first.bundle, second.bundle] == ["Driver", "Driver-2"]
+    mac.iokit.terminate(first)
+    assert "kext:Driver" not in mac.snapshot()
+    assert "kext:Driver-2" in mac.snapshot()
 
 
 def test_only_classes_of_drivers_are_drivers(mac: Kernel) -> None:
@@ -443,7 +452,7 @@ class QueueClient(Client):
     """Has a queue, and tells of it."""
 
     def start(self, provider: IOService) -> bool:
-        queue = IOSharedDataQueue.withEntries(self.kernel, 2, 8)
+        queue = IOSharedDataQueue.withEntries(self, 2, 8)
         assert queue is not None
         self.queue = queue
         return super().start(provider)
@@ -578,7 +587,7 @@ def test_a_process_that_dies_is_closed_for_the_oldest_connection_first(mac: Kern
     Client.died = 0
     app.kill()
     assert (driver.clients, Client.died) == ([], 3)
-    calls = [e for e in mac.trace.entries() if e[:3] == (3, "Client", "clientClose")]
+    calls = [e for e in mac.trace.entries() if e[:3] == (3, "Driver", "Client::clientClose")]
     assert len(calls) == 3
     with pytest.raises(ProcessLookupError):
         window.read(0, 1)
@@ -707,7 +716,7 @@ def test_a_fault_inside_a_routine_of_the_kernel_stops_it_from_outside_too(
         def start(self, provider: IOService) -> bool:
             from kextlab.iokit import IODataQueue
 
-            queue = IODataQueue.withCapacity(self.kernel, 64)
+            queue = IODataQueue.withCapacity(self, 64)
             assert queue is not None
             self.queue = queue  # type: ignore[assignment]  # the unsafe kind
             return True
@@ -718,7 +727,7 @@ def test_a_fault_inside_a_routine_of_the_kernel_stops_it_from_outside_too(
     )
     window.write(0, b"\xff\xff\xff\x7f")
     window.write(4, b"\xff\xff\xff\x0f" * 2)
-    with pytest.raises(KernelPanic, match="page fault in IODataQueue::enqueue"):
+    with pytest.raises(KernelPanic, match="page fault in a data queue: IODataQueue::"):
         queue_of(mac).enqueue(b"abc", 3)
     assert mac.panic is not None
 

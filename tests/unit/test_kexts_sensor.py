@@ -7,6 +7,7 @@ import pytest
 
 from kextlab import Kernel
 from kextlab.abi.iokit import (
+    IOKitError,
     kIOReturnBadArgument,
     kIOReturnExclusiveAccess,
     kIOReturnNotOpen,
@@ -26,7 +27,6 @@ from kextlab.kexts.sensor import (
     kSensorSetOffset,
     kSensorStatistics,
 )
-from kextlab.userland.data_queue import IOKitError
 
 
 @pytest.fixture
