@@ -17,6 +17,7 @@ from typing import Any, cast
 from kextlab.kernel.asked import Asked
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext
+from kextlab.remote.signatures import SYSCALLS
 from kextlab.scenario.calls import (
     REPLAYED,
     Call,
@@ -71,6 +72,11 @@ def calls_of(mac: Kernel) -> Derived:
                     f"step {step}: {thing.name} was called for {thing.kext} from outside its "
                     f"callbacks, which a scenario cannot do again; it can call "
                     f"{', '.join(REPLAYED)}"
+                )
+            if isinstance(thing, Syscall) and thing.name not in SYSCALLS:
+                raise ScenarioError(
+                    f"step {step}: {thing.name} is a call to IOKit, which a scenario cannot do "
+                    "again yet"
                 )
             derived.calls.append(thing)
     return derived

@@ -37,6 +37,8 @@ def reason(
         words = "nothing is queued and the call must not wait"
     elif errno == darwin.EBADF:
         words = "this descriptor is not open"
+    elif errno > max(darwin.TABLE):  # one of Mach's or IOKit's
+        words = f"code {errno:#x}"
     return words or darwin.message_of(errno)[:1].lower() + darwin.message_of(errno)[1:]
 
 

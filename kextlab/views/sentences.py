@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
+from kextlab.abi import errno
 from kextlab.abi.constants import SOCK_DGRAM, SOCK_STREAM, SYSPROTO_EVENT
+from kextlab.abi.errno import TABLE
 from kextlab.abi.ioctl import (
     CTLIOCGCOUNT,
     CTLIOCGINFO,
@@ -14,6 +16,7 @@ from kextlab.abi.ioctl import (
     SIOCGKEVVENDOR,
     SIOCSKEVFILT,
 )
+from kextlab.abi.iokit import io_return_name
 from kextlab.abi.structs import CtlEventData, CtlInfo, KernEventMsg, KevRequest, SockaddrCtl
 from kextlab.trace.events import Event
 from kextlab.views import mach_sentences
@@ -114,7 +117,20 @@ def called(who: str, event: Event) -> str:
             delay = cast("int | None", args[2])
             wait = "for ever" if delay is None else f"at most {delay / 1e9:g} s"
             return f"{who} calls select({called_with(event)}) to wait {wait}."
+    if is_message(name):
+        return f"{who} calls {name}({args[0]})."
     return f"{who} calls {name}(fd {args[0]})." if args else f"{who} calls {name}."
+
+
+def is_message(name: str) -> bool:
+    """Whether a call is one of Mach's or IOKit's, which know names of rights, not descriptors."""
+    return name.startswith(("io_", "mach_"))
+
+
+def name_of(number: int) -> str:
+    """The name of an errno, or of a code of Mach's or IOKit's."""
+    known = number in TABLE or number < 0
+    return errno.name_of(number) if known else io_return_name(number)
 
 
 def called_with(event: Event) -> str:

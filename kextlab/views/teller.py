@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from kextlab.abi.errno import EAGAIN, name_of
+from kextlab.abi.errno import EAGAIN
 from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
@@ -32,8 +32,10 @@ from kextlab.views.sentences import (
     called,
     called_with,
     event_named,
+    is_message,
     kext_name,
     kpi_done,
+    name_of,
     returned,
     size_of,
     truncated,
@@ -250,7 +252,7 @@ class Teller:
         place = f"kext:{kext}"
         unit = self._unit(event)
         label = routes.short(event, 0)
-        if event.name in ("start", "stop"):
+        if event.name in ("start", "stop") or "::" in event.name:
             text = f"The kernel runs {kext_name(kext)}'s {event.name} routine."
             sender = routes.KERNEL
         else:
@@ -348,13 +350,13 @@ class Teller:
         name = SHORT.get(event.name, event.name)
         if event.name == "select":
             return f"select({called_with(event)})"
-        plain = event.name == "socket" or is_mach(event)
-        return name if plain else f"{name}(fd {event.arguments[0]})"
+        bare = event.name == "socket" or is_mach(event) or is_message(event.name)
+        return name if bare else f"{name}(fd {event.arguments[0]})"
 
     def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
         name, kext = frame.event.name, kext_name(frame.actor)
         above = self.frames[-1] if self.frames else None
-        routine = "routine" if name in ("start", "stop") else "callback"
+        routine = "routine" if name in ("start", "stop") or "::" in name else "callback"
         caller = routes.KERNEL if routine == "routine" else routes.CONTROL
         if not errno:
             if not frame.unnoticed:

@@ -27,6 +27,10 @@ from kextlab.kexts.sensor import (
     kSensorSetOffset,
     kSensorStatistics,
 )
+from kextlab.scenario import Scenario
+from kextlab.scenario.values import ScenarioError
+from kextlab.views.log import log
+from kextlab.views.scenes import scene_document
 
 
 @pytest.fixture
@@ -123,3 +127,28 @@ def test_a_queue_that_cannot_be_made_and_a_provider_of_another_kind(mac: Kernel)
     assert refused.value.code == kIOReturnUnsupported
     client = SensorUserClient()
     assert not client.start(IOService())
+
+
+def test_the_log_tells_of_drivers_and_their_codes_and_a_scene_can_be_made(mac: Kernel) -> None:
+    mac.iokit.add_driver(SensorDriver)
+    io = mac.spawn("reader").iokit
+    for type in (kSensorRead, kSensorCalibrate):
+        with pytest.raises(IOKitError):
+            io.IOConnectCallMethod(connect(io, type) + 1, kSensorOpen)
+    told = str(log(mac))
+    for line in (
+        "reader calls io_service_open(259).",
+        "The kernel runs SensorDriver's SensorUserClient::start routine.",
+        "The kernel refused io_connect_method: code 0x10000003 (MACH_SEND_INVALID_DEST).",
+        "SensorDriver's SensorDriver::newUserClient routine answers kIOReturnNotPrivileged.",
+        "io_service_open returns kIOReturnNotPrivileged to reader.",
+    ):
+        assert line in told
+    assert scene_document(mac)
+
+
+def test_a_scenario_cannot_hold_it_yet_and_says_so(mac: Kernel) -> None:
+    mac.iokit.add_driver(SensorDriver)
+    connect(mac.spawn("reader").iokit)
+    with pytest.raises(ScenarioError, match=r"step \d+: io_service_get_matching_service is a call"):
+        Scenario.of(mac)
