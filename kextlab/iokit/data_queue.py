@@ -17,6 +17,7 @@ In doubt: the appendix's length, 36 bytes where ports are pointers.
 
 from __future__ import annotations
 
+import struct
 from typing import ClassVar, TypeVar
 
 from kextlab.abi.iokit import (
@@ -51,10 +52,18 @@ _HEADER = DATA_QUEUE_ENTRY_HEADER_SIZE
 # -- reading, on either side -------------------------------------------------------------------
 
 
-def _front(memory: SharedMemory, queue_size: int) -> tuple[int, int, bool] | None:
+_WORDS = struct.Struct("<III")
+
+
+def words(memory: SharedMemory) -> tuple[int, int, int]:
+    """queueSize, head and tail, read once."""
+    size, head, tail = _WORDS.unpack(memory.read(0, _RING))
+    return size, head, tail
+
+
+def _front(memory: SharedMemory, queue_size: int, head: int) -> tuple[int, int, bool] | None:
     """The record in front: where in the ring, its size, whether it is at the start because it did
     not fit at the end. ``None``: head is beyond the ring."""
-    head = load(memory, OFFSET_HEAD)
     if head > queue_size:
         return None
     if head + _HEADER <= queue_size:
@@ -66,13 +75,16 @@ def _front(memory: SharedMemory, queue_size: int) -> tuple[int, int, bool] | Non
 
 def available(memory: SharedMemory) -> bool:
     """Whether there is a record: head and tail differ (``IODataQueueDataAvailable``)."""
-    return load(memory, OFFSET_HEAD) != load(memory, OFFSET_TAIL)
+    _, head, tail = words(memory)
+    return head != tail
 
 
-def peek(memory: SharedMemory, queue_size: int, *, trusting: bool) -> bytes | None:
+def peek(memory: SharedMemory, queue_size: int | None, *, trusting: bool) -> bytes | None:
     """The record in front, which stays; ``None`` if there is none. Only the kernel's own reader is
     ``trusting``: it does not look whether a record at the start can be true."""
-    front = _front(memory, queue_size) if available(memory) else None
+    stated, head, tail = words(memory)
+    queue_size = stated if queue_size is None else queue_size
+    front = _front(memory, queue_size, head) if head != tail else None
     if front is None:
         return None
     at, size, wrapped = front
@@ -81,18 +93,21 @@ def peek(memory: SharedMemory, queue_size: int, *, trusting: bool) -> bytes | No
     return memory.read(_RING + at + _HEADER, size)
 
 
-def dequeue(memory: SharedMemory, queue_size: int, room: int | None) -> tuple[int, bytes]:
+def dequeue(memory: SharedMemory, queue_size: int | None, room: int | None) -> tuple[int, bytes]:
     """Take the record in front: a code, and its data.
 
     Args:
+        queue_size: bytes of the ring; ``None``: what the memory says.
         room: bytes the caller's buffer has; ``None``: no buffer, the record is thrown away.
 
     kIOReturnUnderrun: empty. kIOReturnError: head or the record's size cannot be true.
     kIOReturnNoSpace: the record is larger than the buffer; it stays.
     """
-    if not available(memory):
+    stated, head, tail = words(memory)
+    if head == tail:
         return kIOReturnUnderrun, b""
-    front = _front(memory, queue_size)
+    queue_size = stated if queue_size is None else queue_size
+    front = _front(memory, queue_size, head)
     if front is None:
         return kIOReturnError, b""
     at, size, wrapped = front
@@ -127,7 +142,7 @@ class IODataQueue:
         """Messages sent that data is there."""
         self.port: Port | None = None
         store(block, OFFSET_QUEUE_SIZE, size)
-        self._words = self._read_words()
+        self._words = words(block)
         self.number = kernel.number("io_queue")
         self.name = f"io_queue:{self.number}"
         kernel.add(self.name, self)
@@ -151,10 +166,6 @@ class IODataQueue:
         size = (numEntries + 1) * (_HEADER + entrySize)
         return cls.withCapacity(owner, size) if size <= UINT32_MAX else None
 
-    def _read_words(self) -> tuple[int, int, int]:
-        block = self.block
-        return load(block, OFFSET_QUEUE_SIZE), load(block, OFFSET_HEAD), load(block, OFFSET_TAIL)
-
     def state(self) -> dict[str, object]:
         """The words in memory, whoever wrote them, and what is counted."""
         queue_size, head, tail = self._words
@@ -169,11 +180,13 @@ class IODataQueue:
             "port": self.port is not None,
         }
 
-    def _written(self) -> None:
+    def _written(self, offset: int) -> None:
         """Somebody wrote into the memory; if it was one of the words, the trace is told."""
-        before, self._words = self._words, self._read_words()
-        words = zip(("queueSize", "head", "tail"), before, self._words, strict=True)
-        self.kernel.changed(self.name, *(word for word, old, new in words if old != new))
+        if offset >= _RING:
+            return
+        before, self._words = self._words, words(self.block)
+        pairs = zip(("queueSize", "head", "tail"), before, self._words, strict=True)
+        self.kernel.changed(self.name, *[word for word, old, new in pairs if old != new])
 
     def _count(self, counter: str) -> None:
         setattr(self, counter, getattr(self, counter) + 1)
@@ -228,28 +241,26 @@ class IODataQueue:
         self.kernel.returned(0, done)
         return done
 
-    def _sane(self, head: int, tail: int) -> bool:
-        return self.getQueueSize() >= tail
+    def _ring(self, stated: int, head: int, tail: int) -> int | None:
+        """The ring's size; ``None``: a word cannot be true."""
+        return stated if stated >= tail else None
 
     def _enqueue(self, data: bytes, size: int) -> bool:
-        block, ring = self.block, self.getQueueSize()
-        tail, head = load(block, OFFSET_TAIL), load(block, OFFSET_HEAD)
-        entry = size + _HEADER
-        if size > UINT32_MAX - _HEADER or not self._sane(head, tail):
+        block = self.block
+        stated, head, tail = words(block)
+        ring, entry = self._ring(stated, head, tail), size + _HEADER
+        if size > UINT32_MAX - _HEADER or ring is None:
             return False
+        at = tail
         if tail >= head and tail + entry > ring:  # not at the end: at the start?
             if head <= entry:
                 return False
-            store(block, _RING, size)
-            if ring - tail >= _HEADER:  # a reader looks here first, and sees that it cannot be
-                store(block, _RING + tail, size)
             at = 0
+            if ring - tail >= _HEADER:  # a reader looks there first, and sees that it cannot be
+                store(block, _RING + tail, size)
         elif tail < head and head - tail <= entry:
             return False  # tail must not catch up with head: that would be empty
-        else:
-            store(block, _RING + tail, size)
-            at = tail
-        block.write(_RING + at + _HEADER, data)
+        block.write(_RING + at, size.to_bytes(4, "little") + data)
         store(block, OFFSET_TAIL, at + entry)
         if tail in (head, load(block, OFFSET_HEAD)):
             self.sendDataAvailableNotification()
@@ -288,5 +299,5 @@ class IOSharedDataQueue(IODataQueue):
         """The ring's size in bytes, as it was made; what the memory says does not count."""
         return self.size
 
-    def _sane(self, head: int, tail: int) -> bool:
-        return self.size >= tail and self.size >= head
+    def _ring(self, stated: int, head: int, tail: int) -> int | None:
+        return self.size if self.size >= tail and self.size >= head else None

@@ -67,8 +67,8 @@ class Block:
         self.size = kernel.round_page(size)
         self._bytes = bytearray(self.size)
         self._holders = 1
-        self.written: list[Callable[[], None]] = []
-        """Who is told after every write."""
+        self.written: list[Callable[[int], None]] = []
+        """Who is told after every write where it began."""
         self.number = kernel.number("io_mem")
         self.name = f"io_mem:{self.number}"
         kernel.add(self.name, self)
@@ -99,7 +99,7 @@ class Block:
         self.check(offset, len(data))
         self._bytes[offset : offset + len(data)] = data
         for tell in self.written:
-            tell()
+            tell(offset)
 
     def retain(self) -> None:
         """Somebody else holds it."""

@@ -36,7 +36,7 @@ from kextlab.abi.mach import (
 )
 from kextlab.bsd.kctl import Out
 from kextlab.iokit.machine import IOKit
-from kextlab.iokit.memory import FIRST_ADDRESS, Block, IOMemoryDescriptor, IOMemoryMap
+from kextlab.iokit.memory import FIRST_ADDRESS, LARGEST, Block, IOMemoryDescriptor, IOMemoryMap
 from kextlab.iokit.service import IOService, Task
 from kextlab.iokit.user_client import IOExternalMethodArguments, IOUserClient
 from kextlab.osfmk import mach_port
@@ -222,8 +222,11 @@ class Server:
         """Call a method. What exceeds 4096 bytes, in either direction, goes out of line: the
         driver gets a descriptor of the process's memory instead of a copy.
 
-        kIOReturnBadArgument: no connection; the driver's own answers. MIG_ARRAY_TOO_LARGE: the
-        driver says that it wrote more than was asked for.
+        kIOReturnBadArgument: no connection; the driver's own answers. kIOReturnIPCError: more than
+        4 GB asked for. MIG_ARRAY_TOO_LARGE: the driver says that it wrote more than was asked for.
+
+        Raises:
+            NotImplementedError: more than 64 MB asked for.
         """
         nothing: Answer = ((), b"", b"")
         code, client = self._client(task, connection)
@@ -231,6 +234,8 @@ class Server:
             return code, nothing
         if room > UINT32_MAX:
             return kIOReturnIPCError, nothing
+        if room > LARGEST:
+            raise NotImplementedError("a method that answers more than 64 MB")
         args = IOExternalMethodArguments(selector, tuple(scalars))
         lent: list[Block] = []
         if len(structure) > STRUCT_INBAND_MAX:

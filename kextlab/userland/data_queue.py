@@ -9,9 +9,9 @@ Left out: writing into a queue (``IODataQueueEnqueue``), the appendix.
 
 from __future__ import annotations
 
-from kextlab.abi.iokit import OFFSET_QUEUE_SIZE, IOKitError, kIOReturnBadArgument
+from kextlab.abi.iokit import IOKitError, kIOReturnBadArgument
 from kextlab.iokit import data_queue
-from kextlab.iokit.memory import SharedMemory, load
+from kextlab.iokit.memory import SharedMemory
 
 
 def check(call: str, code: int) -> None:
@@ -27,8 +27,7 @@ def IODataQueueDataAvailable(dataQueue: SharedMemory) -> bool:
 
 def IODataQueuePeek(dataQueue: SharedMemory) -> bytes | None:
     """The record in front, which stays; ``None`` if there is none, or it cannot be true."""
-    size = load(dataQueue, OFFSET_QUEUE_SIZE)
-    return data_queue.peek(dataQueue, size, trusting=False)
+    return data_queue.peek(dataQueue, None, trusting=False)
 
 
 def IODataQueueDequeue(dataQueue: SharedMemory, dataSize: int | None) -> bytes:
@@ -44,7 +43,6 @@ def IODataQueueDequeue(dataQueue: SharedMemory, dataSize: int | None) -> bytes:
     """
     if dataSize is not None and dataSize < 0:
         raise IOKitError("IODataQueueDequeue", kIOReturnBadArgument)
-    size = load(dataQueue, OFFSET_QUEUE_SIZE)
-    code, data = data_queue.dequeue(dataQueue, size, dataSize)
+    code, data = data_queue.dequeue(dataQueue, None, dataSize)
     check("IODataQueueDequeue", code)
     return data

@@ -22,13 +22,14 @@ from kextlab.abi.iokit import (
     MIG_ARRAY_TOO_LARGE,
     SCALARS_MAX,
     STRUCT_INBAND_MAX,
+    UINT32_MAX,
     IOKitError,
     kIOMapAnywhere,
 )
 from kextlab.abi.mach import MACH_PORT_NULL
 from kextlab.iokit.memory import Window
 from kextlab.userland import data_queue
-from kextlab.userland.arguments import Readable, as_bytes
+from kextlab.userland.arguments import Readable, as_bytes, c_timeout
 from kextlab.userland.data_queue import check
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ def _scalars(values: Sequence[int]) -> tuple[int, ...]:
     return tuple(word & 0xFFFFFFFF_FFFFFFFF for word in words)
 
 
+def _word(name: str, value: int) -> int:
+    """A number or a name of 32 bits. TypeError: no integer. ValueError: one that does not fit."""
+    if not isinstance(value, int):
+        raise TypeError(f"{name} = {value!r}, expected an int")
+    if not 0 <= value <= UINT32_MAX:
+        raise ValueError(f"{name} = {value}, expected 0 to {UINT32_MAX}")
+    return value
+
+
 def _count(name: str, value: int) -> int:
     """A size. ValueError: it is negative."""
     if index(value) < 0:
@@ -72,6 +82,9 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
     def IOServiceGetMatchingService(mainPort: int, matching: Mapping[str, str]) -> int:
         """A driver that matches, to be let go of with ``IOObjectRelease``; 0: there is none."""
         app.check()
+        given: object = matching
+        if not isinstance(given, Mapping) or not isinstance(given.get(PROVIDER_CLASS), str):
+            raise TypeError(f"matching = {matching!r}, expected IOServiceMatching(name)")
         unknown = set(matching) - {PROVIDER_CLASS}
         if unknown:
             raise NotImplementedError(f"matching by {min(unknown)} is not modelled")
@@ -81,6 +94,8 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
         """Open a driver: the connection. Codes: kIOReturnUnsupported, kIOReturnBadArgument, and
         what the driver answers, such as kIOReturnNotPrivileged or kIOReturnExclusiveAccess."""
         app.check()
+        _word("service", service)
+        _word("type", type)
         code, connect = gate.io_service_open(pid, service, owningTask == TASK_SELF, type)
         check("IOServiceOpen", code)
         return connect
@@ -88,6 +103,7 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
     def IOServiceClose(connect: int) -> None:
         """Close a connection and let go of it."""
         app.check()
+        _word("connect", connect)
         code, _ = gate.io_service_close(pid, connect)
         gate.mach_port_deallocate(pid, connect)
         check("IOServiceClose", code)
@@ -95,6 +111,7 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
     def IOObjectRelease(object: int) -> None:
         """Let go of a service, a connection or a notification port."""
         app.check()
+        _word("object", object)
         check("IOObjectRelease", gate.mach_port_deallocate(pid, object)[0])
 
     def IOConnectCallMethod(
@@ -112,6 +129,8 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
         such method), MIG_ARRAY_TOO_LARGE (more than 16 scalars), and what the driver answers.
         """
         app.check()
+        _word("connection", connection)
+        _word("selector", selector)
         scalars, structure = _scalars(input), as_bytes(inputStruct)
         room = _count("outputStructCnt", outputStructCnt)
         most = min(_count("outputCnt", outputCnt), SCALARS_MAX)
@@ -155,6 +174,9 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
             NotImplementedError: the arguments are right.
         """
         app.check()
+        _word("connection", connection)
+        _word("selector", selector)
+        _word("wake_port", wake_port)
         if len(reference) > ASYNC_REF64_COUNT or len(_scalars(input)) > SCALARS_MAX:
             raise IOKitError("IOConnectCallAsyncMethod", MIG_ARRAY_TOO_LARGE)
         code, _ = gate.io_connect_async_method(pid, connection, wake_port, len(reference))
@@ -166,6 +188,9 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
         """Map a driver's memory: a window with ``read``, ``write``, ``address``, ``length``.
         kIOReturnBadArgument, whatever the driver's reason."""
         app.check()
+        _word("connect", connect)
+        _word("memoryType", memoryType)
+        _word("options", options)
         owning = intoTask == TASK_SELF
         code, (address, _) = gate.io_connect_map_memory(pid, connect, memoryType, owning, options)
         check("IOConnectMapMemory64", code)
@@ -176,6 +201,8 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
     ) -> None:
         """Unmap it again."""
         app.check()
+        _word("connect", connect)
+        _word("memoryType", memoryType)
         owning = fromTask == TASK_SELF
         code, _ = gate.io_connect_unmap_memory(pid, connect, memoryType, owning, atAddress)
         check("IOConnectUnmapMemory64", code)
@@ -186,6 +213,9 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
         """Give a driver a send right to one's port; port 0 takes it away. kIOReturnUnsupported,
         MACH_SEND_INVALID_RIGHT (no receive right of that name)."""
         app.check()
+        _word("connect", connect)
+        _word("type", type)
+        _word("port", port)
         code, _ = gate.io_connect_set_notification_port(pid, connect, type, port, reference)
         check("IOConnectSetNotificationPort", code)
 
@@ -204,9 +234,11 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
             timeout: seconds, as C has none; MACH_RCV_TIMED_OUT when they have passed.
         """
         app.check()
+        _word("notificationPort", notificationPort)
         if dataQueue is None or notificationPort == MACH_PORT_NULL:
             raise IOKitError("IODataQueueWaitForAvailableData", abi.kIOReturnBadArgument)
-        wait = None if timeout is None else round(timeout * 1e9)
+        seconds = c_timeout(timeout)
+        wait = None if seconds is None else round(seconds * 1e9)
         code, _ = gate.wait_for_message(pid, notificationPort, wait)
         check("IODataQueueWaitForAvailableData", code)
 

@@ -204,7 +204,7 @@ def test_a_plain_queue_does_and_takes_the_machine_down() -> None:
     corrupt(queue, size=1 << 20)
     assert put(queue, b"abcde")  # beyond its ring already
     corrupt(queue, tail=8192)
-    with pytest.raises(KernelPanic, match="IODataQueue::enqueue: SIGSEGV: 4 bytes"):
+    with pytest.raises(KernelPanic, match="IODataQueue::enqueue: SIGSEGV: 9 bytes"):
         put(queue, b"abcde")
     corrupt(queue, size=8, tail=9)
     assert not put(queue, b"")
@@ -248,7 +248,7 @@ def test_a_reader_that_empties_the_queue_meanwhile_is_told() -> None:
     queue.setNotificationPort(port)
     put(queue, b"a")
 
-    def reader() -> None:
+    def reader(_offset: int) -> None:
         """Takes record a while record b is written: head is where tail was."""
         if words(queue)[1:] == (0, 10):
             queue.block.written.remove(reader)

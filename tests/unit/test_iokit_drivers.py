@@ -169,8 +169,12 @@ def test_a_driver_is_found_by_its_name_its_class_and_what_that_is_derived_from(
 
 
 def test_matching_by_anything_else_is_not_modelled(io: ModuleType) -> None:
+    matching = {**io.IOServiceMatching("Driver"), "IONameMatch": "x"}
     with pytest.raises(NotImplementedError, match="matching by IONameMatch is not modelled"):
-        io.IOServiceGetMatchingService(0, {"IONameMatch": "x"})
+        io.IOServiceGetMatchingService(0, matching)
+    for wrong in ({}, "Driver", {"IOProviderClass": 1}):
+        with pytest.raises(TypeError, match=r"expected IOServiceMatching\(name\)"):
+            io.IOServiceGetMatchingService(0, wrong)
 
 
 def test_opening_is_refused_with_the_documented_codes(mac: Kernel, io: ModuleType) -> None:
@@ -283,11 +287,17 @@ def test_what_does_not_fit_a_call_is_refused_before_the_kernel(mac: Kernel, io: 
     assert code(io.IOConnectCallMethod, connection, 0, too_many) == abi.MIG_ARRAY_TOO_LARGE
     with pytest.raises(OverflowError, match="scalar 18446744073709551616: expected 64 bits"):
         io.IOConnectCallMethod(connection, 0, [2**64])
+    with pytest.raises(ValueError, match="selector = -1, expected 0 to 4294967295"):
+        io.IOConnectCallMethod(connection, -1)
+    with pytest.raises(TypeError, match="connection = 'x', expected an int"):
+        io.IOConnectCallMethod("x", 0)
     with pytest.raises(ValueError, match="outputCnt = -1, expected 0 or more"):
         io.IOConnectCallMethod(connection, 0, outputCnt=-1)
     with pytest.raises(ValueError, match="outputStructCnt = -1, expected 0 or more"):
         io.IOConnectCallMethod(connection, 0, outputStructCnt=-1)
     assert len(mac.trace) == steps
+    with pytest.raises(NotImplementedError, match="a method that answers more than 64 MB"):
+        io.IOConnectCallMethod(connection, 0, outputStructCnt=(64 << 20) + 1)
     huge = {"outputStructCnt": 1 << 32}
     assert code(io.IOConnectCallMethod, connection, 0, **huge) == abi.kIOReturnIPCError
 
