@@ -41,8 +41,7 @@ from kextlab.abi.mach import (
 )
 from kextlab.iokit.machine import Owner
 from kextlab.iokit.memory import Block, IOMemoryDescriptor, MemoryFault, SharedMemory, load, store
-from kextlab.osfmk.ipc_kmsg import Kmsg
-from kextlab.osfmk.ipc_port import Port
+from kextlab.osfmk.ipc_port import Kmsg, Port
 
 Q = TypeVar("Q", bound="IODataQueue")
 _RING = DATA_QUEUE_MEMORY_HEADER_SIZE

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import Any, NoReturn, Protocol
 
-from kextlab.osfmk.ipc_port import Port
+from kextlab.osfmk.ipc_port import Port, Receiver
 from kextlab.osfmk.ipc_space import Ipc
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import CALLBACK, DELETE, KPI, RETURN, SET, Entry, group, new
@@ -59,6 +59,7 @@ class IOKit:
         panic: raises what a driver's fault comes to.
         woken: told of a port that has got a message.
         unloaded: told of a driver's kext that nothing runs in any more.
+        ipc: the ports of the machine (default: its own).
 
     Raises:
         ValueError: any other page size.
@@ -73,6 +74,7 @@ class IOKit:
         panic: Callable[[str], NoReturn] = panics,
         woken: Callable[[Port], object] = ignore,
         unloaded: Callable[[str], object] = ignore,
+        ipc: Ipc | None = None,
     ) -> None:
         if page_size not in (4096, 16384):
             raise ValueError(f"page_size = {page_size!r}, expected 4096 or 16384")
@@ -82,7 +84,9 @@ class IOKit:
         self.panic = panic
         self.woken = woken
         self.unloaded = unloaded
-        self.ipc = Ipc()
+        self.ipc = Ipc() if ipc is None else ipc
+        self.receiver = Receiver()
+        self.receiver.object_name = "kernel"
         self.bundle = "com.apple.iokit"
         self.objects: dict[str, Shown] = {}
         self._numbers: dict[str, int] = {}

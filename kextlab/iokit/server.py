@@ -121,7 +121,7 @@ class Server:
         port = entry.object if entry is not None else None
         if not isinstance(port, Port) or not port.active:
             return MACH_SEND_INVALID_DEST, None
-        if port.receiver is not None:
+        if port.receiver not in (None, self.kernel.receiver):
             raise NotImplementedError(
                 f"{name:#x} is a port of a process: a call to IOKit would wait there for an answer"
             )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kextlab.abi.iokit import kIOReturnBadArgument, kIOReturnSuccess, kIOReturnUnsupported
+from kextlab.abi.mach import MACH_PORT_NULL
 from kextlab.bsd.kctl import Out
 from kextlab.iokit.machine import IOKit
 from kextlab.osfmk.ipc_object import port_destroy
@@ -77,7 +78,7 @@ class IOService:
         self.kernel = kernel
         self.provider = provider
         self.clients: list[IOService] = []
-        self.port = Port()
+        self.port = Port(kernel.ipc, kernel.receiver, MACH_PORT_NULL)
         self.number = kernel.number(self.kind)
         self.name = f"{self.kind}:{self.number}"
         if provider is not None:

@@ -340,7 +340,7 @@ mach_msg: sleeps in ipc_mqueue_send | ipc_mqueue_send | {DOCUMENTED}
 The queue is full, and no other task can run that would receive from it.
 -> Receive first, or send with MACH_SEND_TIMEOUT.
 
-callback: sleeps in (?!sbwait|sb_lock|kcb|select|lck_mtx|fpdrain|ipc_mqueue|mach_msg) | msleep | {DOCUMENTED}
+callback: sleeps in (?!sbwait|sb_lock|kcb|select|lck_mtx|fpdrain|ipc_|mach_) | msleep | {DOCUMENTED}
 A kext sleeps in its own msleep, and nothing is left that could call wakeup.
 -> Let the other side act first, or wake the kext from another task.
 """

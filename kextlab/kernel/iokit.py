@@ -20,10 +20,12 @@ from kextlab.abi.mach import (
     KERN_SUCCESS,
     MACH_PORT_RIGHT_RECEIVE,
     MACH_RCV_INTERRUPTED,
+    MACH_RCV_MSG,
     MACH_RCV_TIMED_OUT,
     MACH_RCV_TIMEOUT,
     SIZEOF_HEADER,
     SIZEOF_TRAILER,
+    mach_error_name,
 )
 from kextlab.bsd.kern_control import fault
 from kextlab.iokit.machine import IOKit
@@ -32,7 +34,6 @@ from kextlab.iokit.server import Answer, DriverError, Server
 from kextlab.iokit.service import IOService, Task
 from kextlab.kernel.system import Process, System
 from kextlab.osfmk import mach_msg, mach_port
-from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Killed, SimStop, Sleep, interrupted
@@ -55,13 +56,11 @@ class IOKitGate:
             record,
             log=system.log.append,
             panic=self._panic,
-            woken=self._woken,
             unloaded=self._unloaded,
+            ipc=system.ipc,
         )
         self.server = Server(self.kernel)
-        self._spaces: dict[int, Space] = {}
         self._windows: dict[tuple[int, int], Window] = {}
-        self._waited: dict[Port, str] = {}
 
     def __repr__(self) -> str:
         return f"<IOKit, {len(self.services)} drivers>"
@@ -154,16 +153,17 @@ class IOKitGate:
 
     def space(self, pid: int) -> Space:
         """The port names of a process."""
-        if pid not in self._spaces:
-            self._spaces[pid] = Space(self.kernel.ipc)
-        return self._spaces[pid]
+        process = self._system.processes[pid]
+        if process.space is None:
+            process.space = Space(self.kernel.ipc, pid)
+        return process.space
 
     def exited(self, pid: int) -> None:
         """A process is gone: its connections, windows and names go."""
-        space = self._spaces.get(pid)
+        process = self._system.processes[pid]
+        space = process.space
         if space is not None and not self._system.over and self._system.panic is None:
             self._system.outside()
-            process = self._system.processes[pid]
             task = Task(pid, process.uid, space)
             self._run("clientClose", lambda: self.server.task_terminate(task))
 
@@ -180,6 +180,11 @@ class IOKitGate:
     def _leave(self, code: int, value: object = None) -> None:
         if self._system.rec is not None:
             self._system.rec((RETURN, code, value))
+
+    def _leave_mach(self, code: int, value: object = None) -> None:
+        """As ``MachTraps`` records the answer of a call that is Mach's own."""
+        if self._system.rec is not None:
+            self._system.rec((RETURN, 0, (mach_error_name(code), value)))
 
     # -- services and connections ----------------------------------------------------------
 
@@ -210,7 +215,7 @@ class IOKitGate:
         """As ``Server.release``."""
         task = self._enter(pid, "mach_port_deallocate", name)
         code = self._run("clientDied", lambda: self.server.release(task, name))
-        self._leave(code)
+        self._leave_mach(code)
         return code, None
 
     def io_connect_method(
@@ -302,16 +307,16 @@ class IOKitGate:
         task = self._enter(pid, "mach_port_allocate", MACH_PORT_RIGHT_RECEIVE)
         code, name = mach_port.allocate(task.space, MACH_PORT_RIGHT_RECEIVE)
         task.space.entries[name].port.qlimit = 1
-        self._leave(code, name)
+        self._leave_mach(code, name)
         return code, name
 
     def wait_for_message(self, pid: int, name: int, timeout: int | None) -> tuple[int, None]:
         """Wait until a data queue's notification has come, for ``timeout`` ns at most, and take
         it. Mach's code."""
-        task = self._enter(pid, "mach_msg", name, timeout)
+        task = self._enter(pid, "mach_msg", None, MACH_RCV_MSG, 0, name, timeout)
         routine = self._receive(task, name, timeout)
         code = self._run("mach_msg", lambda: self._system.tasks.drive(routine))
-        self._leave(code)
+        self._leave_mach(code, b"")
         return code, None
 
     def _receive(self, task: Task, name: int, timeout: int | None) -> Routine[int]:
@@ -323,12 +328,6 @@ class IOKitGate:
             if code != MACH_RCV_TIMED_OUT:
                 return code
             port = task.space.entries[name].port
-            channel = self._waited.setdefault(port, f"io_port:{task.pid}:{name}")
-            error = yield Sleep(channel, "mach_msg_receive", deadline=deadline)
+            error = yield Sleep(port.object_name, "mach_msg_receive", deadline=deadline)
             if error:
                 return MACH_RCV_TIMED_OUT if error == EWOULDBLOCK else MACH_RCV_INTERRUPTED
-
-    def _woken(self, port: Port) -> None:
-        channel = self._waited.get(port)
-        if channel is not None:
-            self._system.tasks.wakeup(channel)

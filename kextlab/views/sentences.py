@@ -124,7 +124,7 @@ def called(who: str, event: Event) -> str:
 
 def is_message(name: str) -> bool:
     """Whether a call is one of Mach's or IOKit's, which know names of rights, not descriptors."""
-    return name.startswith(("io_", "mach_"))
+    return name.startswith(("io_", "mach_", "bootstrap_"))
 
 
 def name_of(number: int) -> str:

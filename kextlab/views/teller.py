@@ -21,7 +21,6 @@ from kextlab.views import provenance, routes
 from kextlab.views.broadcasts import Broadcasts
 from kextlab.views.enqueue import ENQUEUES, offered
 from kextlab.views.index import Index
-from kextlab.views.mach_sentences import is_mach
 from kextlab.views.payload import Payload, asked, given, read_event
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
@@ -228,7 +227,7 @@ class Teller:
 
     def _syscall(self, event: Event, pid: str) -> list[Told]:
         args, seen = event.arguments, self.seen
-        named = bool(args) and event.name not in ("socket", "select") and not is_mach(event)
+        named = bool(args) and not (event.name in ("socket", "select") or is_message(event.name))
         socket = seen.socket_at(pid, args[0]) if named else 0
         kcb = self.state.get(f"kcb:{socket}")
         connected = kcb is not None and bool(kcb["kctl"])
@@ -350,7 +349,7 @@ class Teller:
         name = SHORT.get(event.name, event.name)
         if event.name == "select":
             return f"select({called_with(event)})"
-        bare = event.name == "socket" or is_mach(event) or is_message(event.name)
+        bare = event.name == "socket" or is_message(event.name)
         return name if bare else f"{name}(fd {event.arguments[0]})"
 
     def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:

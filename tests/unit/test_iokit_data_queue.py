@@ -16,9 +16,16 @@ from kextlab.abi.mach import MACH_MSG_SUCCESS, MACH_SEND_TIMED_OUT
 from kextlab.iokit.data_queue import IODataQueue, IOSharedDataQueue, available, dequeue, peek
 from kextlab.iokit.machine import IOKit
 from kextlab.iokit.memory import LARGEST
-from kextlab.osfmk.ipc_port import Port
+from kextlab.osfmk.ipc_port import Port, Receiver
+from kextlab.osfmk.ipc_space import Ipc
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.fold import Folder
+
+
+def a_port() -> Port:
+    holder = Receiver()
+    holder.object_name = "proc:100"
+    return Port(Ipc(), holder, 0x103)
 
 
 def shared(size: int, kernel: IOKit | None = None) -> IOSharedDataQueue:
@@ -216,7 +223,7 @@ def test_a_plain_queue_does_and_takes_the_machine_down() -> None:
 def test_only_the_first_record_sends_a_message() -> None:
     woken: list[Port] = []
     queue = shared(64, IOKit(woken=woken.append))
-    port = Port()
+    port = a_port()
     assert queue.sendDataAvailableNotification() == MACH_MSG_SUCCESS
     queue.setNotificationPort(port)
     put(queue, b"a")
@@ -233,7 +240,7 @@ def test_only_the_first_record_sends_a_message() -> None:
 
 
 def test_a_full_port_and_a_dead_one_get_none() -> None:
-    queue, port = shared(64), Port()
+    queue, port = shared(64), a_port()
     port.qlimit = 1
     queue.setNotificationPort(port)
     assert queue.sendDataAvailableNotification() == MACH_MSG_SUCCESS
@@ -244,7 +251,7 @@ def test_a_full_port_and_a_dead_one_get_none() -> None:
 
 
 def test_a_reader_that_empties_the_queue_meanwhile_is_told() -> None:
-    queue, port = shared(64), Port()
+    queue, port = shared(64), a_port()
     queue.setNotificationPort(port)
     put(queue, b"a")
 
