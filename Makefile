@@ -29,7 +29,7 @@ test-all: $(READY) ## the tests that are slow or start servers
 coverage: $(READY) ## lines and branches of the kernel: all reached by unit and hand-written tests
 	$(BIN)/pytest -q -n auto -m "not slow" -k "not generated-" tests/unit tests/conformance --ignore-glob="tests/unit/test_course_*" \
 		--cov-branch --cov-report=term-missing --cov-fail-under=100 \
-		$(addprefix --cov=kextlab/,abi sched trace bsd osfmk kernel)
+		$(addprefix --cov=kextlab/,abi sched trace bsd osfmk iokit kernel)
 
 bench: $(READY) ## run every benchmark and rewrite benchmarks/README.md's table
 	$(BIN)/python -m benchmarks --all --write
