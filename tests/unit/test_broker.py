@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -68,8 +69,8 @@ def test_every_unit_has_a_record_of_its_own(mac: Kernel) -> None:
             s.send(b"x")
         ends.append(s)
     assert {unit: one.reads for unit, one in kext.readers.items()} == {1: 1, 2: 2}
-    with pytest.raises(OSError, match="No buffer space"):
-        for _ in range(100):
+    with suppress(OSError):  # until there is no buffer space
+        while True:
             ends[0].send(b"nobody reads")
     assert kext.reads == sum(one.reads for one in kext.readers.values())
     with pytest.raises(KextError, match="EBUSY"):

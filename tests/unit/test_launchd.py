@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import plistlib
 import sys
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kextlab import Kernel
+from kextlab.sched.chooser import Seeded
 from kextlab.sched.stop import SimStop
 from kextlab.userland.launchd import LaunchdError
 from kextlab.userland.mach import MachError, Message
@@ -380,3 +385,56 @@ def test_what_is_no_list_at_all(mac: Kernel) -> None:
         load(JOB, {})
     with pytest.raises(ValueError, match=r"Label is \[9, .*\.\.\. \(an array\)"):
         load(JOB | {"Label": [9] * 99}, {})
+
+
+# -- whatever happens --------------------------------------------------------------------------
+
+OPERATIONS = st.one_of(
+    st.sampled_from([b"one.", b"die!", b"exit", b"done"]),
+    st.sampled_from(["kill", "start", "unload", "load", "client"]),
+    st.integers(1, 8),
+    st.floats(0.5, 12),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(operations=st.lists(OPERATIONS, max_size=25), seed=st.integers(0, 99))
+def test_every_step_adds_up_and_starts_keep_their_distance(
+    operations: list[bytes | str | int | float], seed: int
+) -> None:
+    mac = Kernel(chooser=Seeded(seed))
+    thing, client = Thing(mac), mac.spawn("client")
+    sent: list[bytes] = []
+    for operation in ["load", *operations, 12.0]:
+        job = mac.launchd.jobs.get("thing")
+        match operation:
+            case bytes() if job is not None and len(sent) < 5:
+                say(client, operation)
+                sent.append(operation)
+            case "kill" if job is not None and job.app is not None and not job.app.exited:
+                job.app.kill()
+            case "start" if job is not None:
+                mac.launchd.start("thing")
+            case "unload" if job is not None:
+                mac.launchd.unload("thing")
+            case "load" if job is None:
+                mac.launchd.load(JOB | {"ThrottleInterval": 3}, {PATH: thing})
+                sent, thing.heard = [], []
+                mac.launchd.log.clear()
+            case int():
+                for _ in range(operation):
+                    mac.step()
+                    assert in_step(mac)
+            case float():
+                mac.run(until=mac.now + operation)
+        assert in_step(mac)
+        starts = [line for line in mac.launchd.log if "starts" in line]
+        times = [float(line.partition(" s: ")[0]) for line in starts]
+        assert all(after - before > 2.999 for before, after in pairwise(times))
+    job = mac.launchd.jobs.get("thing")
+    if job is not None:
+        mac.run()
+        heard = Counter(body for _, _, body in thing.heard)
+        lost = Counter(sent) - heard  # a program that was woken by a message, and killed then
+        assert not heard - Counter(sent)
+        assert lost.total() <= operations.count("kill")
