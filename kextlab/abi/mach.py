@@ -67,6 +67,9 @@ MACH_SEND_ALWAYS: Final = 0x10000  # the kernel's own: no queue limit
 MACH_SEND_NOTIFY: Final = 0x20000  # arm the send-possible request on a full queue
 MACH_RCV_TIMEOUT: Final = 0x100
 MACH_RCV_TRAILER_SEQNO: Final = 1 << 24  # MACH_RCV_TRAILER_ELEMENTS(1)
+MACH_RCV_TRAILER_SENDER: Final = 2 << 24  # and the sender's uid and gid
+MACH_RCV_TRAILER_AUDIT: Final = 3 << 24  # and the sender's audit token
+MACH_RCV_TRAILER_MASK: Final = 0xF << 24
 
 # --- Dispositions of a right in a message -----------------------------------------------------
 MACH_MSG_TYPE_PORT_NONE: Final = 0
@@ -141,6 +144,8 @@ SIZEOF_BODY: Final = 4  # mach_msg_body_t: the number of descriptors
 SIZEOF_PORT_DESCRIPTOR: Final = 12
 SIZEOF_TRAILER: Final = 8  # mach_msg_trailer_t
 SIZEOF_SEQNO_TRAILER: Final = 12
+SIZEOF_SECURITY_TRAILER: Final = 20
+SIZEOF_AUDIT_TRAILER: Final = 52
 SIZEOF_NDR: Final = 8  # NDR_record_t, before the arguments of a notification
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from kextlab.abi.mach import (
     MACH_MSG_PORT_DESCRIPTOR,
@@ -129,7 +129,22 @@ def unpack_message(data: bytes) -> tuple[MachMsgHeader, list[PortDescriptor], by
     return header, found, data[at : max(at, header.msgh_size)]
 
 
-def pack_trailer(size: int, seqno: int | None) -> bytes:
-    """``mach_msg_trailer_t``, or ``mach_msg_seqno_trailer_t`` with a sequence number."""
-    first = struct.pack("<II", TRAILER_FORMAT_0, size)
-    return first if seqno is None else first + struct.pack("<I", seqno)
+AuditToken: TypeAlias = tuple[int, int, int, int, int, int, int, int]
+"""``audit_token_t``: audit uid, uid, gid, real uid, real gid, pid, audit session, pid version."""
+KERNEL_AUDIT_TOKEN: Final[AuditToken] = (0, 0, 0, 0, 0, 0, 0, 0)
+"""Of a message the kernel sent itself."""
+
+_TRAILER = struct.Struct("<III2I8I")
+
+
+def pack_trailer(size: int, seqno: int | None, audit: AuditToken = KERNEL_AUDIT_TOKEN) -> bytes:
+    """The first ``size`` bytes of ``mach_msg_audit_trailer_t``, which begins as the smaller
+    trailers do: format, size, sequence number, uid and gid, audit token."""
+    whole = _TRAILER.pack(TRAILER_FORMAT_0, size, seqno or 0, audit[1], audit[2], *audit)
+    return whole[:size]
+
+
+def unpack_audit_token(trailer: bytes) -> AuditToken:
+    """The audit token of a ``mach_msg_audit_trailer_t``. struct.error: not 52 bytes."""
+    token: AuditToken = _TRAILER.unpack(trailer)[5:]
+    return token

@@ -41,6 +41,7 @@ from kextlab.abi.mach_messages import (
     MACH_MSGH_BITS,
     MACH_MSGH_BITS_LOCAL,
     MACH_MSGH_BITS_REMOTE,
+    AuditToken,
     MachMsgHeader,
     PortDescriptor,
     pack_message,
@@ -48,7 +49,7 @@ from kextlab.abi.mach_messages import (
     unpack_message,
 )
 from kextlab.kernel.syscalls import ENDS
-from kextlab.kernel.system import System
+from kextlab.kernel.system import FIRST_PID, Process, System
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
@@ -61,6 +62,8 @@ from kextlab.trace.codes import RETURN, SYSCALL
 
 T = TypeVar("T")
 MILLISECOND = SECOND // 1_000
+WHEEL, STAFF = 0, 20
+SESSION = 100_000
 Answer = tuple[int, bytes]
 """A code, and the caller's buffer afterwards."""
 
@@ -207,6 +210,7 @@ class MachTraps:
     ) -> Answer:
         """Send, receive, or both. (code, the caller's buffer afterwards); ``timeout`` in
         milliseconds counts with MACH_SEND_TIMEOUT and MACH_RCV_TIMEOUT."""
+        mach_msg.trailer_size(option)  # refused before anything happens
         space = self._enter(pid, "mach_msg", message, option, rcv_size, rcv_name, timeout)
         routine = self._mach_msg(space, message, option, rcv_size, rcv_name, timeout)
         try:
@@ -252,6 +256,7 @@ class MachTraps:
         code, kmsg = mach_msg.copyin(space, message, option)
         if kmsg is None:
             return code, data
+        kmsg.audit = audit_token(self._system.processes[space.pid])
         deadline = self._deadline(option & MACH_SEND_TIMEOUT, timeout)
         while (code := mach_msg.queue(space, kmsg, option)) == MACH_SEND_TIMED_OUT:
             port = kmsg.remote
@@ -297,6 +302,16 @@ class MachTraps:
         if process.space is not None:
             mach_port.terminate(process.space)
             process.space = None
+
+
+def audit_token(process: Process) -> AuditToken:
+    """Who a process is: as of now, and for this process alone. Its pid will be another's one day,
+    its pid and pid version together will not (``set_security_token_task_internal``).
+
+    In doubt: all processes are of one audit session, and of group wheel (root's) or staff.
+    """
+    uid, gid = process.uid, STAFF if process.uid else WHEEL
+    return (uid, uid, gid, uid, gid, process.pid, SESSION, process.pid - FIRST_PID + 1)
 
 
 # -- bytes -------------------------------------------------------------------------------------
@@ -347,4 +362,5 @@ def packed(message: Message) -> bytes:
 
 def received(message: Message) -> bytes:
     """The bytes of a received message, trailer included."""
-    return packed(message) + pack_trailer(message.trailer_size, message.seqno)
+    trailer = pack_trailer(message.trailer_size, message.seqno, message.audit)
+    return packed(message) + trailer

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kextlab.abi.mach import MACH_MSG_TYPE_PORT_NONE, MACH_PORT_NULL
+from kextlab.abi.mach_messages import KERNEL_AUDIT_TOKEN, AuditToken
 
 
 @dataclass(slots=True)
@@ -34,4 +35,6 @@ class Message:
     """Port descriptors: name and disposition."""
     trailer_size: int = 0
     seqno: int | None = None
+    audit: AuditToken = KERNEL_AUDIT_TOKEN
+    """Who sent it; told to whoever asked for that trailer."""
     notification: bool = False

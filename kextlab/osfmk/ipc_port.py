@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from kextlab.abi.mach import MACH_MSG_TYPE_PORT_NONE, MACH_PORT_QLIMIT_DEFAULT
+from kextlab.abi.mach_messages import KERNEL_AUDIT_TOKEN, AuditToken
 from kextlab.trace.codes import DELETE, SET, new
 from kextlab.trace.log import Record
 
@@ -350,6 +351,8 @@ class Kmsg:
     circular: bool = False
     notification: bool = False
     """Sent by the kernel."""
+    audit: AuditToken = KERNEL_AUDIT_TOKEN
+    """Who sent it, as of then (``msgh_audit``)."""
     number: int = 0
     """Among the messages that were queued, from 1."""
 
@@ -365,6 +368,7 @@ class Kmsg:
             "body": self.body,
             "descriptors": plain(self.descriptors),
             "notification": self.notification,
+            "audit": self.audit,
         }
 
 

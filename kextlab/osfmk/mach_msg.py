@@ -6,10 +6,12 @@ Read beside it: ``osfmk/ipc/ipc_kmsg.c``, ``mach_msg.c``, ``ipc_mqueue.c``.
 
 Nothing waits here: ``kextlab.kernel.mach_traps`` does.
 
-Left out: out-of-line memory and ports, vouchers, trailers beyond the sequence number.
+Left out: out-of-line memory and ports, vouchers, trailers beyond the audit token.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from kextlab.abi.mach import (
     KERN_INVALID_CAPABILITY,
@@ -30,6 +32,9 @@ from kextlab.abi.mach import (
     MACH_RCV_MSG,
     MACH_RCV_TIMED_OUT,
     MACH_RCV_TOO_LARGE,
+    MACH_RCV_TRAILER_AUDIT,
+    MACH_RCV_TRAILER_MASK,
+    MACH_RCV_TRAILER_SENDER,
     MACH_RCV_TRAILER_SEQNO,
     MACH_SEND_ALWAYS,
     MACH_SEND_INVALID_DEST,
@@ -41,9 +46,11 @@ from kextlab.abi.mach import (
     MACH_SEND_MSG_TOO_SMALL,
     MACH_SEND_NOTIFY,
     MACH_SEND_TIMED_OUT,
+    SIZEOF_AUDIT_TRAILER,
     SIZEOF_BODY,
     SIZEOF_HEADER,
     SIZEOF_PORT_DESCRIPTOR,
+    SIZEOF_SECURITY_TRAILER,
     SIZEOF_SEQNO_TRAILER,
     SIZEOF_TRAILER,
     kGUARD_EXC_RCV_INVALID_NAME,
@@ -66,6 +73,23 @@ from kextlab.osfmk.ipc_object import (
 )
 from kextlab.osfmk.ipc_port import IP_DEAD, IP_NULL, Kmsg, Object, Port, PortSet
 from kextlab.osfmk.ipc_space import Entry, Space
+
+TRAILERS: Final = {
+    0: SIZEOF_TRAILER,
+    MACH_RCV_TRAILER_SEQNO: SIZEOF_SEQNO_TRAILER,
+    MACH_RCV_TRAILER_SENDER: SIZEOF_SECURITY_TRAILER,
+    MACH_RCV_TRAILER_AUDIT: SIZEOF_AUDIT_TRAILER,
+}
+
+
+def trailer_size(option: int) -> int:
+    """Bytes of the trailer that is asked for (``REQUESTED_TRAILER_SIZE``)."""
+    wanted = option & MACH_RCV_TRAILER_MASK
+    if wanted not in TRAILERS:
+        raise NotImplementedError(
+            f"a trailer of {wanted >> 24} elements is not modelled; of 0 to 3 it is"
+        )
+    return TRAILERS[wanted]
 
 
 def size_of(descriptors: int, body: int) -> int:
@@ -265,8 +289,7 @@ def receive(space: Space, name: int, size: int, option: int) -> tuple[int, Messa
         port = found.preposts[0]
     if port is None or not port.messages:
         return MACH_RCV_TIMED_OUT, None
-    wants_seqno = option & MACH_RCV_TRAILER_SEQNO
-    trailer = SIZEOF_SEQNO_TRAILER if wants_seqno else SIZEOF_TRAILER
+    trailer = trailer_size(option)
     large = port.messages[0].size + trailer > size
     if large and option & MACH_RCV_LARGE:
         return MACH_RCV_TOO_LARGE, None
@@ -278,7 +301,8 @@ def receive(space: Space, name: int, size: int, option: int) -> tuple[int, Messa
         return MACH_RCV_TOO_LARGE, None
     message = _copyout(space, kmsg)
     message.trailer_size = trailer
-    message.seqno = seqno if wants_seqno else None
+    message.seqno = seqno if trailer > SIZEOF_TRAILER else None
+    message.audit = kmsg.audit
     _room(space, port)
     return MACH_MSG_SUCCESS, message
 

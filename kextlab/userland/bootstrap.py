@@ -7,8 +7,8 @@ dies, the receive right comes back to launchd by a port-destroyed notification, 
 The codes and their order are those of the last open launchd (842, macOS 10.9): ``bootstrap.h``,
 ``libbootstrap.c``, ``core.c``. Documented only: nothing of this was recorded.
 
-Left out: the MIG messages between a process and launchd (a call is a call here), subsets, sandbox,
-jobs and starting them on demand.
+Left out: the MIG messages between a process and launchd (a call is a call here), subsets, sandbox.
+Jobs, and starting them on demand, are ``kextlab.userland.launchd``'s.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from kextlab.trace.codes import RETURN, SYSCALL
 
 if TYPE_CHECKING:
     from kextlab.kernel.system import Process, System
+    from kextlab.userland.launchd import Job
 
 T = TypeVar("T")
 
@@ -53,10 +54,11 @@ BOOTSTRAP_MAX_NAME_LEN: Final = 128  # name_t, the terminating 0 included
 
 @dataclass
 class Service:
-    """A name, launchd's own name of its port, and who has checked in (0: nobody)."""
+    """A name, launchd's own name of its port, who has checked in (0: nobody), whose it is."""
 
     port: int
     owner: int = 0
+    job: Job | None = None
 
 
 class Bootstrap:
@@ -102,9 +104,11 @@ class Bootstrap:
             if got.header.id != MACH_NOTIFY_PORT_DESTROYED:
                 continue
             ((name, _),) = got.descriptors
-            for service in self.services.values():
-                if service.port == name:
-                    service.owner = 0
+            mine = [one for one in self.services.values() if one.port == name]
+            for service in mine:
+                service.owner = 0
+            if not mine:  # its job was unloaded
+                mach_port.destroy(self.space, name)
 
     def _watch(self, port: int) -> None:
         _, told = mach_port.copyin(self.space, self._told, MACH_MSG_TYPE_MAKE_SEND_ONCE)
@@ -138,6 +142,8 @@ class Bootstrap:
         if service.owner:
             mine = service.owner == space.pid
             return (BOOTSTRAP_SERVICE_ACTIVE if mine else BOOTSTRAP_NOT_PRIVILEGED), 0
+        if service.job is not None and service.job.pid != space.pid:
+            return BOOTSTRAP_NOT_PRIVILEGED, 0
         self._watch(service.port)
         _, right = mach_port.copyin(self.space, service.port, MACH_MSG_TYPE_MOVE_RECEIVE)
         service.owner = space.pid

@@ -8,8 +8,8 @@ socket, fcntl, os = app.socket, app.fcntl, app.os
 from __future__ import annotations
 
 from kextlab.kernel import kernel
-from kextlab.userland.bootstrap import Bootstrap
 from kextlab.userland.gate import Gate
+from kextlab.userland.launchd import Launchd
 from kextlab.userland.process import App
 
 
@@ -21,7 +21,7 @@ class Kernel(kernel.Kernel):
             app.ended_with = self.boots
         super()._boot()
         self._apps: list[App] = []
-        self.launchd = Bootstrap(self.system)
+        self.launchd = Launchd(self)
 
     @property
     def processes(self) -> list[App]:

@@ -27,15 +27,18 @@ from kextlab.abi.mach import (
     MACH_PORT_NULL,
     MACH_PORT_TYPE_DNREQUEST,
     MACH_RCV_MSG,
-    MACH_RCV_TRAILER_SEQNO,
+    MACH_RCV_TRAILER_MASK,
+    SIZEOF_AUDIT_TRAILER,
     SIZEOF_SEQNO_TRAILER,
     SIZEOF_TRAILER,
     mach_error_name,
 )
 from kextlab.abi.mach_messages import (
+    AuditToken,
     MachMsgHeader,
     PortDescriptor,
     pack_message,
+    unpack_audit_token,
     unpack_message,
 )
 from kextlab.kernel.mach_error import MachRefusal
@@ -89,6 +92,8 @@ class Message:
         descriptors: rights that travel, ``PortDescriptor(name, disposition)``.
         body: the bytes behind them.
         seqno: the sequence number a trailer told, if it was asked for.
+        audit_token: the sender, if MACH_RCV_TRAILER_AUDIT asked for it; its uid stands at 1, its
+            pid at 5. The kernel wrote it when the message was sent; no sender can.
     """
 
     msgh_bits: int = 0
@@ -99,6 +104,7 @@ class Message:
     descriptors: Sequence[PortDescriptor] = field(default_factory=list)
     msgh_size: int = 0
     seqno: int | None = None
+    audit_token: AuditToken | None = None
 
     def pack(self) -> bytes:
         """The message as bytes, as it lies in a program's memory."""
@@ -301,9 +307,12 @@ class Mach:
         if not option & MACH_RCV_MSG:
             return None
         got = Message.unpack(buffer)
-        if option & MACH_RCV_TRAILER_SEQNO:
-            tail = buffer[-SIZEOF_SEQNO_TRAILER:]
-            got.seqno = int.from_bytes(tail[SIZEOF_TRAILER:], "little")
+        trailer = buffer[got.msgh_size :]
+        if option & MACH_RCV_TRAILER_MASK:
+            tail = trailer[SIZEOF_TRAILER:SIZEOF_SEQNO_TRAILER]
+            got.seqno = int.from_bytes(tail, "little")
+        if len(trailer) == SIZEOF_AUDIT_TRAILER:
+            got.audit_token = unpack_audit_token(trailer)
         return got
 
     def bootstrap_check_in(self, service_name: str) -> int:

@@ -77,6 +77,7 @@ class App:
         self.gate = gate
         self.files = Files(process.pid, gate)
         self.exited = False
+        self.killed = False  # ended by SIGKILL
         self.ended_with = 0  # the boot it ended with, once the machine has started again
 
     def __repr__(self) -> str:
@@ -222,6 +223,7 @@ class App:
         with self.tasks.journal.noting("kill", self.pid):
             if not self.exited:
                 self.tasks.signal(self.pid, "SIGKILL")
+                self.killed = True
             self.exit()
 
     def exit(self) -> None:

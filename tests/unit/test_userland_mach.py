@@ -469,3 +469,78 @@ def test_a_message_survives_its_bytes() -> None:
     data = Message(msgh_bits=19, msgh_remote_port=0x103, body=b"abcd").pack()
     header, descriptors, body = unpack_message(data)
     assert (header.msgh_size, descriptors, body) == (28, [], b"abcd")
+
+
+# -- who sent it -------------------------------------------------------------------------------
+
+
+def token_of(mach: ModuleType, port: int) -> Any:
+    option = mach.MACH_RCV_MSG | mach.MACH_RCV_TRAILER_AUDIT
+    return mach.mach_msg(None, option, 4096, port).audit_token
+
+
+def test_a_message_keeps_its_token_after_its_sender(mac: Kernel, server: App, client: App) -> None:
+    s, c = server.mach, client.mach
+    port = s.bootstrap_check_in(SERVICE)
+    c.mach_msg(ping(c, c.bootstrap_look_up(SERVICE)), c.MACH_SEND_MSG)
+    assert mac.snapshot()["kmsg:1"]["audit"][5] == client.pid
+    client.exit()  # its pid may be another's from now on, its pid and pid version may not
+    token = token_of(s, port)
+    assert (token[1], token[5]) == (501, client.pid)
+    other = mac.spawn("other", uid=0)
+    o = other.mach
+    o.mach_msg(ping(o, o.bootstrap_look_up(SERVICE)), o.MACH_SEND_MSG)
+    again = token_of(s, port)
+    assert (again[1], again[2], again[5]) == (0, 0, other.pid)
+    assert again[7] != token[7]
+    assert in_step(mac)
+
+
+def test_a_token_is_that_of_the_moment_of_sending(mac: Kernel, server: App, client: App) -> None:
+    s, c = server.mach, client.mach
+    port = s.bootstrap_check_in(SERVICE)
+    c.mach_msg(ping(c, c.bootstrap_look_up(SERVICE)), c.MACH_SEND_MSG)
+    mac.system.set_uid(mac.system.processes[client.pid], 0)
+    assert token_of(s, port)[1] == 501
+
+
+def test_the_kernel_s_own_messages_have_an_empty_token(client: App) -> None:
+    m = client.mach
+    port = port_of(m)
+    m.mach_port_request_notification(port, m.MACH_NOTIFY_NO_SENDERS, 0, port)
+    m.mach_port_deallocate(port)
+    assert token_of(m, port) == (0,) * 8
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "seqno"), [(0, 8, None), (1, 12, 1), (2, 20, 1), (3, 52, 1)]
+)
+def test_a_trailer_is_as_long_as_was_asked(
+    mac: Kernel, client: App, asked: int, size: int, seqno: int | None
+) -> None:
+    m = client.mach
+    port = port_of(m)
+    for body in (b"one.", b"two."):
+        m.mach_msg(ping(m, port, body), m.MACH_SEND_MSG)
+    m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+    option = m.MACH_RCV_MSG | m.MACH_RCV_LARGE | asked << 24
+    refused("MACH_RCV_TOO_LARGE", m.mach_msg, None, option, 28 + size - 1, port)
+    code, data = mac.mach_traps.mach_msg(client.pid, None, option, 28 + size, port)
+    assert (code, len(data), int.from_bytes(data[32:36], "little")) == (0, 28 + size, size or 8)
+    if asked == 2:
+        assert data[40:] == (501).to_bytes(4, "little") + (20).to_bytes(4, "little")
+    m.mach_msg(ping(m, port), m.MACH_SEND_MSG)
+    got = m.mach_msg(None, option, 28 + size, port)
+    assert got.seqno == (None if seqno is None else 2)
+    assert (got.audit_token is not None) is (asked == 3)
+
+
+@pytest.mark.parametrize("asked", [4, 7, 8])
+def test_longer_trailers_are_not_modelled(mac: Kernel, client: App, asked: int) -> None:
+    m = client.mach
+    port = port_of(m)
+    m.mach_msg(ping(m, port), m.MACH_SEND_MSG)
+    before = mac.snapshot()
+    with pytest.raises(NotImplementedError, match=f"a trailer of {asked} elements"):
+        m.mach_msg(ping(m, port), m.MACH_SEND_MSG | m.MACH_RCV_MSG | asked << 24, 4096, port)
+    assert mac.snapshot() == before

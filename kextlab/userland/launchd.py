@@ -1,0 +1,347 @@
+"""launchd: jobs from property lists, started when somebody needs them.
+
+launchd holds the receive right of every service a job names. It sleeps in ``mach_msg`` on a port
+set of all services whose jobs do not run: MACH_RCV_LARGE and a buffer of 0 bytes tell it that a
+message is there, and leave the message in its queue. It starts the job, whose program checks in and
+finds the message. When the job's process ends, the receive rights come back, with their queues.
+
+    mac.launchd.load("org.example.thing.plist", programs={"/usr/libexec/thing": program})
+    mac.run()
+
+Read beside it: ``launchd.plist(5)``, ``launchctl(1)``; launchd 842's ``core.c``, ``runtime.c``
+(``job_start``, ``job_reap``, ``machservice_watch``). Documented only.
+
+In doubt: launchd learns of a job's end from the no-senders notification of its bootstrap port; the
+real one from EVFILT_PROC. Left out: sockets, paths, timers, queues; SIGTERM and its time-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from kextlab.abi.mach import (
+    MACH_MSG_TYPE_MAKE_SEND,
+    MACH_MSG_TYPE_MAKE_SEND_ONCE,
+    MACH_MSG_TYPE_PORT_SEND,
+    MACH_NOTIFY_NO_SENDERS,
+    MACH_PORT_RIGHT_PORT_SET,
+    MACH_PORT_RIGHT_RECEIVE,
+    MACH_RCV_LARGE,
+    MACH_RCV_MSG,
+    MACH_RCV_TIMEOUT,
+    SIZEOF_HEADER,
+)
+from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk.ipc_kmsg import Header, Message
+from kextlab.osfmk.ipc_port import Port
+from kextlab.osfmk.ipc_space import Space
+from kextlab.sched.clock import SECOND
+from kextlab.sched.stop import SimStop
+from kextlab.userland.bootstrap import Bootstrap, Service
+from kextlab.userland.launchd_plist import JobPlist, PropertyList, job_of
+from kextlab.userland.process import App
+
+if TYPE_CHECKING:
+    from kextlab.userland.mac import Kernel
+
+Program = Callable[..., Any]
+SIGKILL: Final = 9
+START: Final = 400
+"""The message that asks launchd to start a job."""
+MILLISECOND: Final = SECOND // 1_000
+
+
+class LaunchdError(Exception):
+    """launchd refused: a job of that label is loaded, is not, is disabled."""
+
+
+class Listed(NamedTuple):
+    """A line of ``launchctl list``: the pid (``None``: it does not run), the last exit status
+    (negative: the signal that ended it), the label."""
+
+    pid: int | None
+    status: int
+    label: str
+
+
+class Listing(list[Listed]):
+    """What ``launchctl list`` prints."""
+
+    def __str__(self) -> str:
+        rows = [f"{one.pid or '-'}\t{one.status}\t{one.label}" for one in self]
+        return "\n".join(["PID\tStatus\tLabel", *rows])
+
+
+class Job:
+    """A loaded job.
+
+    Attributes:
+        plist: what its property list says.
+        services: its services, by name.
+        app: its process, ``None`` while it does not run.
+        status: its last exit status; negative: the signal that ended it.
+        error: the exception that ended its program last.
+        runs: how often it was started.
+    """
+
+    def __init__(self, plist: JobPlist, program: Program, port: int) -> None:
+        self.plist = plist
+        self.program = program
+        self.port = port
+        """launchd's name of the job's bootstrap port."""
+        self.services: dict[str, Service] = {}
+        self.app: App | None = None
+        self.status = 0
+        self.error: Exception | None = None
+        self.runs = 0
+        self.may_start = 0
+        """The virtual time (ns) before which it is not started again."""
+        self.watched = False
+        """Whether launchd waits for messages to its services."""
+        self.wanted = plist.run_at_load or bool(plist.keep_alive)
+        self.wanted = self.wanted or plist.successful_exit is not None
+        """Whether it is to be started without a message."""
+        self.exiting = 0
+
+    def __repr__(self) -> str:
+        where = f"pid {self.app.pid}" if self.app is not None else f"status {self.status}"
+        return f"<Job {self.plist.label}, {where}, started {self.runs} times>"
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0: it does not run."""
+        return self.app.pid if self.app is not None else 0
+
+
+class Launchd(Bootstrap):
+    """launchd of one boot, ``mac.launchd``.
+
+    Attributes:
+        jobs: the loaded jobs, by label.
+        log: what it noted, oldest first.
+    """
+
+    def __init__(self, mac: Kernel) -> None:
+        super().__init__(mac.system)
+        self._mac = mac
+        self.jobs: dict[str, Job] = {}
+        self.log: list[str] = []
+        self._demand = 0
+
+    def load(
+        self, plist: PropertyList, programs: Mapping[str, Program], *, override: bool = False
+    ) -> Job:
+        """Load a job, as ``launchctl load`` does. It is lost when the machine starts again.
+
+        A job that is started again and again, such as one with KeepAlive that crashes, makes
+        ``mac.run()`` go on for ever: ``mac.run(until=...)``.
+
+        Args:
+            plist: a path, the bytes of a property list, or its dictionary.
+            programs: by the path of an executable the program behind it, ``program(app,
+                *arguments)``, as ``app.run`` takes it.
+            override: load it though it is Disabled (``launchctl load -w``).
+
+        Raises:
+            ValueError: the property list is wrong, or names no program of ``programs``.
+            NotImplementedError: it has a key that is not modelled.
+            LaunchdError: it is loaded, it is disabled, or a service of it is another's.
+        """
+        asked = job_of(plist)
+        program = programs.get(asked.program)
+        if program is None:
+            known = ", ".join(programs) or "none"
+            raise ValueError(
+                f"{asked.source}: no program is given for {asked.program}; programs: {known}"
+            )
+        if asked.label in self.jobs:
+            raise LaunchdError(f"{asked.label} is loaded already; unload it first")
+        if asked.disabled and not override:
+            raise LaunchdError(
+                f"{asked.label} is Disabled; override=True loads it, as launchctl load -w does"
+            )
+        for name in asked.services:
+            if name in self.services:
+                raise LaunchdError(f"{asked.label}: the service {name} is taken")
+        self._system.check("job")
+        space = self._begin()
+        _, port = mach_port.allocate(space, MACH_PORT_RIGHT_RECEIVE)
+        mach_port.insert_member(space, port, self._demand)
+        job = self.jobs[asked.label] = Job(asked, program, port)
+        for name in asked.services:
+            service = job.services[name] = self.create(name)
+            service.job = job
+        self._settle(job)
+        return job
+
+    def unload(self, label: str) -> None:
+        """End a job and forget it, as ``launchctl unload`` does: send rights to its services die.
+
+        Raises:
+            LaunchdError: no job of that label is loaded.
+        """
+        job = self._job(label)
+        self._system.check("job")
+        del self.jobs[label]
+        for name in job.services:
+            self.services.pop(name, None)
+        app, job.app = job.app, None
+        if app is not None:
+            self._note(job, f"ends pid {app.pid}: unloaded")
+            app.exit()
+        self._news()
+        for service in job.services.values():
+            if not service.owner:
+                mach_port.destroy(self.space, service.port)
+        mach_port.destroy(self.space, job.port)
+
+    def start(self, label: str) -> None:
+        """Start a job that does not run, as ``launchctl start`` does: now, or once its
+        ThrottleInterval is over.
+
+        Raises:
+            LaunchdError: no job of that label is loaded.
+        """
+        job = self._job(label)
+        self._system.check("job")
+        if not job.pid:
+            job.wanted = True
+            header = Header(job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE, id=START, size=SIZEOF_HEADER)
+            mach_msg.send(self.space, Message(header), 0)
+
+    def _job(self, label: str) -> Job:
+        job = self.jobs.get(label)
+        if job is None:
+            known = ", ".join(self.jobs) or "none"
+            raise LaunchdError(f"no job {label!r} is loaded; loaded: {known}")
+        return job
+
+    def _note(self, job: Job, what: str) -> None:
+        self.log.append(f"{self._mac.now:g} s: {job.plist.label} {what}")
+
+    # -- launchd's own program ---------------------------------------------------------
+
+    def _begin(self) -> Space:
+        """launchd runs from the first job on."""
+        space = self.space
+        if not self._demand:
+            _, self._demand = mach_port.allocate(space, MACH_PORT_RIGHT_PORT_SET)
+            mach_port.insert_member(space, self._told, self._demand)
+            mac = self._mac
+            process = self._system.processes[space.pid]
+            traps = (mac.mach_traps, self)
+            App(process, mac.syscalls, mac.trace, self._system.tasks, traps).run(self._main)
+        return space
+
+    def _main(self, app: App) -> None:
+        mach = app.mach
+        while True:
+            self._news()
+            for job in tuple(self.jobs.values()):
+                self._settle(job)
+            option, wait = MACH_RCV_MSG | MACH_RCV_LARGE, 0
+            now = self._system.tasks.clock.now
+            due = [job.may_start for job in self.jobs.values() if not (job.pid or job.watched)]
+            if due:
+                option |= MACH_RCV_TIMEOUT
+                wait = -((now - min(due)) // MILLISECOND)
+            try:
+                mach.mach_msg(None, option, 0, self._demand, wait)
+            except mach.MachError as error:
+                if error.name not in ("MACH_RCV_TOO_LARGE", "MACH_RCV_TIMED_OUT"):
+                    raise
+
+    def _settle(self, job: Job) -> None:
+        """What has become of a job, and what is to be done with it now."""
+        while (got := mach_msg.receive(self.space, job.port, 4096, 0)[1]) is not None:
+            if got.header.id == MACH_NOTIFY_NO_SENDERS and job.app is not None:
+                self._ended(job, job.app)
+        if job.app is not None:
+            return
+        needed = job.wanted or any(map(self._waits, job.services.values()))
+        self._watch_for(job, not needed)
+        if needed and self._system.tasks.clock.now >= job.may_start:
+            self._start(job)
+
+    def _waits(self, service: Service) -> bool:
+        """Is there a message for a service launchd holds?"""
+        _, status = mach_port.get_status(self.space, service.port)
+        return status is not None and status.msgcount > 0
+
+    def _watch_for(self, job: Job, watch: bool) -> None:
+        """Wait for messages to the services of a job, or no longer (``machservice_watch``)."""
+        if watch != job.watched:
+            job.watched = watch
+            change = mach_port.insert_member if watch else mach_port.extract_member
+            for service in job.services.values():
+                change(self.space, service.port, self._demand)
+
+    def _start(self, job: Job) -> None:
+        asked = job.plist
+        app = self._mac.spawn(asked.program.rpartition("/")[2], asked.uid)
+        process = self._system.processes[app.pid]
+        space = process.space = Space(self._system.ipc, app.pid)
+        _, right = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND)
+        self._put(space, right, MACH_MSG_TYPE_PORT_SEND)
+        _, told = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE)
+        assert isinstance(told, Port)
+        mach_port.request_notification(self.space, job.port, MACH_NOTIFY_NO_SENDERS, 1, told)
+        job.app, job.wanted, job.exiting, job.error = app, False, 0, None
+        job.runs += 1
+        job.may_start = self._system.tasks.clock.now + asked.throttle * SECOND
+        self._note(job, f"starts as pid {app.pid}")
+        app.run(self._program(job, app), *asked.arguments)
+
+    def _program(self, job: Job, app: App) -> Program:
+        """A job's program, whose process ends when it does."""
+        program = job.program
+        if iscoroutinefunction(program):
+
+            async def awaited(*args: object) -> None:
+                with self._exit(job, app):
+                    await program(*args)
+
+            return awaited
+
+        def called(*args: object) -> None:
+            with self._exit(job, app):
+                program(*args)
+
+        return called
+
+    @staticmethod
+    @contextmanager
+    def _exit(job: Job, app: App) -> Iterator[None]:
+        """The exit status of a program."""
+        try:
+            yield
+        except SystemExit as end:
+            code = end.code if end.code is not None else 0
+            job.exiting = code & 0xFF if isinstance(code, int) else 1
+        except SimStop:
+            raise
+        except Exception as error:
+            job.exiting, job.error = 1, error
+        app.exit()
+
+    def _ended(self, job: Job, app: App) -> None:
+        """A job's process is gone (``job_reap``)."""
+        job.app = None
+        job.status = -SIGKILL if app.killed else job.exiting
+        why = f" ({type(job.error).__name__}: {job.error})" if job.error is not None else ""
+        self._note(job, f"ended with status {job.status}{why}")
+        asked = job.plist
+        job.wanted = bool(asked.keep_alive)
+        if asked.successful_exit is not None:
+            job.wanted = asked.successful_exit is (job.status == 0)
+
+    # -- looking -----------------------------------------------------------------------
+
+    def list(self) -> Listing:
+        """The loaded jobs, as ``launchctl list`` shows them."""
+        return Listing(
+            Listed(job.pid or None, job.status, label) for label, job in self.jobs.items()
+        )
