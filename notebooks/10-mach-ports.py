@@ -512,13 +512,15 @@ reveal(
 assert (told.msgh_id, told.body) == (c.MACH_NOTIFY_SEND_ONCE, b"")  # recorded: send-once-unused
 
 # %% [markdown]
-# This is a promise: *exactly one* message comes for each send-once right, whatever the server does. It
-# may even die with the request still in its queue. So a client that gave one need not fear waiting
-# for ever because the server has died; but it has to look at `msgh_id` before it reads the body.
+# This is a promise: *exactly one* message comes for each send-once right, whatever the server does.
+# Even if its port dies with the request still in the queue, the client hears of it. It only has to look
+# at `msgh_id` before it reads the body. (A service's port does not die with the server: launchd takes
+# it back with its queue, and whoever checks in next finds the request.)
 #
 # A reply by an ordinary send right, `MAKE_SEND`, promises nothing of the kind.
 #
-# <small>● recorded: `send-once-unused`, `send-once-receiver-dies`.</small>
+# <small>● recorded: `send-once-unused`, `send-once-receiver-dies`. ◌ documented only: launchd's
+# part.</small>
 #
 # ## 10.6 The sixth message
 #
@@ -601,7 +603,6 @@ predict(
 )
 
 # %%
-before = len(mac.trace)
 went = retry(c, to, 6, 100)
 
 reveal(
@@ -618,8 +619,7 @@ log(mac.trace, len(mac.trace) - 12)
 # It is no harmless number. The server is to hear when its last sender gives up (10.10); this client
 # calls `mach_port_deallocate` once, as it should, and is not heard of again.
 #
-# The cure is one line, on the failing path: give back what came back. If the message had a reply right,
-# it came back as well, as a send-once right with a name of its own.
+# The cure is one line, on the failing path: give back what came back.
 #
 # <table>
 # <tr><th align="left">C</th><th align="left">Python</th></tr>
@@ -675,6 +675,25 @@ for _ in range(100):
         send_word(c, to, 6, c.MACH_MSG_TYPE_COPY_SEND)
     except MachError as error:
         c.mach_port_deallocate(error.message.msgh_remote_port)
+assert c.mach_port_get_refs(to, c.MACH_PORT_RIGHT_SEND) == 1
+
+# %% [markdown]
+# A right to reply comes back as well: a send-once right, with a name of its own. To give that up puts a
+# notification into your reply port (10.5). The better retry sends *what came back*: it is a whole
+# message, whose bits say MOVE by now.
+
+# %%
+bits = c.MACH_MSGH_BITS(c.MACH_MSG_TYPE_COPY_SEND, c.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+now = c.MACH_SEND_MSG | c.MACH_SEND_TIMEOUT
+try:
+    c.mach_msg(c.Message(bits, to, reply, 1, b"word"), now)
+except MachError as error:
+    back = error.message
+once = back.msgh_local_port
+assert c.type_names(c.mach_port_type(once)) == ["SEND_ONCE"]  # recorded: queue-limit-reply-right
+receive(s, port)  # now there is room
+c.mach_msg(back, now)
+assert code_of(c.mach_port_type, once) == "KERN_INVALID_NAME"
 assert c.mach_port_get_refs(to, c.MACH_PORT_RIGHT_SEND) == 1
 
 # %% [markdown]
@@ -943,7 +962,6 @@ got
 
 # %%
 msg.msgh_bits |= c.MACH_MSGH_BITS_COMPLEX
-before = len(mac.trace)
 c.mach_msg(msg, c.MACH_SEND_MSG)
 (arrived,) = receive(s, port).descriptors
 assert s.type_names(s.mach_port_type(arrived.name)) == ["SEND"]  # recorded: carry-send

@@ -511,7 +511,7 @@ def all_kinds(answer, seed):
 # returns the reply's body.
 #
 # - If the server drops the request, raise ConnectionError: `ask` must not wait for ever.
-# - In any case the process has as many names afterwards as before.
+# - Answered or dropped, the process has as many names afterwards as before.
 
 
 # %% tags=["starter", "q10_4"]

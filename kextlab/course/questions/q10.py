@@ -80,6 +80,11 @@ def received(m: ModuleType, port: int) -> Message | None:
     return found
 
 
+def count(n: int, what: str) -> str:
+    """A number and its word: "1 name", "2 names"."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def said_by(error: MachError) -> str:
     """A refusal at the end of a sentence."""
     return f"{error.call} answers {error.name}"
@@ -156,13 +161,13 @@ def _room_comes(answer: Answer, seed: int) -> Miss | None:
     try:
         said = answer["deliver"](pair.c, pair.to, body, 9, pause)
     except MachError as error:
-        seen = f"after {pauses[0]} time-outs {said_by(error)}"
+        seen = f"after {count(pauses[0], 'time-out')} {said_by(error)}"
         return Miss("moves-its-right", seen, "it tries again with a right it has", pair.mac)
     left = pair.refs()
     if left != 1:
         few = left < 1
         belief = "gives-back-too-much" if few else "failed-changed-nothing"
-        seen = f"after {after} time-outs and a success the client has {left} references"
+        seen = f"after {after} time-outs and a success it has {count(left, 'reference')}"
         return Miss(belief, seen, "1, as before", pair.mac)
     bodies = []
     while (got := received(pair.s, pair.port)) is not None:
@@ -181,7 +186,7 @@ def _no_room(answer: Answer, seed: int) -> Miss | None:
     left = pair.refs()
     if left != 1:
         belief = "last-copy-kept" if left == 2 else "failed-changed-nothing"
-        seen = f"after {tries} time-outs the client has {left} references"
+        seen = f"after {tries} time-outs the client has {count(left, 'reference')}"
         return Miss(belief, seen, "1, as before", pair.mac)
     if said is not False:
         return Miss("last-copy-kept", f"deliver says {said!r}", "False", pair.mac)
@@ -198,7 +203,7 @@ def _dead_server(answer: Answer, _seed: int) -> Miss | None:
             return Miss("dead-is-busy", said_by(error), "MACH_SEND_INVALID_DEST", pair.mac)
         left = refs_of(pair.c, pair.to, mach.MACH_PORT_RIGHT_DEAD_NAME)
         if left != 1:
-            seen = f"the dead name has {left} references"
+            seen = f"the dead name has {count(left, 'reference')}"
             return Miss("gives-back-too-much", seen, "1, as before", pair.mac)
         return None
     seen = f"the server's port is dead, and deliver says {said!r}"
@@ -270,7 +275,7 @@ def serves(answer: Answer, kinds: list[str], seed: int) -> Miss | None:
             return Miss("silly-right-kept", seen, "the right is dropped", pair.mac)
     left, replies = pair.rights(pair.server) - before, sum(kind in KINDS for kind in kinds)
     if left:
-        seen = f"the server has {left} names more than before"
+        seen = f"the server has {count(left, 'name')} more than before"
         return Miss("silly-right-kept", seen, "as many as before", pair.mac)
     if said != replies:
         return Miss("one-is-all", f"serve says {said!r}", f"{replies} replies", pair.mac)
@@ -352,7 +357,7 @@ def _asks(answer: Answer, seed: int, drop: bool) -> Miss | None:
         seen += f", and ask says {said!r:.60}"
         return Miss("notice-is-a-reply", seen, due, pair.mac)
     if pair.rights(pair.client) != before or pair.refs() != refs:
-        seen = f"the client has {pair.rights(pair.client)} names"
+        seen = f"the client has {count(pair.rights(pair.client), 'name')}"
         return Miss("port-left-behind", seen, f"{before}, as before", pair.mac)
     return None
 
@@ -405,7 +410,7 @@ def _granted(answer: Answer) -> tuple[Request, int, int, Miss | None]:
     rights = list(got.descriptors) if got is not None else []
     if len(rights) != 1:
         size = len(got.body) if got is not None else 0
-        seen = f"the client receives {len(rights)} rights, and {size} bytes of body"
+        seen = f"the client receives {count(len(rights), 'right')}, and {size} bytes of body"
         return pair, session, 0, Miss("complex-forgotten", seen, "one right", pair.mac)
     return pair, session, rights[0].name, None
 
@@ -496,7 +501,7 @@ def _mourns(answer: Answer, seed: int) -> Miss | None:
             belief = "dead-is-one-reference"
         else:
             belief = "counted-too-early"
-        seen = f"{left} names are left, and {dead} references to the dead one"
+        seen = f"left behind: {count(left, 'name')}, {count(dead, 'reference')} to a dead one"
         return Miss(belief, seen, due, pair.mac)
     return None
 
