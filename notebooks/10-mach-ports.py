@@ -438,7 +438,7 @@ to = c.bootstrap_look_up("org.kextlab.double")
 reply = new_port(c)
 ask(c, to, 21, reply)
 request = receive(s, port)
-request
+[hex(request.msgh_remote_port), hex(request.msgh_local_port), request.body]
 
 # %% [markdown]
 # What was *local* to the sender is *remote* for the receiver: `msgh_remote_port` names the right to
@@ -571,7 +571,8 @@ reveal(
 )
 
 # %% [markdown]
-# <small>● recorded: `queue-limit`, `queue-limit-copy-send-refs`, `queue-limit-set`.</small>
+# <small>● recorded: `queue-limit`, `queue-limit-copy-send-refs`, `queue-limit-set`. ◌ documented only:
+# waiting.</small>
 #
 # ## 10.7 Break it: the retry loop
 #

@@ -491,6 +491,17 @@ def serve(m, port):
     return 1
 
 
+# %% tags=["mutant", "q10_3", "waits-for-more"]
+# q10_3
+def serve(m, port):
+    while True:
+        got = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+        how = m.MACH_MSGH_BITS_REMOTE(got.msgh_bits)
+        body = (2 * int.from_bytes(got.body, "little")).to_bytes(4, "little")
+        reply = Message(how, got.msgh_remote_port, 0, got.msgh_id + 100, body)
+        m.mach_msg(reply, m.MACH_SEND_MSG)
+
+
 # %% tags=["hidden", "q10_3"]
 from random import Random
 
@@ -622,6 +633,19 @@ def ask(m, to, body):
     bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
     m.mach_msg(Message(bits, to, port, 1, body), m.MACH_SEND_MSG)
     reply = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+    if reply.msgh_id != 101:
+        raise ConnectionError
+    return reply.body
+
+
+# %% tags=["mutant", "q10_4", "no-right-to-reply"]
+# q10_4
+def ask(m, to, body):
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, 0)
+    m.mach_msg(Message(bits, to, msgh_id=1, body=body), m.MACH_SEND_MSG)
+    reply = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+    m.mach_port_mod_refs(port, m.MACH_PORT_RIGHT_RECEIVE, -1)
     if reply.msgh_id != 101:
         raise ConnectionError
     return reply.body

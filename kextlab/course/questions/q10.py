@@ -257,6 +257,9 @@ def serves(answer: Answer, kinds: list[str], seed: int) -> Miss | None:
             belief = "every-right-is-once"
         expected = f"{len(kinds)} requests are served"
         return Miss(belief, said_by(error), expected, pair.mac)
+    except SimDeadlock:
+        seen = "the last request is served, and the server waits for another one"
+        return Miss("waits-for-more", seen, "serve returns", pair.mac)
     for at, (kind, word, reply) in enumerate(asked, 1):
         got = received(pair.c, reply)
         seen = f"request {at} of {len(asked)}"
@@ -348,8 +351,9 @@ def _asks(answer: Answer, seed: int, drop: bool) -> Miss | None:
         belief = "waits-at-a-send-right" if wrong else "deallocates-a-receive-right"
         return Miss(belief, said_by(error), due, pair.mac)
     except SimDeadlock:
-        seen = "the server drops the request, and the client waits for ever"
-        return Miss("replies-by-a-send-right", seen, due, pair.mac)
+        seen = "the server has dropped the request" if drop else "the server has read the request"
+        belief = "replies-by-a-send-right" if drop else "no-right-to-reply"
+        return Miss(belief, f"{seen}, and the client waits for ever", due, pair.mac)
     except ConnectionError:
         said = None
     if (said is None) != drop or (said is not None and bytes(said) != body[::-1]):
@@ -495,7 +499,9 @@ def _mourns(answer: Answer, seed: int) -> Miss | None:
     left = pair.rights(pair.client) - before
     if left or "notice" not in scope:
         dead = refs_of(pair.c, pair.to, mach.MACH_PORT_RIGHT_DEAD_NAME)
-        if not dead:
+        if "notice" not in scope:
+            belief = "nobody-asked"
+        elif not dead:
             belief = "port-left-behind"
         elif "E" in order:
             belief = "dead-is-one-reference"
