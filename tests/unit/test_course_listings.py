@@ -7,9 +7,11 @@ import shutil
 import pytest
 
 from kextlab import abi
+from kextlab.abi import mach
 from kextlab.course.listings import INCLUDE, checked, compiler, listings
 
 HEADER = (INCLUDE / "kextlab.h").read_text()
+OURS = {name: value for one in (mach, abi) for name, value in vars(one).items()}
 NUMBERS = dict(re.findall(r"^#define (\w+) (0x[0-9a-f]+|\d+)(?:UL)?$", HEADER, re.M))
 
 
@@ -68,6 +70,12 @@ def test_what_a_comment_declares_is_there_and_not_shown(cc: str) -> None:
 
 
 def test_sizes_are_those_of_the_lab(cc: str) -> None:
+    sizes = {
+        "mach_msg_header_t": mach.SIZEOF_HEADER,
+        "mach_msg_body_t": mach.SIZEOF_BODY,
+        "mach_msg_port_descriptor_t": mach.SIZEOF_PORT_DESCRIPTOR,
+        "mach_msg_trailer_t": mach.SIZEOF_TRAILER,
+    }
     source = "\n".join(
         f'_Static_assert(sizeof(struct {name}) == {size}, "{name}");'
         for name, size in {
@@ -75,16 +83,20 @@ def test_sizes_are_those_of_the_lab(cc: str) -> None:
             "ctl_info": len(abi.CtlInfo.named("x").pack()),
         }.items()
     )
+    source += "".join(
+        f'\n_Static_assert(sizeof({name}) == {size}, "{name}");' for name, size in sizes.items()
+    )
     assert checked(listings(fence(source)), cc) == ""
 
 
-@pytest.mark.parametrize("name", sorted(set(NUMBERS) & set(dir(abi))))
+@pytest.mark.parametrize("name", sorted(set(NUMBERS) & set(OURS)))
 def test_a_number_of_the_headers_is_the_labs(name: str) -> None:
-    assert int(NUMBERS[name], 0) == int(getattr(abi, name))
+    assert int(NUMBERS[name], 0) == int(OURS[name])
 
 
 def test_the_headers_share_enough_numbers_with_the_lab() -> None:
     assert len(set(NUMBERS) & set(dir(abi))) >= 20
+    assert len(set(NUMBERS) & set(vars(mach))) >= 30
 
 
 def test_without_a_compiler_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 /*
  * Declarations for the listings of the course, in our own words: the names, numbers and prototypes
- * a kernel control and its client need, and nothing else. Good for checking syntax and types, not
- * for building anything. Kernel and user space share this one file.
+ * a kernel control, its client and a program with Mach ports need, and nothing else. Good for
+ * checking syntax and types, not for building anything. Kernel and user space share this one file.
  */
 #pragma once
 
@@ -218,3 +218,96 @@ struct kev_msg {
 
 errno_t kev_vendor_code_find(const char *vendor, u_int32_t *code);
 errno_t kev_msg_post(struct kev_msg *);
+
+/* --- Mach: ports and messages of a process ---------------------------------------------------- */
+
+#define KERN_INVALID_NAME 15
+#define KERN_INVALID_RIGHT 17
+#define KERN_RIGHT_EXISTS 21
+
+typedef uint32_t mach_port_t;
+typedef int32_t mach_port_delta_t;
+typedef uint32_t mach_port_right_t;
+typedef uint32_t mach_port_mscount_t;
+typedef int mach_msg_return_t;
+typedef int32_t mach_msg_id_t;
+typedef int32_t mach_msg_option_t;
+typedef uint32_t mach_msg_bits_t;
+typedef uint32_t mach_msg_size_t;
+typedef uint32_t mach_msg_timeout_t;
+typedef uint32_t mach_msg_type_name_t;
+
+#define MACH_PORT_NULL 0
+#define MACH_PORT_RIGHT_SEND 0
+#define MACH_PORT_RIGHT_RECEIVE 1
+#define MACH_PORT_RIGHT_SEND_ONCE 2
+#define MACH_PORT_RIGHT_PORT_SET 3
+#define MACH_PORT_RIGHT_DEAD_NAME 4
+#define MACH_PORT_QLIMIT_DEFAULT 5
+
+#define MACH_MSG_TYPE_MOVE_RECEIVE 16
+#define MACH_MSG_TYPE_MOVE_SEND 17
+#define MACH_MSG_TYPE_MOVE_SEND_ONCE 18
+#define MACH_MSG_TYPE_COPY_SEND 19
+#define MACH_MSG_TYPE_MAKE_SEND 20
+#define MACH_MSG_TYPE_MAKE_SEND_ONCE 21
+#define MACH_MSGH_BITS_COMPLEX 0x80000000
+#define MACH_MSGH_BITS(remote, local) ((remote) | ((local) << 8))
+#define MACH_MSG_PORT_DESCRIPTOR 0
+
+#define MACH_MSG_SUCCESS 0
+#define MACH_SEND_MSG 0x1
+#define MACH_RCV_MSG 0x2
+#define MACH_SEND_TIMEOUT 0x10
+#define MACH_RCV_TIMEOUT 0x100
+#define MACH_SEND_INVALID_DEST 0x10000003
+#define MACH_SEND_TIMED_OUT 0x10000004
+#define MACH_RCV_INVALID_NAME 0x10004002
+#define MACH_RCV_TIMED_OUT 0x10004003
+
+#define MACH_NOTIFY_NO_SENDERS 70
+#define MACH_NOTIFY_SEND_ONCE 71
+#define MACH_NOTIFY_DEAD_NAME 72
+
+typedef struct {
+    mach_msg_bits_t msgh_bits;
+    mach_msg_size_t msgh_size;
+    mach_port_t msgh_remote_port;
+    mach_port_t msgh_local_port;
+    mach_port_t msgh_voucher_port;
+    mach_msg_id_t msgh_id;
+} mach_msg_header_t;
+
+typedef struct {
+    mach_msg_size_t msgh_descriptor_count;
+} mach_msg_body_t;
+
+typedef struct {
+    mach_port_t name;
+    uint32_t pad1;
+    uint32_t pad2 : 16;
+    uint32_t disposition : 8;
+    uint32_t type : 8;
+} mach_msg_port_descriptor_t;
+
+typedef struct {
+    uint32_t msgh_trailer_type;
+    uint32_t msgh_trailer_size;
+} mach_msg_trailer_t;
+
+mach_port_t mach_task_self(void);
+extern mach_port_t bootstrap_port;
+kern_return_t bootstrap_check_in(mach_port_t bootstrap, const char *service, mach_port_t *port);
+kern_return_t bootstrap_look_up(mach_port_t bootstrap, const char *service, mach_port_t *port);
+kern_return_t mach_port_allocate(mach_port_t task, mach_port_right_t right, mach_port_t *name);
+kern_return_t mach_port_insert_right(
+    mach_port_t task, mach_port_t name, mach_port_t poly, mach_msg_type_name_t);
+kern_return_t mach_port_deallocate(mach_port_t task, mach_port_t name);
+kern_return_t mach_port_mod_refs(
+    mach_port_t task, mach_port_t name, mach_port_right_t right, mach_port_delta_t delta);
+kern_return_t mach_port_request_notification(
+    mach_port_t task, mach_port_t name, mach_msg_id_t, mach_port_mscount_t sync,
+    mach_port_t notify, mach_msg_type_name_t, mach_port_t *previous);
+mach_msg_return_t mach_msg(
+    mach_msg_header_t *, mach_msg_option_t, mach_msg_size_t send_size, mach_msg_size_t rcv_size,
+    mach_port_t rcv_name, mach_msg_timeout_t milliseconds, mach_port_t notify);
