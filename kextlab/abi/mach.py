@@ -3,7 +3,7 @@
 Every value is a plain int, as a C program sees it. ``mach_error_name`` gives a code its name.
 
 Read beside it: ``osfmk/mach/kern_return.h``, ``osfmk/mach/message.h``, ``osfmk/mach/port.h``,
-``osfmk/mach/notify.h``.
+``osfmk/mach/notify.h``, ``osfmk/mach/vm_prot.h``, ``osfmk/mach/memory_object_types.h``.
 """
 
 from __future__ import annotations
@@ -147,6 +147,69 @@ SIZEOF_SEQNO_TRAILER: Final = 12
 SIZEOF_SECURITY_TRAILER: Final = 20
 SIZEOF_AUDIT_TRAILER: Final = 52
 SIZEOF_NDR: Final = 8  # NDR_record_t, before the arguments of a notification
+
+# --- VM: osfmk/mach/vm_prot.h, vm_inherit.h, vm_statistics.h, memory_object_types.h ------------
+VM_PROT_NONE: Final = 0
+VM_PROT_READ: Final = 1
+VM_PROT_WRITE: Final = 2
+VM_PROT_EXECUTE: Final = 4
+VM_PROT_DEFAULT: Final = VM_PROT_READ | VM_PROT_WRITE
+VM_PROT_ALL: Final = VM_PROT_READ | VM_PROT_WRITE | VM_PROT_EXECUTE
+VM_PROT_UEXEC: Final = 0x8
+VM_PROT_COPY: Final = 0x10  # of vm_protect: make the range a private copy first
+VM_PROT_IS_MASK: Final = 0x40  # as much of this as there is
+
+VM_INHERIT_SHARE: Final = 0
+VM_INHERIT_COPY: Final = 1
+VM_INHERIT_NONE: Final = 2
+VM_INHERIT_DEFAULT: Final = VM_INHERIT_COPY
+
+VM_FLAGS_FIXED: Final = 0x0
+VM_FLAGS_ANYWHERE: Final = 0x1
+VM_FLAGS_PURGABLE: Final = 0x2
+VM_FLAGS_4GB_CHUNK: Final = 0x4
+VM_FLAGS_RANDOM_ADDR: Final = 0x8
+VM_FLAGS_NO_CACHE: Final = 0x10
+VM_FLAGS_PERMANENT: Final = 0x80
+VM_FLAGS_TPRO: Final = 0x1000
+VM_FLAGS_OVERWRITE: Final = 0x4000
+VM_FLAGS_SUPERPAGE_MASK: Final = 0x70000
+VM_FLAGS_RETURN_DATA_ADDR: Final = 0x100000
+VM_FLAGS_RETURN_4K_DATA_ADDR: Final = 0x800000
+VM_FLAGS_ALIAS_MASK: Final = 0xFF000000  # the tag of VM_MAKE_TAG
+VM_FLAGS_USER_ALLOCATE: Final = (
+    VM_FLAGS_ANYWHERE
+    | VM_FLAGS_PURGABLE
+    | VM_FLAGS_4GB_CHUNK
+    | VM_FLAGS_RANDOM_ADDR
+    | VM_FLAGS_NO_CACHE
+    | VM_FLAGS_PERMANENT
+    | VM_FLAGS_TPRO
+    | VM_FLAGS_OVERWRITE
+    | VM_FLAGS_SUPERPAGE_MASK
+    | VM_FLAGS_ALIAS_MASK
+)
+VM_FLAGS_USER_MAP: Final = (
+    VM_FLAGS_USER_ALLOCATE | VM_FLAGS_RETURN_DATA_ADDR | VM_FLAGS_RETURN_4K_DATA_ADDR
+)
+
+MAP_MEM_LEDGER_TAGGED: Final = 0x2000
+MAP_MEM_PURGABLE_KERNEL_ONLY: Final = 0x4000
+MAP_MEM_GRAB_SECLUDED: Final = 0x8000
+MAP_MEM_ONLY: Final = 0x10000  # change how processors cache it, make no entry
+MAP_MEM_NAMED_CREATE: Final = 0x20000  # of new memory
+MAP_MEM_PURGABLE: Final = 0x40000
+MAP_MEM_NAMED_REUSE: Final = 0x80000  # the parent itself, if it is the same
+MAP_MEM_USE_DATA_ADDR: Final = 0x100000  # the address of the data, not of its page
+MAP_MEM_VM_COPY: Final = 0x200000  # of a copy of the range
+MAP_MEM_VM_SHARE: Final = 0x400000  # of the whole range, whatever it is made of
+MAP_MEM_4K_DATA_ADDR: Final = 0x800000
+MAP_MEM_FLAGS_MASK: Final = 0xFFFF00
+MAP_MEM_FLAGS_USER: Final = 0xFFE000
+MAP_MEM_NOOP: Final = 0  # in the highest byte: how processors cache it
+
+ANON_CHUNK_SIZE: Final = 128 << 20  # anonymous memory comes in objects of at most this size
+ANON_MAX_SIZE: Final = 0xFFFFF000  # of one object made by MAP_MEM_NAMED_CREATE
 
 
 def _names(*prefixes: str) -> MappingProxyType[int, str]:

@@ -148,7 +148,7 @@ def test_the_page_lists_exactly_the_refusals_without_a_recording() -> None:
 
 
 def test_nothing_is_ported_as_the_page_says() -> None:
-    assert "Nothing rests on that yet." in PAGE
+    assert "Nothing that `explain` tells rests on that yet." in PAGE
     causes = [cause for found in causes_by_errno().values() for cause in found]
     causes += [cause for rows in causes_by_text().values() for _, cause in rows]
     assert all(cause.recording != explanations.PORTED for cause in causes)
