@@ -23,7 +23,7 @@ from kextlab.abi.mach import (
 )
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_object import VmPage
-from kextlab.osfmk.vm_sanitize import u64
+from kextlab.osfmk.vm_sanitize import U64, u64
 from kextlab.sched import LET_GO, Routine
 
 _SIGNALS = {KERN_INVALID_ADDRESS: "SIGSEGV", KERN_PROTECTION_FAILURE: "SIGBUS"}
@@ -56,32 +56,29 @@ class VmFault(Exception):
 def vm_fault(map: VmMap, address: int, *, write: bool) -> VmPage:
     """The page behind an address, ready to be read or written.
 
-    Zeros are made, and a page that is copied on write is copied, as needed.
+    Zeros are made, and a page that is copied on write is copied, as needed: one step of the trace.
 
     Raises:
         VmFault: nothing is mapped there, or its protection forbids it.
     """
-    access = "write" if write else "read"
     entry = map.lookup(address)
     if entry is None:
-        raise VmFault(address, KERN_INVALID_ADDRESS, access)
+        raise VmFault(address, KERN_INVALID_ADDRESS, "write" if write else "read")
     wanted = VM_PROT_READ | VM_PROT_WRITE if write else VM_PROT_READ
     if wanted & ~entry.protection:
-        raise VmFault(address, KERN_PROTECTION_FAILURE, access)
-    if write and entry.needs_copy:
-        entry.put_shadow()
-    object = entry.materialize()
-    return object.fault((entry.offset + address - entry.start) // map.page_size, write=write)
-
-
-def _pieces(map: VmMap, address: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """A range page by page: address, offset into the page, bytes."""
-    end = u64("the end of the range", u64("address", address) + u64("size", size))
-    while address < end:
-        at = address & map.mask
-        count = min(map.page_size - at, end - address)
-        yield address, at, count
-        address += count
+        raise VmFault(address, KERN_PROTECTION_FAILURE, "write" if write else "read")
+    object = entry.object
+    index = (entry.offset + address - entry.start) // map.page_size
+    if object is not None and not (write and (entry.needs_copy or object.copy is not None)):
+        page = object.pages.get(index)
+        if page is not None:  # nothing is to be done
+            return page
+    with map.vm.together():
+        if write and entry.needs_copy:
+            entry.put_shadow()
+        object = entry.materialize()
+        index = (entry.offset + address - entry.start) // map.page_size
+        return object.fault(index, write=write)
 
 
 def vm_read(map: VmMap, address: int, size: int) -> bytes:
@@ -91,11 +88,16 @@ def vm_read(map: VmMap, address: int, size: int) -> bytes:
         VmFault: a page of it cannot be read.
         ValueError: an address or a size that C's uint64_t does not hold.
     """
+    end = _end(address, size)
+    at = address & map.mask
+    if 0 < size <= map.page_size - at:
+        return bytes(vm_fault(map, address, write=False).data[at : at + size])
     found = bytearray()
-    for where, at, count in _pieces(map, address, size):
-        with map.vm.together():
-            page = vm_fault(map, where, write=False)
-        found += page.data[at : at + count]
+    while address < end:
+        at = address & map.mask
+        count = min(map.page_size - at, end - address)
+        found += vm_fault(map, address, write=False).data[at : at + count]
+        address += count
     return bytes(found)
 
 
@@ -107,11 +109,24 @@ def vm_write(map: VmMap, address: int, data: bytes) -> None:
             processor that copies from the front.
         ValueError: an address that C's uint64_t does not hold.
     """
+    end = _end(address, len(data))
     done = 0
-    for where, at, count in _pieces(map, address, len(data)):
-        with map.vm.together():
-            vm_fault(map, where, write=True).write(at, data[done : done + count])
+    while address < end:
+        at = address & map.mask
+        count = min(map.page_size - at, end - address)
+        vm_fault(map, address, write=True).write(at, data[done : done + count])
+        address += count
         done += count
+
+
+def _end(address: int, size: int) -> int:
+    """The address behind a range."""
+    end = address + size
+    if address < 0 or size < 0 or end > U64:
+        u64("address", address)
+        u64("size", size)
+        u64("the last address", end - bool(size))
+    return end
 
 
 def _words(address: int, size: int, word: int) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,7 @@ and the pages of zeros a copy of an object without a strategy (``vm_object_copy_
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
@@ -29,9 +29,11 @@ SYMMETRIC: Final = "symmetric"  # MEMORY_OBJECT_COPY_SYMMETRIC
 DELAY: Final = "delay"  # MEMORY_OBJECT_COPY_DELAY
 NONE: Final = "none"  # MEMORY_OBJECT_COPY_NONE: copied at once
 
-BLOCK: Final = 256
+BLOCK: Final = 1024
 """How many bytes of a page are told at once when they change."""
-PAGE_SIZES: Final = (4096, 16384)
+BLOCKS: Final = 16
+"""How many blocks a page has at most."""
+PAGE_SIZES: Final = (4096, BLOCK * BLOCKS)
 STATISTICS: Final = ("internal_page_count", "zero_fill_count", "cow_faults")
 """Of ``struct vm_statistics64``: pages there are, pages of zeros made, pages copied by a write."""
 
@@ -143,8 +145,8 @@ def _plain(value: object) -> object:
 
 
 class VmPage(Tracked):
-    """One page somebody has touched. Its bytes are told in blocks, ``vm_bytes:PAGE.BLOCK``; a block
-    nobody has written is not told, and zero."""
+    """One page somebody has touched. Its bytes are told in blocks: ``vm_bytes`` with 16 times the
+    page's number, plus that of the block. A block nobody has written is not told, and zero."""
 
     KIND = "vm_page"
     FIELDS = ("object", "index")
@@ -154,51 +156,49 @@ class VmPage(Tracked):
         self.object = owner
         self.index = index
         self.data: bytearray = bytearray(vm.page_size if source is None else source.data)
-        self.written: set[int] = set()
-        """Blocks somebody has written."""
+        self.written: dict[int, str] = {}
+        """Blocks somebody has written, and their names in the trace."""
         self.born()
         vm.count("internal_page_count")
-        if source is not None and source.written:
-            self._tell(sorted(source.written))
+        if source is not None:
+            self._tell(list(source.written))
 
-    def _block(self, block: int) -> tuple[str, bytes]:
-        at = block * BLOCK
-        return f"vm_bytes:{self.number}.{block}", bytes(self.data[at : at + BLOCK])
+    def _block(self, block: int) -> bytes:
+        return bytes(self.data[block * BLOCK : (block + 1) * BLOCK])
 
-    def _fields(self, block: int, data: bytes) -> dict[str, object]:
-        return {"page": self.name, "at": block * BLOCK, "data": data}
+    def _fields(self, block: int) -> dict[str, object]:
+        return {"page": self.name, "at": block * BLOCK, "data": self._block(block)}
 
     def blocks(self) -> dict[str, dict[str, object]]:
         """The bytes as the trace tells them."""
-        told = {}
-        for block in self.written:
-            name, data = self._block(block)
-            told[name] = self._fields(block, data)
-        return told
+        return {name: self._fields(block) for block, name in self.written.items()}
 
-    def _tell(self, blocks: list[int]) -> None:
-        fresh = [block not in self.written for block in blocks]
-        self.written.update(blocks)
-        if self.vm.rec is None:
-            return
-        with self.vm.together():
-            for block, is_new in zip(blocks, fresh, strict=True):
-                name, data = self._block(block)
-                entry = (
-                    new(name, self._fields(block, data)) if is_new else (SET, name, "data", data)
-                )
-                self.vm.tell(entry)
+    def _tell(self, blocks: Sequence[int]) -> None:
+        """The bytes of blocks have changed."""
+        entries: list[Entry] = []
+        for block in blocks:
+            name = self.written.get(block)
+            if name is not None:
+                entries.append((SET, name, "data", self._block(block)))
+                continue
+            self.written[block] = name = f"vm_bytes:{self.number * BLOCKS + block}"
+            entries.append(new(name, self._fields(block)))
+        if entries:
+            self.vm.tell(entries[0] if len(entries) == 1 else group(*entries))
 
     def write(self, at: int, data: bytes) -> None:
         """Put bytes into the page; at least one, and all inside of it."""
-        self.data[at : at + len(data)] = data
-        self._tell(list(range(at // BLOCK, (at + len(data) - 1) // BLOCK + 1)))
+        end = at + len(data)
+        self.data[at:end] = data
+        blocks = range(at // BLOCK, (end - 1) // BLOCK + 1)
+        if self.vm.rec is not None or not self.written.keys() >= set(blocks):
+            self._tell(blocks)
 
     def gone(self) -> None:
         """The page is freed."""
         with self.vm.together():
-            for block in sorted(self.written):
-                self.vm.tell((DELETE, f"vm_bytes:{self.number}.{block}"))
+            for name in self.written.values():
+                self.vm.tell((DELETE, name))
             super().gone()
             self.vm.count("internal_page_count", -1)
 

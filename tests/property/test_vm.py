@@ -40,7 +40,7 @@ from kextlab.trace.codes import Entry
 from kextlab.trace.fold import Folder
 
 PAGE = 4096
-PAGES = 24
+PAGES = 12
 """How many pages of each task the rules use."""
 RW = VM_PROT_READ | VM_PROT_WRITE
 TASKS = (0, 1)
@@ -61,7 +61,8 @@ class Held:
     """A memory entry in the model."""
 
     entry: NamedEntry
-    cells: list[bytearray]
+    cells: list[bytearray | None]
+    """None: nobody had touched that page when a copy was made, so every mapping has zeros."""
     protection: int
 
 
@@ -73,10 +74,10 @@ class Task:
 
 tasks = st.sampled_from(TASKS)
 places = st.integers(0, PAGES - 1)
-counts = st.integers(1, 6)
-offsets = st.integers(0, PAGE - 1)
+counts = st.integers(1, 4)
+offsets = st.sampled_from([0, 0, 0, 1, PAGE - 3])
 wild = st.sampled_from([0, 1, PAGE, VM_MIN_ADDRESS - 1, 2**47, 2**63, 2**64 - PAGE, 2**64 - 1])
-prots = st.sampled_from([VM_PROT_NONE, VM_PROT_READ, RW])
+prots = st.sampled_from([RW, RW, RW, VM_PROT_READ, VM_PROT_NONE])
 
 
 class Memory(RuleBasedStateMachine):
@@ -88,6 +89,13 @@ class Memory(RuleBasedStateMachine):
         self.vm = Vm(PAGE, self.record)
         self.tasks = [Task(VmMap(self.vm)) for _ in TASKS]
         self.held: list[Held] = []
+        for who in TASKS:
+            self.allocate(who=who, page=2 * who, count=4, overwrite=False, tag=0, touch=True)
+
+    def some(self, task: Task, page: int) -> int:
+        """A page that is mapped, mostly."""
+        mapped = sorted(task.pages)
+        return mapped[page % len(mapped)] if mapped and page else page
 
     def record(self, entry: Entry) -> None:
         self.folder.step(entry)
@@ -100,12 +108,23 @@ class Memory(RuleBasedStateMachine):
 
     # -- calls on a task's memory
 
-    def fill(self, task: Task, first: int, cells: list[bytearray], cur: int, most: int) -> None:
+    def fill(
+        self, task: Task, first: int, cells: list[bytearray | None], cur: int, most: int
+    ) -> None:
         for i, cell in enumerate(cells):
-            task.pages[first + i] = Page(cell, cur, most)
+            task.pages[first + i] = Page(bytearray(PAGE) if cell is None else cell, cur, most)
 
-    @rule(who=tasks, page=places, count=counts, overwrite=st.booleans(), tag=st.integers(0, 1))
-    def allocate(self, who: int, page: int, count: int, overwrite: bool, tag: int) -> None:
+    @rule(
+        who=tasks,
+        page=places,
+        count=counts,
+        overwrite=st.booleans(),
+        tag=st.integers(0, 1),
+        touch=st.booleans(),
+    )
+    def allocate(
+        self, who: int, page: int, count: int, overwrite: bool, tag: int, touch: bool
+    ) -> None:
         task = self.tasks[who]
         before = self.vm.snapshot()
         flags = (VM_FLAGS_OVERWRITE if overwrite else 0) | tag << 24
@@ -117,7 +136,7 @@ class Memory(RuleBasedStateMachine):
             return
         assert address == self.at(page)
         self.fill(task, page, [bytearray(PAGE) for _ in range(count)], RW, VM_PROT_ALL)
-        for i in range(count):  # an object from the start: the model has nothing lazier
+        for i in range(count if touch else 0):
             vm_read(task.map, self.at(page + i), 1)
 
     @rule(who=tasks, page=places, count=counts)
@@ -130,6 +149,7 @@ class Memory(RuleBasedStateMachine):
     @rule(who=tasks, page=places, count=counts, prot=prots, most=st.booleans())
     def protect(self, who: int, page: int, count: int, prot: int, most: bool) -> None:
         task = self.tasks[who]
+        page = self.some(task, page)
         before = self.vm.snapshot()
         expected = KERN_SUCCESS
         touched = []
@@ -160,10 +180,11 @@ class Memory(RuleBasedStateMachine):
         count=counts,
         kind=st.sampled_from(KINDS),
         mask=st.booleans(),
-        prot=st.sampled_from([VM_PROT_READ, RW]),
+        prot=st.sampled_from([RW, RW, VM_PROT_READ]),
     )
     def make(self, who: int, page: int, count: int, kind: int, mask: bool, prot: int) -> None:
         task = self.tasks[who]
+        page = self.some(task, page)
         before = self.vm.snapshot()
         size = count * PAGE
         permission = kind | prot | (VM_PROT_IS_MASK if mask else 0)
@@ -178,7 +199,7 @@ class Memory(RuleBasedStateMachine):
             count = got // PAGE
         expected = KERN_SUCCESS
         allowed = prot
-        cells = []
+        cells: list[bytearray | None] = []
         for i in range(count):
             found = task.pages.get(page + i)
             if found is None:
@@ -202,6 +223,11 @@ class Memory(RuleBasedStateMachine):
         if kind == MAP_MEM_VM_COPY:
             cells = [bytearray(cell) for cell in cells]
             allowed = prot
+            for part in entry.backing.entries:
+                if part.object is None:
+                    for i in range(part.start // PAGE, part.end // PAGE):
+                        assert not any(cells[i])
+                        cells[i] = None
         self.held.append(Held(entry, cells, allowed if mask else prot))
 
     @precondition(lambda self: self.held)
@@ -275,8 +301,49 @@ class Memory(RuleBasedStateMachine):
             where == page if fixed else not any(where + i in task.pages for i in range(len(cells)))
         )
         if copy:
-            cells = [bytearray(cell) for cell in cells]
+            cells = [None if cell is None else bytearray(cell) for cell in cells]
         self.fill(task, where, cells, prot, prot)
+
+    @rule(
+        who=tasks,
+        other=tasks,
+        page=places,
+        count=counts,
+        kind=st.sampled_from([MAP_MEM_VM_COPY, 0, MAP_MEM_VM_SHARE]),
+        copy=st.booleans(),
+        keep=st.booleans(),
+        writes=st.lists(st.tuples(tasks, places), max_size=3),
+    )
+    def window(
+        self,
+        who: int,
+        other: int,
+        page: int,
+        count: int,
+        kind: int,
+        copy: bool,
+        keep: bool,
+        writes: list[tuple[int, int]],
+    ) -> None:
+        """One makes an entry, another maps it, and both write: what the machine is about."""
+        held = len(self.held)
+        self.make(who=who, page=page, count=count, kind=kind, mask=False, prot=RW)
+        if len(self.held) > held:
+            self.map(
+                which=held,
+                who=other,
+                page=0,
+                first=0,
+                count=len(self.held[held].cells),
+                copy=copy,
+                prot=RW,
+                fixed=False,
+                overwrite=False,
+            )
+            if not keep:
+                self.release(which=held)
+        for number, (writer, where) in enumerate(writes):
+            self.write(who=writer, page=where, at=number, data=b"w%d" % number, long=False)
 
     @precondition(lambda self: self.held)
     @rule(which=st.integers(0, 99))
@@ -295,7 +362,7 @@ class Memory(RuleBasedStateMachine):
     def write(self, who: int, page: int, at: int, data: bytes, long: bool) -> None:
         task = self.tasks[who]
         data = data * (PAGE // len(data) + 1) if long else data
-        address = self.at(page) + at
+        address = self.at(self.some(task, page)) + at
         fault = None
         for i, byte in enumerate(data):
             found = task.pages.get((address + i - VM_MIN_ADDRESS) // PAGE)
@@ -313,7 +380,7 @@ class Memory(RuleBasedStateMachine):
     @rule(who=tasks, page=places, at=offsets, size=st.integers(1, 2 * PAGE))
     def read(self, who: int, page: int, at: int, size: int) -> None:
         task = self.tasks[who]
-        address = self.at(page) + at
+        address = self.at(self.some(task, page)) + at
         expected = b""
         fault = None
         while len(expected) < size:
@@ -397,5 +464,5 @@ class Memory(RuleBasedStateMachine):
         assert self.vm.stat["internal_page_count"] == 0
 
 
-Memory.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Memory.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 test_memory_is_what_a_model_of_cells_says = Memory.TestCase
