@@ -155,7 +155,6 @@ VM_PROT_WRITE: Final = 2
 VM_PROT_EXECUTE: Final = 4
 VM_PROT_DEFAULT: Final = VM_PROT_READ | VM_PROT_WRITE
 VM_PROT_ALL: Final = VM_PROT_READ | VM_PROT_WRITE | VM_PROT_EXECUTE
-VM_PROT_UEXEC: Final = 0x8
 VM_PROT_COPY: Final = 0x10  # of vm_protect: make the range a private copy first
 VM_PROT_IS_MASK: Final = 0x40  # as much of this as there is
 

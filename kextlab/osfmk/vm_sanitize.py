@@ -11,7 +11,6 @@ from kextlab.abi.mach import (
     KERN_SUCCESS,
     VM_INHERIT_NONE,
     VM_PROT_ALL,
-    VM_PROT_UEXEC,
 )
 
 U64 = (1 << 64) - 1
@@ -67,12 +66,7 @@ def sanitize_prot(prot: int, extra: int = 0) -> int:
     """``vm_sanitize_prot``: a code; ``extra`` is what is allowed beside read, write, execute.
 
     Errors: KERN_INVALID_ARGUMENT (any other bit).
-
-    Raises:
-        NotImplementedError: VM_PROT_UEXEC, which some processors know.
     """
-    if prot & VM_PROT_UEXEC:
-        raise NotImplementedError("VM_PROT_UEXEC is not modelled")
     return KERN_INVALID_ARGUMENT if prot & ~(VM_PROT_ALL | extra) else KERN_SUCCESS
 
 

@@ -22,7 +22,6 @@ from kextlab.abi.mach import (
     VM_PROT_COPY,
     VM_PROT_NONE,
     VM_PROT_READ,
-    VM_PROT_UEXEC,
     VM_PROT_WRITE,
 )
 from kextlab.osfmk.memory_entry import (
@@ -137,7 +136,6 @@ def test_numbers_must_fit_c_types(task: VmMap) -> None:
     [
         lambda t: mach_vm_allocate(t, 0, PAGE, VM_FLAGS_ANYWHERE | VM_FLAGS_PURGABLE),
         lambda t: map_it(t, None, cur=RWX, most=RWX),
-        lambda t: map_it(t, None, cur=VM_PROT_UEXEC),
         lambda t: mach_vm_protect(t, at(0), PAGE, False, RWX),
         lambda t: mach_vm_protect(t, at(0), PAGE, False, RW | VM_PROT_COPY),
     ],

@@ -4,13 +4,19 @@ Read at apple-oss-distributions/xnu e3723e1f, ``tests/``. What is asserted there
 in our own words and on this API; a process's ``mach_task_self()`` is ``task``.
 """
 
+from collections.abc import Callable
+
 import pytest
 
 from kextlab.abi.mach import (
+    KERN_FAILURE,
+    KERN_INVALID_ADDRESS,
     KERN_INVALID_ARGUMENT,
     KERN_INVALID_RIGHT,
+    KERN_NO_SPACE,
     KERN_PROTECTION_FAILURE,
     KERN_SUCCESS,
+    MAP_MEM_NAMED_CREATE,
     MAP_MEM_NAMED_REUSE,
     MAP_MEM_USE_DATA_ADDR,
     MAP_MEM_VM_COPY,
@@ -19,6 +25,7 @@ from kextlab.abi.mach import (
     VM_FLAGS_FIXED,
     VM_FLAGS_OVERWRITE,
     VM_FLAGS_RETURN_DATA_ADDR,
+    VM_FLAGS_USER_MAP,
     VM_INHERIT_DEFAULT,
     VM_INHERIT_NONE,
     VM_PROT_ALL,
@@ -32,13 +39,14 @@ from kextlab.osfmk.memory_entry import (
     mach_make_memory_entry_64,
     mach_memory_object_memory_entry_64,
 )
-from kextlab.osfmk.vm_fault import vm_read, vm_write
+from kextlab.osfmk.vm_fault import VmFault, vm_read, vm_write
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_object import Vm
 from kextlab.osfmk.vm_user import (
     mach_vm_allocate,
     mach_vm_deallocate,
     mach_vm_map,
+    mach_vm_protect,
     mach_vm_region,
 )
 
@@ -336,3 +344,237 @@ def test_vm_test_90774260(task: VmMap) -> None:
     assert vm_read(task, first, 2) == b"\xcd\xab"
     assert vm_read(task, shared, 2) == b"\x34\x12"
     assert vm_read(task, private, 2) == b"\xcd\xab"
+
+
+# ---------------------------------------------------------------- vm/vm_allocation.c
+
+LAST = 2**64 - 1
+USER_REMAP = 0x60
+"""What only mach_vm_remap takes: VM_FLAGS_RESILIENT_CODESIGN and VM_FLAGS_RESILIENT_MEDIA."""
+SIZES = (1, 4095, 4096, 4097, 4 * MB)
+Allocator = Callable[[VmMap, int, int, int], tuple[int, int]]
+
+
+def by_map(mask: int) -> Allocator:
+    """mach_vm_map of zeros, aligned."""
+
+    def allocator(task: VmMap, address: int, size: int, flags: int) -> tuple[int, int]:
+        prots = VM_PROT_DEFAULT, VM_PROT_ALL, VM_INHERIT_DEFAULT
+        return mach_vm_map(task, address, size, mask, flags, None, 0, False, *prots)
+
+    return allocator
+
+
+def by_entry(task: VmMap, address: int, size: int, flags: int) -> tuple[int, int]:
+    """mach_vm_map of new memory."""
+    permission = MAP_MEM_NAMED_CREATE | VM_PROT_ALL
+    code, got, entry = mach_make_memory_entry_64(task, size, 0, permission)
+    assert (code, got) == (KERN_SUCCESS, (size + task.mask) & ~task.mask)
+    prots = VM_PROT_DEFAULT, VM_PROT_ALL, VM_INHERIT_DEFAULT
+    answer = mach_vm_map(task, address, got, 0, flags, entry, 0, False, *prots)
+    if entry is not None:
+        entry.release()
+    return answer
+
+
+ALLOCATORS: dict[str, Allocator] = {
+    "mach_vm_allocate": mach_vm_allocate,
+    "mach_vm_map": by_map(0),
+    "mach_vm_map_4kB": by_map(0xFFF),
+    "mach_vm_map_2MB": by_map(0x1FFFFF),
+    "named_entry": by_entry,
+}
+every_allocator = pytest.mark.parametrize("name", ALLOCATORS)
+
+
+@every_allocator
+@pytest.mark.parametrize("size", SIZES)
+def test_allocated_memory_is_zero_and_holds_what_is_written(
+    task: VmMap, name: str, size: int
+) -> None:
+    code, address = ALLOCATORS[name](task, 0, size, VM_FLAGS_ANYWHERE)
+    assert code == KERN_SUCCESS
+    assert address & (0x1FFFFF if name == "mach_vm_map_2MB" else task.mask) == 0
+    pages = (size + task.mask) & ~task.mask
+    assert vm_read(task, address, pages) == bytes(pages)
+    for start in range(address, address + pages, task.page_size):
+        vm_write(task, start, b"first")
+        vm_write(task, start + task.page_size - 4, b"last")
+    for start in range(address, address + pages, task.page_size):
+        assert vm_read(task, start, 5) == b"first"
+        assert vm_read(task, start + task.page_size - 4, 4) == b"last"
+        assert ALLOCATORS[name](task, start, task.page_size, VM_FLAGS_FIXED)[0] == KERN_NO_SPACE
+
+
+@every_allocator
+def test_allocate_with_kernel_flags(task: VmMap, name: str) -> None:
+    for bit in range(32):
+        if not 1 << bit & (VM_FLAGS_USER_MAP | USER_REMAP):
+            answer = ALLOCATORS[name](task, 0, 1, 1 << bit | VM_FLAGS_ANYWHERE)
+            assert answer == (KERN_INVALID_ARGUMENT, 0), bit
+
+
+@pytest.mark.parametrize("kind", ["mach_vm_map", "named_entry"])
+def test_mach_vm_map_protection_inheritance_error(task: VmMap, kind: str) -> None:
+    entry = None
+    if kind == "named_entry":
+        _, entry = entry_of(task, KB16, 0, MAP_MEM_NAMED_CREATE | VM_PROT_ALL)
+    wrong = (VM_PROT_ALL + 1, ~VM_PROT_IS_MASK & 0xFFFFFFFF, 2**31 - 1)
+    for cur in (VM_PROT_DEFAULT, *wrong):
+        for most in (VM_PROT_ALL, *wrong):
+            for inheritance in (VM_INHERIT_DEFAULT, VM_INHERIT_NONE + 1, 2**32 - 1):
+                prots = cur, most, inheritance
+                if prots != (VM_PROT_DEFAULT, VM_PROT_ALL, VM_INHERIT_DEFAULT):
+                    answer = mach_vm_map(
+                        task, 0, KB16, 0, VM_FLAGS_ANYWHERE, entry, 0, False, *prots
+                    )
+                    assert answer == (KERN_INVALID_ARGUMENT, 0), prots
+
+
+def test_mach_vm_map_large_mask_overflow_error(task: VmMap) -> None:
+    assert by_map(LAST)(task, 1, KB16, VM_FLAGS_ANYWHERE)[0] == KERN_NO_SPACE
+    assert by_map(LAST)(task, 1, 0, VM_FLAGS_ANYWHERE)[0] == KERN_INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("name", ["mach_vm_allocate", "mach_vm_map", "mach_vm_map_2MB"])
+def test_sizes_and_addresses_at_the_edge(task: VmMap, name: str) -> None:
+    """test_allocate_zero_size, _invalid_large_size, _overflowing_size, _at_zero."""
+    allocator = ALLOCATORS[name]
+    none = KERN_SUCCESS if name == "mach_vm_allocate" else KERN_INVALID_ARGUMENT
+    large = LAST - task.page_size + 1
+    assert allocator(task, 0, 0, VM_FLAGS_ANYWHERE) == (none, 0)
+    assert allocator(task, 0, 0, VM_FLAGS_FIXED) == (none, 0)
+    assert allocator(task, 0, large, VM_FLAGS_ANYWHERE)[0] == KERN_NO_SPACE
+    assert allocator(task, 0, LAST, VM_FLAGS_ANYWHERE)[0] == KERN_INVALID_ARGUMENT
+    for size in SIZES:
+        assert allocator(task, 0, size, VM_FLAGS_FIXED)[0] == KERN_INVALID_ADDRESS
+
+
+def test_allocate_invalid_large_size_of_a_named_entry(task: VmMap) -> None:
+    size = LAST - task.page_size + 1
+    answer = mach_make_memory_entry_64(task, size, 0, MAP_MEM_NAMED_CREATE | VM_PROT_ALL)
+    assert answer == (KERN_FAILURE, size, None)
+
+
+@every_allocator
+def test_allocate_2mb_boundary_unaligned_page_aligned_address(task: VmMap, name: str) -> None:
+    address = (1 << 40) + task.page_size
+    expected = KERN_NO_SPACE if name == "mach_vm_map_2MB" else KERN_SUCCESS
+    assert ALLOCATORS[name](task, address, KB16, VM_FLAGS_FIXED)[0] == expected
+
+
+@every_allocator
+def test_allocate_page_with_highest_address_hint(task: VmMap, name: str) -> None:
+    address = LAST - task.page_size + 1
+    expected = KERN_SUCCESS if name == "mach_vm_allocate" else KERN_NO_SPACE
+    assert ALLOCATORS[name](task, address, task.page_size, VM_FLAGS_ANYWHERE)[0] == expected
+
+
+@every_allocator
+def test_allocate_first_fit_pages(task: VmMap, name: str) -> None:
+    page = task.page_size
+    _, one = ALLOCATORS[name](task, 0, page, VM_FLAGS_ANYWHERE)
+    code, two = ALLOCATORS[name](task, one, page, VM_FLAGS_ANYWHERE)
+    assert code == KERN_SUCCESS
+    assert two > one
+    if name != "mach_vm_map_2MB":  # there the pages between are free, but not aligned
+        assert two == one + page
+    for address in range(one, two + page, page):
+        assert ALLOCATORS[name](task, address, page, VM_FLAGS_FIXED)[0] != KERN_SUCCESS
+
+
+@every_allocator
+@pytest.mark.parametrize("size", SIZES)
+def test_deallocated_memory_is_gone(task: VmMap, name: str, size: int) -> None:
+    """test_access_deallocated_range_*, _twice, _write_pattern_deallocate_reallocate_zero_filled."""
+    _, address = ALLOCATORS[name](task, 0, size, VM_FLAGS_ANYWHERE)
+    vm_write(task, address, b"x" * size)
+    for _ in range(2):
+        assert mach_vm_deallocate(task, address, size) == KERN_SUCCESS
+    pages = (size + task.mask) & ~task.mask
+    for at in (address, address + pages // 2, address + pages - 8):
+        with pytest.raises(VmFault) as stop:
+            vm_read(task, at, 8)
+        assert stop.value.signal == "SIGSEGV"
+    assert ALLOCATORS[name](task, address, size, VM_FLAGS_FIXED) == (KERN_SUCCESS, address)
+    assert vm_read(task, address, size) == bytes(size)
+
+
+def test_deallocate_suicide(task: VmMap) -> None:
+    address = allocate(task, KB16)
+    assert mach_vm_deallocate(task, 0, LAST - task.page_size + 1) == KERN_SUCCESS
+    with pytest.raises(VmFault):
+        vm_read(task, address, 1)
+
+
+def test_deallocate_zero_size_ranges(task: VmMap) -> None:
+    page = task.page_size
+    for end in (page, 1 << 32, 1 << 64):
+        for address in (0, 1, page - 1, page, page + 1, end - page, end - 1):
+            assert mach_vm_deallocate(task, address, 0) == KERN_SUCCESS
+
+
+def test_deallocate_wrapped_around_ranges(task: VmMap) -> None:
+    page = task.page_size
+    ranges = ((1, LAST), (page, LAST - page + 1), (LAST - page + 1, page), (LAST, 1))
+    for address, size in ranges:
+        assert mach_vm_deallocate(task, address, size) == KERN_INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(("left", "access"), [(VM_PROT_WRITE, "read"), (VM_PROT_READ, "write")])
+@pytest.mark.parametrize("size", SIZES)
+def test_protected_memory(task: VmMap, size: int, left: int, access: str) -> None:
+    """test_verify_*protection, test_access_readprotected_*, test_write_writeprotected_*."""
+    address = allocate(task, size)
+    assert mach_vm_protect(task, address, size, False, left) == KERN_SUCCESS
+    region = mach_vm_region(task, address)[3]
+    assert region is not None
+    assert region.protection == left
+    pages = (size + task.mask) & ~task.mask
+    for at in (address, address + pages // 2, address + pages - 8):
+        with pytest.raises(VmFault) as stop:
+            vm_read(task, at, 8) if access == "read" else vm_write(task, at, bytes(8))
+        assert stop.value.signal == "SIGBUS"
+
+
+@pytest.mark.parametrize("prot", [VM_PROT_READ, VM_PROT_WRITE])
+def test_protect_zero_size_and_wrapped_around_ranges(task: VmMap, prot: int) -> None:
+    page = task.page_size
+    for end in (page, 1 << 32, 1 << 64):
+        for address in (0, 1, page - 1, page, page + 1, end - page, end - 1):
+            assert mach_vm_protect(task, address, 0, False, prot) == KERN_SUCCESS
+    ranges = ((1, LAST), (page, LAST - page + 1), (LAST - page + 1, page), (LAST, 1))
+    for address, size in ranges:
+        assert mach_vm_protect(task, address, size, False, prot) == KERN_INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("modify", ["source", "copy", "other"])
+@pytest.mark.parametrize("source", ["fresh", "copied from", "copied to", "true shared"])
+def test_vmcopy_of_every_source(task: VmMap, source: str, modify: str) -> None:
+    """test_vmcopy_*_source; the copies are made by a memory entry instead of mach_vm_copy."""
+
+    def copied(address: int) -> int:
+        _, entry = entry_of(task, 4 * KB16, address, MAP_MEM_VM_COPY | RW)
+        made = anywhere(task, 4 * KB16, entry, copy=True)
+        entry.release()
+        return made
+
+    first = allocate(task, 4 * KB16)
+    vm_write(task, first, b"0" * 4 * KB16)
+    regions = {"source": first}
+    if source == "copied from":
+        regions = {"other": first, "source": copied(first)}
+    elif source == "copied to":
+        regions["other"] = copied(first)
+    elif source == "true shared":
+        _, entry = entry_of(task, 4 * KB16, first, RW)
+        regions = {"other": first, "source": anywhere(task, 4 * KB16, entry)}
+    regions["copy"] = copied(regions["source"])
+    if modify not in regions:
+        return
+    vm_write(task, regions[modify], b"1" * 4 * KB16)
+    changed = {modify}
+    if source == "true shared" and modify != "copy":
+        changed = {"source", "other"}
+    for name, address in regions.items():
+        assert vm_read(task, address, 4 * KB16) == (b"1" if name in changed else b"0") * 4 * KB16
