@@ -11,9 +11,9 @@ original stands; a writer of the original pushes the old page into it first.
 
 Models ``osfmk/vm/vm_object.c`` and the page part of ``osfmk/vm/vm_fault.c``.
 
-Left out: pagers, paging out, wiring, purging; joining a chain of shadows that only one side still
-uses (``vm_object_collapse``, ``vm_object_bypass``), so that a page may stay that a Mac would free;
-and the pages of zeros a copy of an object without a strategy (``vm_object_copy_slowly``) makes.
+Left out: pagers, paging out, wiring, purging; going past an object of a chain of shadows that
+others still use (``vm_object_bypass``), and joining a chain at any other time than when a page is
+copied; the pages of zeros a copy of an object without a strategy (``vm_object_copy_slowly``) makes.
 """
 
 from __future__ import annotations
@@ -307,11 +307,34 @@ class VmObject(Tracked):
             if below is not None and not write:
                 return below
             page = self._add(index, below)
+            self.collapse()
         copy = self.copy
         covered = copy is not None and index * self.vm.page_size < copy.size
         if write and copy is not None and covered and index not in copy.pages:
             copy._add(index, page)
         return page
+
+    def collapse(self) -> None:
+        """``vm_object_collapse``: objects behind this one that nobody else uses become part of it.
+
+        What they hold and this one misses moves here; the rest is freed.
+        """
+        size = self.vm.page_size
+        while (below := self.shadow) is not None and below.ref_count == 1 and below.copy is None:
+            beyond = below.shadow
+            if beyond is not None and beyond.copy is below:
+                return  # old pages are pushed to it
+            shift = self.shadow_offset // size
+            for index, page in below.pages.items():
+                here = index - shift
+                if here in self.pages or not 0 <= here < self.size // size:
+                    page.gone()
+                    continue
+                page.put(object=self, index=here)
+                self.pages[here] = page
+            below.pages.clear()
+            self.put(shadow=beyond, shadow_offset=self.shadow_offset + below.shadow_offset)
+            below.gone()
 
     # -- copies --------------------------------------------------------------------------------
 
@@ -321,6 +344,7 @@ class VmObject(Tracked):
 
     def coalesce(self, end: int, more: int) -> bool:
         """``vm_object_coalesce``: grow by ``more`` zeros at ``end``; False if it cannot."""
+        self.collapse()
         shared = self.ref_count > 1 or self.true_share or self.purgable
         if shared or self.shadow is not None or self.copy is not None:
             return False

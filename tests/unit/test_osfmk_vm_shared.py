@@ -194,6 +194,64 @@ def test_a_copy_that_is_gone_costs_nothing(task: VmMap) -> None:
     assert task.vm.stat["cow_faults"] == 0
 
 
+def test_copies_that_come_and_go_leave_nothing_behind(task: VmMap) -> None:
+    allocate(task, 3)
+    vm_write(task, at(0), b"-" * 3 * PAGE)
+    for i in range(5):
+        entry = entry_of(task, 3 * PAGE, at(0), RW | MAP_MEM_VM_COPY)
+        window = mapped(task, entry, 3 * PAGE, copy=True)
+        vm_write(task, at(i % 3), b"%d" % i)
+        assert vm_read(task, window + i % 3 * PAGE, 1) != b"%d" % i
+        mach_vm_deallocate(task, window, 3 * PAGE)
+        entry.release()
+        vm_write(task, at((i + 1) % 3), b"%d" % i)
+        assert task.vm.stat["internal_page_count"] == 3
+    assert [vm_read(task, at(page), 1) for page in range(3)] == [b"3", b"4", b"4"]
+
+
+def part(task: VmMap, pages: int, page: int) -> int:
+    """A private copy of some pages."""
+    entry = entry_of(task, pages * PAGE, page, RW | MAP_MEM_VM_COPY)
+    window = mapped(task, entry, pages * PAGE, copy=True)
+    entry.release()
+    return window
+
+
+def test_a_part_keeps_of_the_object_behind_it_what_it_shows(task: VmMap) -> None:
+    allocate(task, 4)
+    for page in range(4):
+        vm_write(task, at(page), b"%d" % page)
+    window = part(task, 3, at(1))
+    vm_write(task, window + 1, b"a")
+    mach_vm_deallocate(task, at(0), 4 * PAGE)
+    assert task.vm.stat["internal_page_count"] == 5
+    vm_write(task, window + PAGE + 1, b"b")
+    assert task.vm.stat["internal_page_count"] == 3
+    assert [vm_read(task, window + i * PAGE, 2) for i in range(3)] == [b"1a", b"2b", b"3\0"]
+
+
+def test_a_part_of_a_part_sees_through_to_the_whole(task: VmMap) -> None:
+    allocate(task, 4)
+    for page in range(4):
+        vm_write(task, at(page), b"%d" % page)
+    window = part(task, 3, at(1))
+    vm_write(task, window, b"a")
+    inner = part(task, 2, window + PAGE)
+    vm_write(task, inner, b"b")
+    mach_vm_deallocate(task, window, 3 * PAGE)  # nobody but the inner part uses its object now
+    inner_entry = task.lookup(inner)
+    assert inner_entry is not None
+    vm_write(task, inner, b"c")
+    assert vm_read(task, inner + PAGE, 1) == b"3"
+    vm_write(task, inner + PAGE + 1, b"d")
+    assert vm_read(task, inner + PAGE, 2) == b"3d"
+    assert inner_entry.object is not None
+    whole = task.entries[0].object
+    assert inner_entry.object.shadow is whole
+    assert inner_entry.object.shadow_offset == 2 * PAGE
+    assert [vm_read(task, at(page), 1) for page in range(4)] == [b"0", b"1", b"2", b"3"]
+
+
 def test_new_memory_is_copied_at_once(vm: Vm) -> None:
     task = VmMap(vm)
     entry = entry_of(task, 3 * PAGE, 0, RW | MAP_MEM_NAMED_CREATE)
