@@ -239,3 +239,12 @@ def mach_error_name(code: int) -> str:
         if code & ~extra in CODES and code & extra:
             return f"{CODES[code & ~extra]}|{extra:#x}"
     return f"{code:#x}"
+
+
+_TYPES: Final = ("SEND", "RECEIVE", "SEND_ONCE", "PORT_SET", "DEAD_NAME")
+
+
+def type_names(bits: int) -> list[str]:
+    """The type bits of a name as words: ``["SEND", "RECEIVE"]``."""
+    found = [word for shift, word in enumerate(_TYPES, 16) if bits & 1 << shift]
+    return found + ["DNREQUEST"] * bool(bits & MACH_PORT_TYPE_DNREQUEST)

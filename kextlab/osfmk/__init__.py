@@ -4,7 +4,7 @@
 task may do to a name; ``ipc_kmsg`` messages on their way in and out; ``mach_port`` and ``mach_msg``
 the calls. Held against the recordings of kind ``mach_ipc`` (``docs/fidelity.md``).
 
-Mach VM: ``vm_object`` memory and its pages, ``vm_map`` what a task sees of it, ``vm_fault`` touching
-it, ``vm_map_copy`` ranges on their way, ``memory_entry`` memory a port stands for, ``vm_user`` the
-calls.
+Mach VM: ``vm_object`` memory and its pages, ``vm_map`` what a task sees of it, ``vm_fault``
+touching it, ``vm_map_copy`` ranges on their way, ``memory_entry`` memory a port stands for,
+``vm_user`` the calls.
 """

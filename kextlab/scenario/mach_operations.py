@@ -21,9 +21,9 @@ from kextlab.abi.mach import (
     MACH_NOTIFY_SEND_POSSIBLE,
     MACH_PORT_DEAD,
     MACH_PORT_NULL,
-    MACH_PORT_TYPE_DNREQUEST,
     SIZEOF_NDR,
     mach_error_name,
+    type_names,
 )
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
@@ -36,7 +36,6 @@ RELEASE = "xnu-7195.141.2"
 TASKS = (1, 2, 3)
 STRANGE = 0x40_0000_03
 """The first name made up for a label nobody has a right under."""
-TYPES = ("SEND", "RECEIVE", "SEND_ONCE", "PORT_SET", "DEAD_NAME")
 RECEIVED = {16: "PORT_RECEIVE", 17: "PORT_SEND", 18: "PORT_SEND_ONCE"}
 SENT = {19: "COPY_SEND", 20: "MAKE_SEND", 21: "MAKE_SEND_ONCE"}
 ABOUT_A_NAME = (MACH_NOTIFY_PORT_DELETED, MACH_NOTIFY_SEND_POSSIBLE, MACH_NOTIFY_DEAD_NAME)
@@ -151,8 +150,7 @@ class MachMachine:
         code, bits = mach_port.type_(task.space, task.name(step["name"]))
         if code != KERN_SUCCESS:
             return _kr(code)
-        found = [word for shift, word in enumerate(TYPES, 16) if bits & 1 << shift]
-        return _kr(code, type=found + ["DNREQUEST"] * bool(bits & MACH_PORT_TYPE_DNREQUEST))
+        return _kr(code, type=type_names(bits))
 
     def get_status(self, task: Labels, step: Step) -> dict[str, Any]:
         code, status = mach_port.get_status(task.space, task.name(step["name"]))

@@ -25,13 +25,13 @@ from kextlab.abi.mach import (
     KERN_SUCCESS,
     MACH_MSG_TYPE_MAKE_SEND_ONCE,
     MACH_PORT_NULL,
-    MACH_PORT_TYPE_DNREQUEST,
     MACH_RCV_MSG,
     MACH_RCV_TRAILER_MASK,
     SIZEOF_AUDIT_TRAILER,
     SIZEOF_SEQNO_TRAILER,
     SIZEOF_TRAILER,
     mach_error_name,
+    type_names,
 )
 from kextlab.abi.mach_messages import (
     AuditToken,
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from kextlab.userland.process import App
 
 T = TypeVar("T")
-TYPES = ("SEND", "RECEIVE", "SEND_ONCE", "PORT_SET", "DEAD_NAME")
 
 
 class MachError(MachRefusal):
@@ -166,12 +165,6 @@ class MachGate(Protocol):
         /,
     ) -> tuple[int, bytes]: ...
     def terminate(self, pid: int, /) -> None: ...
-
-
-def type_names(bits: int) -> list[str]:
-    """Type bits as words: ``["SEND", "RECEIVE"]``."""
-    found = [word for shift, word in enumerate(TYPES, 16) if bits & 1 << shift]
-    return found + ["DNREQUEST"] * bool(bits & MACH_PORT_TYPE_DNREQUEST)
 
 
 class Mach:

@@ -10,8 +10,10 @@ from kextlab.abi.mach import (
     MACH_PORT_NULL,
     MACH_RCV_MSG,
     MACH_SEND_MSG,
+    MACH_SEND_TIMED_OUT,
     RIGHTS,
     mach_error_name,
+    type_names,
 )
 from kextlab.abi.mach_messages import MachMsgHeader, unpack_message
 from kextlab.trace.events import Event
@@ -19,6 +21,7 @@ from kextlab.views.words import some
 
 PREFIXES = ("mach_", "bootstrap_")
 SUCCESS = mach_error_name(KERN_SUCCESS)
+TIMED_OUT = mach_error_name(MACH_SEND_TIMED_OUT)
 DISPOSITIONS = {
     number: name.removeprefix("MACH_MSG_TYPE_")
     for name, number in vars(mach).items()
@@ -120,7 +123,7 @@ def returned(who: str, event: Event, value: object) -> str:
     """A Mach call answers."""
     code, more = cast("tuple[str, object]", value)
     if code != SUCCESS:
-        return f"{event.name} answers {code} to {who}."
+        return f"{event.name} answers {code} to {who}{_came_back(code, more)}."
     if event.name in NAMING:
         return f"{event.name} returns name {cast(int, more):#x} to {who}."
     header = header_of(more)
@@ -129,9 +132,23 @@ def returned(who: str, event: Event, value: object) -> str:
             return f"mach_msg returns to {who}; the message is on its way."
         words = f"{who} receives message {header.msgh_id}, {some(header.msgh_size, 'byte')}"
         return words + _carried(more, got=True) + "."
+    if event.name == "mach_port_type":
+        return f"mach_port_type returns to {who}: {' and '.join(type_names(cast(int, more)))}."
+    if event.name == "mach_port_get_attributes":
+        status = cast("tuple[int, ...]", more)
+        queued = f"{some(status[3], 'message')} queued, {status[2]} at most"
+        return f"mach_port_get_attributes returns to {who}: {queued}, make-send count {status[0]}."
     if isinstance(more, int):
         return f"{event.name} returns {more} to {who}."
     return f"{event.name} returns to {who}."
+
+
+def _came_back(code: str, left: object) -> str:
+    """What a send that timed out left in the buffer."""
+    header = header_of(left)
+    if code != TIMED_OUT or header is None:
+        return ""
+    return f"; the message came back, its right to send as name {header.msgh_remote_port:#x}"
 
 
 def short(event: Event) -> str:

@@ -544,3 +544,19 @@ def test_longer_trailers_are_not_modelled(mac: Kernel, client: App, asked: int) 
     with pytest.raises(NotImplementedError, match=f"a trailer of {asked} elements"):
         m.mach_msg(ping(m, port), m.MACH_SEND_MSG | m.MACH_RCV_MSG | asked << 24, 4096, port)
     assert mac.snapshot() == before
+
+
+def test_the_log_says_what_a_name_is_and_what_came_back(mac: Kernel, client: App) -> None:
+    m = client.mach
+    port = port_of(m)
+    m.mach_port_type(port)
+    m.mach_port_set_attributes(port, 0)
+    refused("MACH_SEND_TIMED_OUT", m.mach_msg, ping(m, port), m.MACH_SEND_MSG | m.MACH_SEND_TIMEOUT)
+    m.mach_port_get_attributes(port)
+    told = " ".join(str(log(mac)).split())
+    for line in (
+        "mach_port_type returns to client: SEND and RECEIVE.",
+        "mach_msg answers MACH_SEND_TIMED_OUT to client; the message came back, its right to send",
+        "mach_port_get_attributes returns to client: no messages queued, 0 at most, make-send count 1.",
+    ):
+        assert line in told, told
