@@ -27,6 +27,7 @@ from kextlab.kernel.mach_traps import MachTraps
 from kextlab.kernel.snapshot import snapshot
 from kextlab.kernel.syscalls import Syscalls
 from kextlab.kernel.system import Process, System
+from kextlab.kernel.vm_traps import VmTraps
 from kextlab.sched.chooser import Choice, Chooser
 from kextlab.sched.clock import SECOND
 from kextlab.sched.stop import KernelPanic, SimStop, interrupted
@@ -79,6 +80,7 @@ class Kernel:
         self.system = System(self._release, self._recording, self._chooser)
         self.syscalls = Syscalls(self.system)
         self.mach_traps = MachTraps(self.system)
+        self.vm_traps = VmTraps(self.system)
         self._kexts: dict[str, tuple[Kext, Text]] = {}
         self.linkage = LoadedKexts(self._release.name)
 

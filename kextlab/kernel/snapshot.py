@@ -39,6 +39,7 @@ def snapshot(system: System) -> State:
         if process.space is not None:
             state |= process.space.state()
     state |= system.ipc.state()
+    state |= system.memory_state()
     for task in (system.tasks.outside, *system.tasks.tasks.values()):
         if task.number in system.tasks.shown:
             state[f"task:{task.number}"] = task.as_plain()

@@ -15,7 +15,10 @@ from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
 from kextlab.kernel.asked import Journal
 from kextlab.kernel.tasks import Tasks
+from kextlab.osfmk.ipc_port import Receiver
 from kextlab.osfmk.ipc_space import Ipc, Space
+from kextlab.osfmk.vm_map import VmMap
+from kextlab.osfmk.vm_object import Vm
 from kextlab.sched.chooser import Chooser
 from kextlab.sched.stop import (
     ChoiceError,
@@ -37,7 +40,7 @@ FIRST_PID = 100
 class Process:
     """A process as the kernel sees it: number, name, user, descriptors, names of ports."""
 
-    __slots__ = ("descriptors", "exited", "name", "pid", "space", "uid")
+    __slots__ = ("descriptors", "exited", "map", "name", "pid", "space", "uid")
 
     def __init__(self, pid: int, name: str, uid: int, domain: SystemDomain) -> None:
         self.pid = pid
@@ -46,6 +49,7 @@ class Process:
         self.exited = False
         self.descriptors = Descriptors(domain.sockets, self)
         self.space: Space | None = None
+        self.map: VmMap | None = None
 
     def state(self) -> dict[str, object]:
         """The process as plain values, as the trace adds them up."""
@@ -93,6 +97,9 @@ class System:
         self.journal = Journal(self.trace, self.tasks)
         self.domain = SystemDomain(release, self.rec, self.tasks)
         self.ipc = Ipc(self.rec, self.tasks.wakeup)
+        self.receiver = Receiver()
+        self.receiver.object_name = "kernel"
+        self._vm: Vm | None = None
 
     @cached_property
     def iokit(self) -> IOKitGate:
@@ -100,6 +107,17 @@ class System:
         from kextlab.kernel.iokit import IOKitGate
 
         return IOKitGate(self)
+
+    @property
+    def vm(self) -> Vm:
+        """The memory, which begins with its first use: pages of 16 KB, as on Apple silicon."""
+        if self._vm is None:
+            self._vm = Vm(record=self.rec)
+        return self._vm
+
+    def memory_state(self) -> dict[str, dict[str, object]]:
+        """The memory as plain values, nothing before its first use."""
+        return {} if self._vm is None else self._vm.snapshot()
 
     # -- processes -------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from kextlab.abi.mach import MACH_MSG_TYPE_PORT_NONE, MACH_PORT_QLIMIT_DEFAULT
 from kextlab.abi.mach_messages import KERNEL_AUDIT_TOKEN, AuditToken
@@ -115,6 +115,13 @@ class Request:
         self.armed = armed
 
 
+class Kobject(Protocol):
+    """What a port may stand for inside the kernel."""
+
+    def release(self) -> object:
+        """One reference less."""
+
+
 class Port(Traced):
     """A port: one queue, one receive right, counted send and send-once rights."""
 
@@ -123,6 +130,7 @@ class Port(Traced):
         "destination",
         "free",
         "ipc",
+        "kobject",
         "messages",
         "mscount",
         "msgcount",
@@ -147,9 +155,13 @@ class Port(Traced):
         }
     )
 
-    def __init__(self, ipc: Ports, receiver: Receiver, name: int) -> None:
+    def __init__(
+        self, ipc: Ports, receiver: Receiver, name: int, kobject: Kobject | None = None
+    ) -> None:
         super().__init__()
         self.ipc = ipc
+        self.kobject = kobject
+        """What the kernel lets whoever has a send right reach by it; it goes with the last one."""
         self.active = True
         self.receiver: Receiver | None = receiver
         """The space that holds the receive right; ``None`` while that is in a message."""
@@ -202,7 +214,14 @@ class Port(Traced):
     def lose_send(self) -> tuple[Port, int] | None:
         """One send right less; whom to tell if it was the last."""
         self.srights -= 1
-        return self.take_nsrequest() if self.srights == 0 else None
+        if self.srights:
+            return None
+        if self.kobject is not None:
+            gone, self.kobject = self.kobject, None
+            self.active = False
+            self.ipc.dismiss(self)
+            gone.release()
+        return self.take_nsrequest()
 
     # -- requests ----------------------------------------------------------------------
 

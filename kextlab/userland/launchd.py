@@ -232,7 +232,7 @@ class Launchd(Bootstrap):
             mach_port.insert_member(space, self._told, self._demand)
             mac = self._mac
             process = self._system.processes[space.pid]
-            traps = (mac.mach_traps, self)
+            traps = (mac.mach_traps, self, mac.vm_traps)
             App(process, mac.syscalls, mac.trace, self._system.tasks, traps).run(self._main)
         return space
 

@@ -40,7 +40,7 @@ class Kernel(kernel.Kernel):
             KernelPanic: the machine has panicked; ``reboot()`` first.
         """
         process = self.start_process(name, uid)
-        mach = (self.mach_traps, self.launchd) if gate is None else None
+        mach = (self.mach_traps, self.launchd, self.vm_traps) if gate is None else None
         gate = self.syscalls if gate is None else gate
         app = App(process, gate, self.trace, self.system.tasks, mach, self.system)
         self._apps.append(app)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from kextlab.abi import mach, mach_messages
 from kextlab.abi.mach import (
@@ -30,7 +30,6 @@ from kextlab.abi.mach import (
     SIZEOF_AUDIT_TRAILER,
     SIZEOF_SEQNO_TRAILER,
     SIZEOF_TRAILER,
-    mach_error_name,
     type_names,
 )
 from kextlab.abi.mach_messages import (
@@ -41,30 +40,17 @@ from kextlab.abi.mach_messages import (
     unpack_audit_token,
     unpack_message,
 )
-from kextlab.kernel.mach_error import MachRefusal
+from kextlab.kernel.vm_traps import VmTraps
+from kextlab.osfmk.vm_fault import VmFault
 from kextlab.userland import bootstrap
 from kextlab.userland.bootstrap import Bootstrap
+from kextlab.userland.mach_error import MachError
+from kextlab.userland.vm import MachVm
 
 if TYPE_CHECKING:
     from kextlab.userland.process import App
 
 T = TypeVar("T")
-
-
-class MachError(MachRefusal):
-    """A Mach call was refused; ``explain(error)`` says why.
-
-    Attributes:
-        message: after a send that failed, the message as the kernel left it in the buffer: after
-            MACH_SEND_TIMED_OUT it holds the rights that came back.
-    """
-
-    def __init__(self, code: int, call: str, message: Message | None = None) -> None:
-        super().__init__(code, bootstrap.NAMES.get(code) or mach_error_name(code), call)
-        self.message = message
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.code, self.call, self.message)
 
 
 class PortStatus(NamedTuple):
@@ -331,17 +317,18 @@ class Mach:
         return self._ok("bootstrap_create_service", answer)
 
 
-def module(app: App, gate: MachGate, launchd: Bootstrap) -> ModuleType:
+def module(app: App, gate: MachGate, launchd: Bootstrap, vm: VmTraps) -> ModuleType:
     """The ``mach`` module of that process."""
     found = ModuleType("mach", __doc__)
     for source in (mach, mach_messages, bootstrap):
         for name, value in vars(source).items():
-            if name.startswith(("MACH_", "KERN_", "kGUARD_", "BOOTSTRAP_")):
+            if name.startswith(("MACH_", "KERN_", "kGUARD_", "BOOTSTRAP_", "VM_", "MAP_MEM_")):
                 setattr(found, name, value)
-    calls = Mach(app, gate, launchd)
-    for name in vars(Mach):
-        if name.startswith(("mach_", "bootstrap_")):
-            setattr(found, name, getattr(calls, name))
-    for value in (MachError, MachMsgHeader, Message, PortDescriptor, PortStatus, type_names):
+    for calls in (Mach(app, gate, launchd), MachVm(app, vm)):
+        for name in vars(type(calls)):
+            if not name.startswith("_"):
+                setattr(found, name, getattr(calls, name))
+    for value in (MachError, MachMsgHeader, Message, PortDescriptor, PortStatus, VmFault):
         setattr(found, value.__name__, value)
+    found.type_names = type_names  # type: ignore[attr-defined]
     return found

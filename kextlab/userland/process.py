@@ -25,6 +25,7 @@ from kextlab.userland.gate import Gate
 
 if TYPE_CHECKING:
     from kextlab.kernel.iokit import IOKitGate
+    from kextlab.kernel.vm_traps import VmTraps
     from kextlab.userland.asyncio import Loop
     from kextlab.userland.bootstrap import Bootstrap
     from kextlab.userland.mach import MachGate
@@ -66,7 +67,7 @@ class App:
         gate: Gate,
         trace: Trace,
         tasks: Tasks,
-        mach: tuple[MachGate, Bootstrap] | None = None,
+        mach: tuple[MachGate, Bootstrap, VmTraps] | None = None,
         system: HasIOKit | None = None,
     ) -> None:
         self._process = process
@@ -256,3 +257,4 @@ class App:
                 self._system.iokit.exited(self.pid)
             if self._mach is not None:
                 self._mach[0].terminate(self.pid)
+                self._mach[2].terminate(self.pid)

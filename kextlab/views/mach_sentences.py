@@ -28,13 +28,20 @@ DISPOSITIONS = {
     if name.startswith("MACH_MSG_TYPE_M") or name == "MACH_MSG_TYPE_COPY_SEND"
 }
 ALLOCATED = {"RECEIVE": "a receive right", "PORT_SET": "a port set", "DEAD_NAME": "a dead name"}
-NAMING = (
-    "mach_port_allocate",
-    "bootstrap_check_in",
-    "bootstrap_look_up",
-    "bootstrap_create_service",
-)
+NAMING = {
+    "mach_port_allocate": "name",
+    "bootstrap_check_in": "name",
+    "bootstrap_look_up": "name",
+    "bootstrap_create_service": "name",
+    "mach_vm_allocate": "address",
+    "mach_vm_map": "address",
+}
+"""What the number is that a call returns."""
 NAMED = {
+    "mach_vm_allocate": "asks for {1:,} bytes of memory",
+    "mach_vm_deallocate": "gives up {1:,} bytes of memory at {0:#x}",
+    "mach_make_memory_entry_64": "makes a memory entry of {0:,} bytes at {1:#x}",
+    "mach_vm_map": "maps {1:,} bytes of memory entry {4:#x}",
     "mach_port_deallocate": "gives up one reference to name {0:#x}",
     "mach_port_destroy": "destroys everything under name {0:#x}",
     "mach_port_get_refs": "asks for the references of name {0:#x}",
@@ -125,13 +132,17 @@ def returned(who: str, event: Event, value: object) -> str:
     if code != SUCCESS:
         return f"{event.name} answers {code} to {who}{_came_back(code, more)}."
     if event.name in NAMING:
-        return f"{event.name} returns name {cast(int, more):#x} to {who}."
+        return f"{event.name} returns {NAMING[event.name]} {cast(int, more):#x} to {who}."
     header = header_of(more)
     if event.name == "mach_msg" and header is not None:
         if not cast(int, event.arguments[1]) & MACH_RCV_MSG:
             return f"mach_msg returns to {who}; the message is on its way."
         words = f"{who} receives message {header.msgh_id}, {some(header.msgh_size, 'byte')}"
         return words + _carried(more, got=True) + "."
+    if event.name == "mach_make_memory_entry_64":
+        size, name = cast("tuple[int, int]", more)
+        made = f"name {name:#x} stands for {some(size, 'byte')}"
+        return f"mach_make_memory_entry_64 returns to {who}: {made}."
     if event.name == "mach_port_type":
         return f"mach_port_type returns to {who}: {' and '.join(type_names(cast(int, more)))}."
     if event.name == "mach_port_get_attributes":

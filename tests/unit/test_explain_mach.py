@@ -9,7 +9,7 @@ from kextlab.abi.mach import CODES
 from kextlab.kernel.explain import Cause, causes_by_text
 from kextlab.scenario.recording import read
 from kextlab.userland.bootstrap import NAMES
-from kextlab.userland.mach import MachError
+from kextlab.userland.mach_error import MachError
 from tests.recordings import CORPUS
 
 ROWS = causes_by_text()["mach"]

@@ -18,7 +18,8 @@ from kextlab import Kernel
 from kextlab.sched.chooser import Seeded
 from kextlab.sched.stop import SimStop
 from kextlab.userland.launchd import LaunchdError
-from kextlab.userland.mach import MachError, Message
+from kextlab.userland.mach import Message
+from kextlab.userland.mach_error import MachError
 from kextlab.userland.process import App
 
 SERVICE = "org.kextlab.thing"

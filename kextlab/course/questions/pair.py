@@ -7,7 +7,8 @@ from typing import Any
 
 from kextlab.abi import mach
 from kextlab.course.questions.bench import App, Kernel
-from kextlab.userland.mach import MachError, Message
+from kextlab.userland.mach import Message
+from kextlab.userland.mach_error import MachError
 
 SERVICE = "org.kextlab.service"
 NOW = mach.MACH_SEND_MSG | mach.MACH_SEND_TIMEOUT

@@ -18,7 +18,8 @@ from kextlab.course.questions.pair import (
     send,
 )
 from kextlab.sched.stop import SimDeadlock
-from kextlab.userland.mach import MachError, Message
+from kextlab.userland.mach import Message
+from kextlab.userland.mach_error import MachError
 
 # -- q10_1: predict the references -------------------------------------------------------------
 

@@ -1,0 +1,214 @@
+"""The gate of Mach VM: how a process uses memory, and shares it by a port.
+
+A memory entry is the kernel object of a port: whoever has a send right may map it. The entry goes
+when its last send right goes, and what is mapped stays. A process gets its address map with its
+first call. Touching memory is no call; what may not be touched ends in a signal (``VmFault``).
+
+Read beside it: ``osfmk/vm/vm_user.c``, ``vm_memory_entry.c``, ``bsd/uxkern/ux_exception.c``.
+
+Left out: maps of other tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from kextlab.abi.mach import (
+    KERN_INVALID_OBJECT,
+    KERN_SUCCESS,
+    MACH_MSG_TYPE_COPY_SEND,
+    MACH_MSG_TYPE_PORT_SEND,
+    MACH_PORT_NULL,
+    MACH_SEND_INVALID_RIGHT,
+    mach_error_name,
+)
+from kextlab.kernel.system import Process, System
+from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk.ipc_object import object_destroy
+from kextlab.osfmk.ipc_port import Port
+from kextlab.osfmk.ipc_space import Space
+from kextlab.osfmk.memory_entry import NamedEntry, mach_make_memory_entry_64
+from kextlab.osfmk.vm_fault import VmFault, copy_steps, vm_read, vm_write
+from kextlab.osfmk.vm_map import VmMap
+from kextlab.osfmk.vm_user import (
+    mach_vm_allocate,
+    mach_vm_deallocate,
+    mach_vm_map,
+    mach_vm_protect,
+    mach_vm_region,
+)
+from kextlab.trace.codes import RETURN, SIGNAL, SYSCALL
+
+T = TypeVar("T")
+
+
+class VmTraps:
+    """The memory of one boot's processes."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def _process(self, pid: int) -> Process:
+        process = self._system.running.get(pid) or self._system.enter(pid)
+        if process.map is None:
+            process.map = VmMap(self._system.vm)
+        return process
+
+    def _enter(self, pid: int, name: str, *args: object) -> tuple[VmMap, Space]:
+        process = self._process(pid)
+        if self._system.rec is not None:
+            self._system.rec((SYSCALL, pid, name, len(args), *args))
+        if process.space is None:
+            process.space = Space(self._system.ipc, pid)
+        assert process.map is not None
+        return process.map, process.space
+
+    def _leave(self, code: int, value: T) -> tuple[int, T]:
+        if self._system.rec is not None:
+            self._system.rec((RETURN, 0, (mach_error_name(code), value)))
+        return code, value
+
+    # -- calls -------------------------------------------------------------------------
+
+    def vm_allocate(self, pid: int, address: int, size: int, flags: int) -> tuple[int, int]:
+        """(kr, address). As ``vm_user.mach_vm_allocate``."""
+        map, _ = self._enter(pid, "mach_vm_allocate", address, size, flags)
+        return self._leave(*mach_vm_allocate(map, address, size, flags))
+
+    def vm_deallocate(self, pid: int, address: int, size: int) -> tuple[int, None]:
+        """As ``vm_user.mach_vm_deallocate``."""
+        map, _ = self._enter(pid, "mach_vm_deallocate", address, size)
+        return self._leave(mach_vm_deallocate(map, address, size), None)
+
+    def vm_protect(
+        self, pid: int, address: int, size: int, set_maximum: bool, protection: int
+    ) -> tuple[int, None]:
+        """As ``vm_user.mach_vm_protect``."""
+        args = (address, size, set_maximum, protection)
+        map, _ = self._enter(pid, "mach_vm_protect", *args)
+        return self._leave(mach_vm_protect(map, *args), None)
+
+    def vm_region(self, pid: int, address: int) -> tuple[int, tuple[int, ...]]:
+        """(kr, (address, size, protection, maximum, inheritance, shared, offset)). As
+        ``vm_user.mach_vm_region``."""
+        map, _ = self._enter(pid, "mach_vm_region", address)
+        code, start, size, region = mach_vm_region(map, address)
+        if region is None:
+            return self._leave(code, ())
+        most = (region.protection, region.max_protection, region.inheritance)
+        return self._leave(code, (start, size, *most, int(region.shared), region.offset))
+
+    def make_memory_entry(
+        self, pid: int, size: int, offset: int, permission: int, parent: int
+    ) -> tuple[int, tuple[int, int]]:
+        """(kr, (size, name of a send right)). As ``mach_make_memory_entry_64``."""
+        args = (size, offset, permission, parent)
+        map, space = self._enter(pid, "mach_make_memory_entry_64", *args)
+        code, above = self._object(space, parent)
+        if code != KERN_SUCCESS:
+            return self._leave(code, (size, MACH_PORT_NULL))
+        kobject = above.kobject if above is not None else None
+        code, got, entry = mach_make_memory_entry_64(map, size, offset, permission, kobject)
+        self._drop(space, above)
+        if entry is None:
+            return self._leave(code, (got, MACH_PORT_NULL))
+        port = self._port_of(entry)
+        port.make_send()
+        _, name = mach_msg.copyout_object(space, port, MACH_MSG_TYPE_PORT_SEND)
+        return self._leave(code, (got, name))
+
+    def vm_map(
+        self,
+        pid: int,
+        address: int,
+        size: int,
+        mask: int,
+        flags: int,
+        name: int,
+        offset: int,
+        copy: bool,
+        current: int,
+        maximum: int,
+        inheritance: int,
+    ) -> tuple[int, int]:
+        """(kr, address). As ``vm_user.mach_vm_map``; KERN_INVALID_OBJECT: the port is no memory
+        entry; ``name`` MACH_PORT_NULL maps zeros."""
+        rest = (offset, copy, current, maximum, inheritance)
+        map, space = self._enter(pid, "mach_vm_map", address, size, mask, flags, name, *rest)
+        code, port = self._object(space, name)
+        if code != KERN_SUCCESS:
+            return self._leave(code, address)
+        entry = port.kobject if port is not None else None
+        if port is not None and not isinstance(entry, NamedEntry):
+            self._drop(space, port)
+            return self._leave(KERN_INVALID_OBJECT, address)
+        named = entry if isinstance(entry, NamedEntry) else None
+        answer = mach_vm_map(map, address, size, mask, flags, named, *rest)
+        self._drop(space, port)
+        return self._leave(*answer)
+
+    def _object(self, space: Space, name: int) -> tuple[int, Port | None]:
+        """A send right the caller passes along."""
+        if name == MACH_PORT_NULL:
+            return KERN_SUCCESS, None
+        code, thing = mach_port.copyin(space, name, MACH_MSG_TYPE_COPY_SEND)
+        if code != KERN_SUCCESS:
+            return MACH_SEND_INVALID_RIGHT, None
+        return KERN_SUCCESS, thing if isinstance(thing, Port) else None
+
+    def _drop(self, space: Space, port: Port | None) -> None:
+        object_destroy(space.ipc, port, MACH_MSG_TYPE_PORT_SEND)
+
+    def _port_of(self, entry: NamedEntry) -> Port:
+        """The port whose kernel object an entry is: the one it has, or a new one."""
+        for one in self._system.ipc.objects.values():
+            if isinstance(one, Port) and one.kobject is entry:
+                entry.release()  # the reference of this call; the port has one
+                return one
+        return Port(self._system.ipc, self._system.receiver, MACH_PORT_NULL, entry)
+
+    # -- touching ----------------------------------------------------------------------
+
+    def read(self, pid: int, address: int, size: int) -> bytes:
+        """Read memory. VmFault: after the signal was sent."""
+        process = self._process(pid)
+        assert process.map is not None
+        try:
+            return vm_read(process.map, address, size)
+        except VmFault as fault:
+            self._signal(pid, fault)
+            raise
+
+    def write(self, pid: int, address: int, data: bytes) -> None:
+        """Write memory. VmFault: after the signal was sent."""
+        process = self._process(pid)
+        assert process.map is not None
+        try:
+            vm_write(process.map, address, data)
+        except VmFault as fault:
+            self._signal(pid, fault)
+            raise
+
+    def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
+        """Write word by word, and let others in between two words: a torn update shows. VmFault:
+        after the signal was sent."""
+        process = self._process(pid)
+        assert process.map is not None
+        try:
+            self._system.tasks.drive(copy_steps(process.map, address, data, word))
+        except VmFault as fault:
+            self._signal(pid, fault)
+            raise
+
+    def _signal(self, pid: int, fault: VmFault) -> None:
+        if self._system.rec is not None:
+            self._system.rec((SIGNAL, pid, fault.signal))
+
+    # -- the end of a process ----------------------------------------------------------
+
+    def terminate(self, pid: int) -> None:
+        """The memory of a process goes."""
+        process = self._system.processes[pid]
+        if process.map is not None:
+            process.map.terminate()
+            process.map = None
