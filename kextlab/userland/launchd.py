@@ -9,10 +9,13 @@ finds the message. When the job's process ends, the receive rights come back, wi
     mac.run()
 
 Read beside it: ``launchd.plist(5)``, ``launchctl(1)``; launchd 842's ``core.c``, ``runtime.c``
-(``job_start``, ``job_reap``, ``machservice_watch``). Documented only.
+(``job_start``, ``job_reap``, ``machservice_watch``, ``mport_demand_loop``). Documented only.
 
-In doubt: launchd learns of a job's end from the no-senders notification of its bootstrap port; the
-real one from EVFILT_PROC. Left out: sockets, paths, timers, queues; SIGTERM and its time-out.
+Otherwise than there: launchd learns of a job's end from the no-senders notification of its
+bootstrap port, not from EVFILT_PROC; and it counts a ThrottleInterval exactly, where ``job_start``
+counts whole seconds and may wait up to one longer.
+
+Left out: sockets, paths, timers, queues; SIGTERM and its time-out.
 """
 
 from __future__ import annotations
