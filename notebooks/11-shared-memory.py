@@ -22,7 +22,8 @@
 #
 # After this lesson you can
 #
-# - give another process a page of yours: memory entry, right, message, mapping,
+# - give another process a page of yours: [memory entry](glossary.md#memory-entry), right, message,
+#   mapping,
 # - say what each side may do with it, and what is left when one side lets go or dies,
 # - make a torn reading visible, and prevent it in two ways,
 # - count what shared memory saves beside a socket and a message, and what it costs you,
@@ -409,8 +410,6 @@ predict(
 )
 
 # %%
-from kextlab.osfmk.vm_fault import VmFault
-
 lost = s.VM_PROT_READ & s.VM_PROT_WRITE
 both = s.VM_PROT_READ | s.VM_PROT_WRITE
 _, entry = s.mach_make_memory_entry_64(PAGE, address, both)
@@ -418,7 +417,7 @@ dark = s.mach_vm_map(0, PAGE, 0, s.VM_FLAGS_ANYWHERE, entry, 0, False, lost, bot
 try:
     s.load(dark, 4)
     became = "it works"
-except VmFault:
+except s.VmFault:
     became = "the map succeeds, the first load is a signal"
 
 reveal("11.and", became, f"1 & 2 is {lost}: VM_PROT_NONE. A page nobody may touch is a fair wish.")
@@ -478,7 +477,7 @@ assert size == 2 * PAGE
 #
 # The argument before the protections is `copy`. With true you get the page as it is now, and what you
 # write is yours. The kernel copies nothing yet: both sides share the page until one of them writes. This
-# is *copy-on-write*.
+# is *[copy-on-write](glossary.md#copy-on-write)*.
 
 # %%
 private = s.mach_vm_map(
@@ -572,7 +571,8 @@ sorted({look_once(seed) for seed in range(20)})
 
 # %% [markdown]
 # A message comes whole or not at all: the kernel keeps its borders. A page has no borders and no queue,
-# nobody waits, and who is late finds the newest, or a part of it. All that is yours to build now.
+# nobody waits, and who is late finds the newest, or a part of it: a
+# *[torn read](glossary.md#torn-read)*. All that is yours to build now.
 #
 # <small>◌ documented only: what a processor stores at once.</small>
 #
@@ -925,20 +925,30 @@ def by_message(body, put, get):
     mac, server, client, address, window = sharing(0)
     port = server.mach.bootstrap_check_in("org.kextlab.cost")
     to = client.mach.bootstrap_look_up("org.kextlab.cost")
-    reply = client.mach.mach_port_allocate(1)
+    reply = client.mach.mach_port_allocate(client.mach.MACH_PORT_RIGHT_RECEIVE)
     start = len(mac.trace)
-    put(client.mach, window)
-    m = client.mach
-    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
-    m.mach_msg(m.Message(bits, to, reply, 1, body), m.MACH_SEND_MSG)
-    asked = received(server.mach, port)
-    get(server.mach, address)
-    put(server.mach, address)
-    once = m.MACH_MSG_TYPE_MOVE_SEND_ONCE
-    answer = m.Message(once, asked.msgh_remote_port, msgh_id=101, body=asked.body)
-    server.mach.mach_msg(answer, m.MACH_SEND_MSG)
-    assert received(m, reply).body == body
-    get(client.mach, window)
+
+    def serve(app):
+        m = app.mach
+        asked = received(m, port)
+        get(m, address)
+        put(m, address)
+        once = m.MACH_MSG_TYPE_MOVE_SEND_ONCE
+        answer = m.Message(once, asked.msgh_remote_port, msgh_id=101, body=asked.body)
+        m.mach_msg(answer, m.MACH_SEND_MSG)
+
+    def asks(app):
+        m = app.mach
+        put(m, window)
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+        m.mach_msg(m.Message(bits, to, reply, 1, body), m.MACH_SEND_MSG)
+        assert received(m, reply).body == body
+        get(m, window)
+
+    server.run(serve)
+    mac.step()  # the server waits now
+    client.run(asks)
+    mac.run()
     return costs(mac.trace, start).total
 
 
@@ -977,15 +987,19 @@ reveal(
 )
 
 # %%
-print(f"{'4 KB there and back':22}{'crossings':>10}{'copied in':>11}{'copied out':>12}")
+print(
+    f"{'4 KB there and back':20}{'crossings':>10}{'copied in':>11}{'copied out':>12}{'wake-ups':>10}"
+)
 for way, cost in ways.items():
-    print(f"{way:22}{cost.crossings:>10,}{cost.copied_in:>11,}{cost.copied_out:>12,}")
+    copied = f"{cost.copied_in:>11,}{cost.copied_out:>12,}"
+    print(f"{way:20}{cost.crossings:>10,}{copied}{cost.wakeups:>10,}")
 assert ways["the shared page"].copied_in < ways["the kernel control"].copied_in
 assert ways["the shared page"].crossings == ways["the Mach messages"].crossings
+assert ways["the shared page"].wakeups == ways["the Mach messages"].wakeups
 
 # %% [markdown]
-# Bytes the kernel copies, and entries into it; not time, because a clock would tell about this
-# computer. To set the page up costs more than one message. It pays when much data goes often.
+# Bytes the kernel copies, entries into it, sleepers it wakes; not time, because a clock would tell
+# about this computer. To set the page up costs more than one message. It pays when much data goes often.
 #
 # What the page does not have, and a socket does: flow control, borders of records, one writer at a time,
 # and a word when the other side has gone. And the other side can change the data *after* you have checked
@@ -1081,7 +1095,7 @@ again.reveal()
 # - Against torn reads: a **counter read twice**, or a **message after the write and an answer before the
 #   next**.
 # - A page does not tell you that its writer died. A dead name does.
-# - A page saves **copies**. The crossings are those of your messages.
+# - A page saves **copies**. Crossings and wake-ups are those of your messages.
 # - A kext is **called**: it hands memory out through IOKit, and has no bootstrap, mmap or open.
 #
 # Now the exercise: [11 · Shared memory](../exercises/11-shared-memory.ipynb).
