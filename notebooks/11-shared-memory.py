@@ -987,9 +987,8 @@ reveal(
 )
 
 # %%
-print(
-    f"{'4 KB there and back':20}{'crossings':>10}{'copied in':>11}{'copied out':>12}{'wake-ups':>10}"
-)
+heads = f"{'crossings':>10}{'copied in':>11}{'copied out':>12}{'wake-ups':>10}"
+print(f"{'4 KB there and back':20}{heads}")
 for way, cost in ways.items():
     copied = f"{cost.copied_in:>11,}{cost.copied_out:>12,}"
     print(f"{way:20}{cost.crossings:>10,}{copied}{cost.wakeups:>10,}")
@@ -1001,9 +1000,9 @@ assert ways["the shared page"].wakeups == ways["the Mach messages"].wakeups
 # Bytes the kernel copies, entries into it, sleepers it wakes; not time, because a clock would tell
 # about this computer. To set the page up costs more than one message. It pays when much data goes often.
 #
-# What the page does not have, and a socket does: flow control, borders of records, one writer at a time,
-# and a word when the other side has gone. And the other side can change the data *after* you have checked
-# it: copy first, then check the copy.
+# What the page does not have, and a socket does: flow control, borders of records, a word when the
+# other side has gone. And the other side can change the data *after* you have checked it: copy first,
+# then check the copy.
 #
 # <small>● recorded: `dgram-echo`, `send-receive`. ◌ documented only: the page.</small>
 #
