@@ -154,7 +154,7 @@ units_picture(mac.trace)
 # | `sysctl` | the process | one value by its name | numbers to look at and to set | the kernel's own lists, in lesson 2 |
 # | a device file, with `read`, `write`, `ioctl` | the process | what the driver makes of it | what looks like a device | documents only |
 # | IOKit, a user client | the process | calls with arguments, shared memory, notices | drivers of hardware | documents only |
-# | Mach messages and shared memory | either side | messages, rights, pages of memory | large data between processes; how launchd and XPC work underneath | lesson 10; shared memory later |
+# | Mach messages and shared memory | either side | messages, rights, pages of memory | large data between processes; how launchd and XPC work underneath | lessons 10 and 11 |
 # | a file | nobody: both look | bytes at rest | nothing, for a kext: it opens no files. A daemon reads them and sets options | documents only |
 #
 # <small>◌ documented only: the table's last four roads.</small>

@@ -311,3 +311,32 @@ kern_return_t mach_port_request_notification(
 mach_msg_return_t mach_msg(
     mach_msg_header_t *, mach_msg_option_t, mach_msg_size_t send_size, mach_msg_size_t rcv_size,
     mach_port_t rcv_name, mach_msg_timeout_t milliseconds, mach_port_t notify);
+
+/* --- Mach: memory of a process ---------------------------------------------------------------- */
+
+#define VM_PROT_NONE 0
+#define VM_PROT_READ 1
+#define VM_PROT_WRITE 2
+#define VM_FLAGS_ANYWHERE 0x1
+#define VM_INHERIT_NONE 2
+#define MAP_MEM_VM_SHARE 0x400000
+
+typedef uint64_t mach_vm_address_t;
+typedef uint64_t mach_vm_offset_t;
+typedef uint64_t mach_vm_size_t;
+typedef uint64_t memory_object_offset_t;
+typedef uint64_t memory_object_size_t;
+typedef int vm_prot_t;
+typedef uint32_t vm_inherit_t;
+
+kern_return_t mach_vm_allocate(
+    mach_port_t task, mach_vm_address_t *address, mach_vm_size_t size, int flags);
+kern_return_t mach_vm_deallocate(
+    mach_port_t task, mach_vm_address_t address, mach_vm_size_t size);
+kern_return_t mach_make_memory_entry_64(
+    mach_port_t task, memory_object_size_t *size, memory_object_offset_t offset,
+    vm_prot_t permission, mach_port_t *entry, mach_port_t parent);
+kern_return_t mach_vm_map(
+    mach_port_t task, mach_vm_address_t *address, mach_vm_size_t size, mach_vm_offset_t mask,
+    int flags, mach_port_t object, memory_object_offset_t offset, bool copy, vm_prot_t current,
+    vm_prot_t maximum, vm_inherit_t);
