@@ -108,10 +108,11 @@ def test_null_and_dead_are_names_of_their_own(space: Space) -> None:
         assert mach_port.get_status(space, name) == (m.KERN_INVALID_RIGHT, None)
 
 
-def test_only_the_receiver_sets_a_make_send_count(space: Space, other: Space) -> None:
+def test_only_the_receiver_sets_counts_and_limits(space: Space, other: Space) -> None:
     sp = give(space, receive_right(space), other)
     assert mach_port.set_mscount(other, sp, 1) == m.KERN_INVALID_RIGHT
     assert mach_port.set_mscount(other, STRANGE, 1) == m.KERN_INVALID_NAME
+    assert mach_port.set_qlimit(other, STRANGE, 1) == m.KERN_INVALID_NAME
 
 
 # -- notifications -----------------------------------------------------------------------------
