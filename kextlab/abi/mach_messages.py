@@ -19,7 +19,8 @@ from kextlab.abi.mach import (
     SIZEOF_PORT_DESCRIPTOR,
 )
 
-_HEADER = struct.Struct("<IIIIIi")
+HEADER: Final = struct.Struct("<IIIIIi")
+"""``mach_msg_header_t``."""
 _COUNT = struct.Struct("<I")
 _DESCRIPTOR = struct.Struct("<IIHBB")
 TRAILER_FORMAT_0: Final = 0
@@ -53,7 +54,7 @@ class MachMsgHeader:
 
     def pack(self) -> bytes:
         """The 24 bytes."""
-        return _HEADER.pack(
+        return HEADER.pack(
             self.msgh_bits,
             self.msgh_size,
             self.msgh_remote_port,
@@ -67,7 +68,7 @@ class MachMsgHeader:
         """ValueError: fewer than 24 bytes."""
         if len(data) < SIZEOF_HEADER:
             raise ValueError(f"mach_msg_header_t is {SIZEOF_HEADER} bytes, not {len(data)}")
-        return cls(*_HEADER.unpack_from(data))
+        return cls(*HEADER.unpack_from(data))
 
     @property
     def complex(self) -> bool:

@@ -29,6 +29,7 @@ from kextlab.abi.mach import (
     MACH_RCV_PORT_DIED,
     MACH_RCV_TIMED_OUT,
     MACH_RCV_TIMEOUT,
+    MACH_RCV_TRAILER_MASK,
     MACH_SEND_INTERRUPTED,
     MACH_SEND_INVALID_TYPE,
     MACH_SEND_MSG,
@@ -41,7 +42,6 @@ from kextlab.abi.mach_messages import (
     MACH_MSGH_BITS,
     MACH_MSGH_BITS_LOCAL,
     MACH_MSGH_BITS_REMOTE,
-    AuditToken,
     MachMsgHeader,
     PortDescriptor,
     pack_message,
@@ -49,21 +49,21 @@ from kextlab.abi.mach_messages import (
     unpack_message,
 )
 from kextlab.kernel.syscalls import ENDS
-from kextlab.kernel.system import FIRST_PID, Process, System
+from kextlab.kernel.system import System
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
 from kextlab.osfmk.ipc_port import Object, Port
 from kextlab.osfmk.ipc_space import Space
+from kextlab.osfmk.mach_msg_now import receive_now, send_now
 from kextlab.sched.clock import SECOND
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import SimStop, Sleep, interrupted
 from kextlab.trace.codes import RETURN, SYSCALL
 
 T = TypeVar("T")
+SUCCESS = mach_error_name(MACH_MSG_SUCCESS)
 MILLISECOND = SECOND // 1_000
-WHEEL, STAFF = 0, 20
-SESSION = 100_000
 Answer = tuple[int, bytes]
 """A code, and the caller's buffer afterwards."""
 
@@ -75,6 +75,7 @@ class MachTraps:
         self._system = system
         self._tasks = system.tasks
         self._rec = system.rec
+        self._running = system.running
 
     def _enter(self, pid: int, name: str, *args: object) -> Space:
         process = self._system.running.get(pid) or self._system.enter(pid)
@@ -210,9 +211,30 @@ class MachTraps:
     ) -> Answer:
         """Send, receive, or both. (code, the caller's buffer afterwards); ``timeout`` in
         milliseconds counts with MACH_SEND_TIMEOUT and MACH_RCV_TIMEOUT."""
-        mach_msg.trailer_size(option)  # refused before anything happens
-        space = self._enter(pid, "mach_msg", message, option, rcv_size, rcv_name, timeout)
-        routine = self._mach_msg(space, message, option, rcv_size, rcv_name, timeout)
+        if option & MACH_RCV_TRAILER_MASK:
+            mach_msg.trailer_size(option)  # refused before anything happens
+        process = self._running.get(pid)
+        if process is None:
+            process = self._system.enter(pid)
+        rec = self._rec
+        if rec is not None:
+            rec((SYSCALL, pid, "mach_msg", 5, message, option, rcv_size, rcv_name, timeout))
+        space = process.space
+        if space is None:
+            space = process.space = Space(self._system.ipc, pid)
+        got = message or b""
+        rest = option
+        if option & MACH_SEND_MSG and send_now(space, got, option, process.audit):
+            rest = option & ~MACH_SEND_MSG
+        if not rest & MACH_SEND_MSG:
+            found: bytes | None = got
+            if rest & MACH_RCV_MSG:
+                found = receive_now(space, rcv_name, rcv_size, option)
+            if found is not None:
+                if rec is not None:
+                    rec((RETURN, 0, (SUCCESS, found)))
+                return MACH_MSG_SUCCESS, found
+        routine = self._mach_msg(space, message, rest, rcv_size, rcv_name, timeout)
         try:
             answer = self._tasks.drive(routine)
         except ENDS as end:
@@ -256,7 +278,7 @@ class MachTraps:
         code, kmsg = mach_msg.copyin(space, message, option)
         if kmsg is None:
             return code, data
-        kmsg.audit = audit_token(self._system.processes[space.pid])
+        kmsg.audit = self._system.processes[space.pid].audit
         deadline = self._deadline(option & MACH_SEND_TIMEOUT, timeout)
         while (code := mach_msg.queue(space, kmsg, option)) == MACH_SEND_TIMED_OUT:
             port = kmsg.remote
@@ -302,16 +324,6 @@ class MachTraps:
         if process.space is not None:
             mach_port.terminate(process.space)
             process.space = None
-
-
-def audit_token(process: Process) -> AuditToken:
-    """Who a process is: as of now, and for this process alone. Its pid will be another's one day,
-    its pid and pid version together will not (``set_security_token_task_internal``).
-
-    In doubt: all processes are of one audit session, and of group wheel (root's) or staff.
-    """
-    uid, gid = process.uid, STAFF if process.uid else WHEEL
-    return (uid, uid, gid, uid, gid, process.pid, SESSION, process.pid - FIRST_PID + 1)
 
 
 # -- bytes -------------------------------------------------------------------------------------

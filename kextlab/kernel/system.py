@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kextlab.abi.mach_messages import AuditToken
 from kextlab.bsd.kctl import Text
 from kextlab.bsd.release import Release
 from kextlab.bsd.sys_domain import SystemDomain
@@ -35,21 +36,36 @@ if TYPE_CHECKING:
     from kextlab.kernel.iokit import IOKitGate
 
 FIRST_PID = 100
+WHEEL, STAFF = 0, 20
+SESSION = 100_000
 
 
 class Process:
     """A process as the kernel sees it: number, name, user, descriptors, names of ports."""
 
-    __slots__ = ("descriptors", "exited", "map", "name", "pid", "space", "uid")
+    __slots__ = ("audit", "descriptors", "exited", "map", "name", "pid", "space", "uid")
 
     def __init__(self, pid: int, name: str, uid: int, domain: SystemDomain) -> None:
         self.pid = pid
         self.name = name
-        self.uid = uid
+        self.become(uid)
         self.exited = False
         self.descriptors = Descriptors(domain.sockets, self)
         self.space: Space | None = None
         self.map: VmMap | None = None
+
+    def become(self, uid: int) -> None:
+        """Run as that user from now on.
+
+        ``audit`` is who the process is: as of now, and for this process alone. Its pid will be
+        another's one day, its pid and pid version together will not
+        (``set_security_token_task_internal``). In doubt: all processes are of one audit session,
+        and of group wheel (root's) or staff.
+        """
+        self.uid = uid
+        gid = STAFF if uid else WHEEL
+        version = self.pid - FIRST_PID + 1
+        self.audit: AuditToken = (uid, uid, gid, uid, gid, self.pid, SESSION, version)
 
     def state(self) -> dict[str, object]:
         """The process as plain values, as the trace adds them up."""
@@ -96,7 +112,7 @@ class System:
         self.tasks = Tasks(self, chooser)
         self.journal = Journal(self.trace, self.tasks)
         self.domain = SystemDomain(release, self.rec, self.tasks)
-        self.ipc = Ipc(self.rec, self.tasks.wakeup)
+        self.ipc = Ipc(self.rec, self.tasks.wakeup, self.tasks.waiting)
         self.receiver = Receiver()
         self.receiver.object_name = "kernel"
         self._vm: Vm | None = None
@@ -134,7 +150,7 @@ class System:
     def set_uid(self, process: Process, uid: int) -> None:
         """Change the effective user of a process."""
         self.outside()
-        process.uid = uid
+        process.become(uid)
         if self.rec is not None:
             self.rec((SET, f"proc:{process.pid}", "uid", uid))
 

@@ -14,13 +14,14 @@ order in which their queues became non-empty.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from operator import attrgetter
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from kextlab.abi.mach import MACH_MSG_TYPE_PORT_NONE, MACH_PORT_QLIMIT_DEFAULT
 from kextlab.abi.mach_messages import KERNEL_AUDIT_TOKEN, AuditToken
-from kextlab.trace.codes import DELETE, SET, new
+from kextlab.trace.codes import DELETE, KMSG_FIELDS, KMSG_QUEUE, KMSG_TAKE, SET, Entry, new
 from kextlab.trace.log import Record
 
 
@@ -37,33 +38,34 @@ IP_NULL: Final = None
 IP_DEAD: Final = _Dead()
 
 
-_set = object.__setattr__
+T = TypeVar("T")
+
+
+class Slot(Protocol[T]):
+    """A traced field for who tells the trace of its changes by an entry of another kind."""
+
+    def __get__(self, one: Traced, owner: type[Traced] | None = None) -> T: ...
+
+    def __set__(self, one: Traced, value: T) -> None: ...
 
 
 class Traced:
     """Something of Mach IPC whose fields the trace follows: ``record`` is told of every change of a
-    field in ``TRACED`` between ``adopt`` and ``leave``."""
+    field in ``TRACED`` between ``adopt`` and ``leave``. Under its name with an underscore a field
+    can be set without that (``Slot``)."""
 
     __slots__ = ("object_name", "record")
-    TRACED: frozenset[str] = frozenset()
-    _fields: tuple[str, ...] = ()
+    TRACED: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
-        cls._fields = tuple(sorted(cls.TRACED))
+        for name in cls.TRACED:
+            slot = cls.__dict__[name]
+            setattr(cls, f"_{name}", slot)
+            setattr(cls, name, property(attrgetter(f"_{name}"), _told(name, slot)))
 
     def __init__(self) -> None:
-        _set(self, "record", None)
         self.object_name = ""
-
-    def __setattr__(self, field: str, value: object) -> None:
-        _set(self, field, value)
-        record = self.record
-        if record is not None and field in self.TRACED:
-            if value.__class__ is not int:
-                value = plain(value)
-            record((SET, self.object_name, field, value))
-
-    record: Record | None
+        self.record: Record | None = None
 
     def adopt(self, name: str, record: Record | None) -> None:
         """It is an object of the trace from now on."""
@@ -80,7 +82,18 @@ class Traced:
 
     def state(self) -> dict[str, object]:
         """Its fields as plain values, as the trace adds them up."""
-        return {field: plain(getattr(self, field)) for field in self._fields}
+        return {name: plain(getattr(self, name)) for name in self.TRACED}
+
+
+def _told(field: str, slot: Slot[object]) -> Callable[[Traced, object], None]:
+    """What sets a field and tells the trace."""
+
+    def change(one: Traced, value: object) -> None:
+        slot.__set__(one, value)
+        if one.record is not None:
+            one.record((SET, one.object_name, field, plain(value)))
+
+    return change
 
 
 def plain(value: object) -> object:
@@ -148,12 +161,15 @@ class Port(Traced):
         "srights",
     )
 
-    TRACED = frozenset(
-        {
-            *("receiver", "receiver_name", "destination", "mscount", "srights", "sorights"),
-            *("nsrequest", "pdrequest", "requests", "msgcount", "qlimit", "seqno", "pset_count"),
-        }
+    TRACED = (
+        *("destination", "mscount", "msgcount", "nsrequest", "pdrequest", "pset_count", "qlimit"),
+        *("receiver", "receiver_name", "requests", "seqno", "sorights", "srights"),
     )
+    _msgcount: Slot[int]
+    _qlimit: Slot[int]
+    _seqno: Slot[int]
+    _sorights: Slot[int]
+    _srights: Slot[int]
 
     def __init__(
         self, ipc: Ports, receiver: Receiver, name: int, kobject: Kobject | None = None
@@ -266,22 +282,34 @@ class Port(Traced):
 
     def post(self, kmsg: Kmsg) -> None:
         """Queue a message, and tell the sets of it (``ipc_mqueue_post``)."""
+        ipc = self.ipc
         self.messages.append(kmsg)
-        self.ipc.queued(kmsg)
-        self.msgcount += 1
-        self.ipc.wakeup(self.object_name)
-        for pset in self.sets:
-            pset.prepost(self)
-            self.ipc.wakeup(pset.object_name)
+        ipc.posted += 1
+        kmsg.object_name = name = f"kmsg:{ipc.posted}"
+        ipc.messages[name] = kmsg
+        self._msgcount = count = self._msgcount + 1
+        if ipc.record is not None:
+            ipc.record(kmsg.queued(count))
+        if ipc.waiting:
+            ipc.wakeup(self.object_name)
+        if self.sets:
+            for pset in self.sets:
+                pset.prepost(self)
+                ipc.wakeup(pset.object_name)
 
     def take(self) -> Kmsg:
         """Take the first message from the queue (``ipc_mqueue_release_msgcount``)."""
+        ipc = self.ipc
         kmsg = self.messages.popleft()
-        self.ipc.unqueued(kmsg)
-        self.msgcount -= 1
-        self.seqno += 1
-        self.ipc.wakeup(self.room)
-        if not self.messages:
+        name = kmsg.object_name
+        del ipc.messages[name]
+        self._msgcount = count = self._msgcount - 1
+        self._seqno = seqno = self._seqno + 1
+        if ipc.record is not None:
+            ipc.record((KMSG_TAKE, name, self.object_name, count, seqno))
+        if ipc.waiting:
+            ipc.wakeup(self.room)
+        if not count:
             for pset in self.sets:
                 pset.preposts.remove(self)
         return kmsg
@@ -291,7 +319,7 @@ class Port(Traced):
         taken = list(self.messages)
         self.messages.clear()
         for kmsg in taken:
-            self.ipc.unqueued(kmsg)
+            self.ipc.cleared(kmsg)
         self.msgcount = 0
         return taken
 
@@ -306,7 +334,7 @@ class PortSet(Traced):
     """A port set: ports whose messages are received together."""
 
     __slots__ = ("ipc", "members", "preposts")
-    TRACED = frozenset({"members"})
+    TRACED = ("members",)
 
     def __init__(self, ipc: Ports) -> None:
         super().__init__()
@@ -372,26 +400,37 @@ class Kmsg:
     """Sent by the kernel."""
     audit: AuditToken = KERNEL_AUDIT_TOKEN
     """Who sent it, as of then (``msgh_audit``)."""
-    number: int = 0
-    """Among the messages that were queued, from 1."""
+    object_name: str = ""
+    """In the trace; messages are numbered as they are queued, from 1."""
+
+    def queued(self, msgcount: int) -> Entry:
+        """What the trace is told when it is queued, as so many-th message of its port."""
+        port, local = self.remote, self.local
+        return (
+            KMSG_QUEUE,
+            self.object_name,
+            msgcount,
+            port.object_name if isinstance(port, Port) else plain(port),
+            self.remote_type,
+            local.object_name if isinstance(local, Port) else plain(local),
+            self.local_type,
+            self.id,
+            self.size,
+            self.body,
+            plain(self.descriptors) if self.descriptors else (),
+            self.notification,
+            self.audit,
+        )
 
     def state(self) -> dict[str, object]:
         """The message as plain values, as the trace keeps it while it is queued."""
-        return {
-            "port": plain(self.remote),
-            "remote_type": self.remote_type,
-            "local": plain(self.local),
-            "local_type": self.local_type,
-            "id": self.id,
-            "size": self.size,
-            "body": self.body,
-            "descriptors": plain(self.descriptors),
-            "notification": self.notification,
-            "audit": self.audit,
-        }
+        return dict(zip(KMSG_FIELDS, self.queued(0)[3:], strict=True))
 
 
-def _never(_: str) -> None:
+NOBODY: Final[Mapping[str, object]] = {}
+
+
+def never(_: str) -> None:
     """Nobody waits."""
 
 
@@ -402,17 +441,24 @@ class Ports:
         record: what is told of changes (``None``: nothing is recorded).
         wakeup: wakes those who sleep on a channel: a port's or set's ``object_name``, a port's
             ``room``.
+        waiting: who sleeps, by channel; while it is empty there is nobody to be woken.
     """
 
     def __init__(
-        self, record: Record | None = None, wakeup: Callable[[str], None] = _never
+        self,
+        record: Record | None = None,
+        wakeup: Callable[[str], None] = never,
+        waiting: Mapping[str, object] = NOBODY,
     ) -> None:
         self.record = record
         self.wakeup = wakeup
+        self.waiting = waiting
         self.objects: dict[str, Port | PortSet] = {}
-        self.messages: dict[int, Kmsg] = {}
-        """The messages in queues, by number."""
-        self._ports = self._psets = self._messages = 0
+        self.messages: dict[str, Kmsg] = {}
+        """The messages in queues, by their names in the trace."""
+        self.posted = 0
+        """The number of the last message that was queued."""
+        self._ports = self._psets = 0
 
     def adopt(self, one: Port | PortSet) -> None:
         """Give a new port or set its number."""
@@ -431,16 +477,8 @@ class Ports:
         del self.objects[one.object_name]
         self.wakeup(one.object_name)
 
-    def queued(self, kmsg: Kmsg) -> None:
-        """A message stands in a queue."""
-        self._messages += 1
-        kmsg.number = self._messages
-        self.messages[kmsg.number] = kmsg
+    def cleared(self, kmsg: Kmsg) -> None:
+        """A message is taken out of the queue of a port that dies."""
+        del self.messages[kmsg.object_name]
         if self.record is not None:
-            self.record(new(f"kmsg:{kmsg.number}", kmsg.state()))
-
-    def unqueued(self, kmsg: Kmsg) -> None:
-        """It does no more."""
-        del self.messages[kmsg.number]
-        if self.record is not None:
-            self.record((DELETE, f"kmsg:{kmsg.number}"))
+            self.record((DELETE, kmsg.object_name))

@@ -181,27 +181,27 @@ def settle(space: Space, name: int, entry: Entry) -> None:
 # -- copying out -------------------------------------------------------------------------------
 
 
-def copyout(space: Space, name: int, entry: Entry, kind: int, port: Port) -> None:
-    """Put a right into an entry: a new one, or the one that has rights to this port already."""
+def copyout(space: Space, name: int, kind: int, port: Port) -> None:
+    """Put a right under a name nobody uses, or one that has rights to this port already."""
+    entry = space.entries.get(name)
     if kind == MACH_MSG_TYPE_PORT_SEND_ONCE:
-        entry.type = MACH_PORT_TYPE_SEND_ONCE
-        entry.urefs = 1
-        entry.object = port
+        space.enter(name, MACH_PORT_TYPE_SEND_ONCE, 1, port)
     elif kind == MACH_MSG_TYPE_PORT_SEND:
-        if entry.type & MACH_PORT_TYPE_SEND:
+        if entry is None:
+            space.sends[port] = name
+            space.enter(name, MACH_PORT_TYPE_SEND, 1, port)
+        elif entry.type & MACH_PORT_TYPE_SEND:
             port.srights -= 1
             entry.add_ref()
-            return
-        if entry.type == MACH_PORT_TYPE_NONE:
-            space.sends[port] = name
-        entry.type |= MACH_PORT_TYPE_SEND
-        entry.urefs = 1
-        entry.object = port
+        else:
+            entry.type |= MACH_PORT_TYPE_SEND
+            entry.urefs = 1
     else:
-        if entry.type & MACH_PORT_TYPE_SEND:
+        if entry is None:
+            space.enter(name, MACH_PORT_TYPE_RECEIVE, 0, port)
+        else:
             del space.sends[port]
-        entry.type |= MACH_PORT_TYPE_RECEIVE
-        entry.object = port
+            entry.type |= MACH_PORT_TYPE_RECEIVE
         port.receiver = space
         port.receiver_name = name
         port.destination = None

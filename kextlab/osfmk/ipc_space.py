@@ -11,16 +11,26 @@ free list.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kextlab.abi.mach import (
     KERN_INVALID_NAME,
     KERN_SUCCESS,
     MACH_PORT_TYPE_DEAD_NAME,
-    MACH_PORT_TYPE_NONE,
     MACH_PORT_UREFS_MAX,
 )
-from kextlab.osfmk.ipc_port import Kmsg, Port, Ports, PortSet, Receiver, Traced
+from kextlab.osfmk.ipc_port import (
+    NOBODY,
+    Kmsg,
+    Port,
+    Ports,
+    PortSet,
+    Receiver,
+    Slot,
+    Traced,
+    never,
+)
+from kextlab.trace.codes import NEW
 from kextlab.trace.log import Record
 
 FIRST_GENERATION = 3
@@ -32,9 +42,12 @@ class Ipc(Ports):
     """What all spaces of one kernel share."""
 
     def __init__(
-        self, record: Record | None = None, wakeup: Callable[[str], None] | None = None
+        self,
+        record: Record | None = None,
+        wakeup: Callable[[str], None] = never,
+        waiting: Mapping[str, object] = NOBODY,
     ) -> None:
-        super().__init__(record, *([wakeup] if wakeup is not None else []))
+        super().__init__(record, wakeup, waiting)
         self.delayed: deque[Kmsg] = deque()
         """Messages to be destroyed, in order; a destroyed message may destroy others."""
         self.reaping = False
@@ -44,7 +57,7 @@ class Ipc(Ports):
     def state(self) -> dict[str, dict[str, object]]:
         """Ports, sets and queued messages, by their names in the trace."""
         found = {name: one.state() for name, one in self.objects.items()}
-        return found | {f"kmsg:{n}": kmsg.state() for n, kmsg in self.messages.items()}
+        return found | {name: kmsg.state() for name, kmsg in self.messages.items()}
 
     def guard(self, name: int, kind: str) -> None:
         """``mach_port_guard_exception``: an exception which by default kills nothing."""
@@ -55,17 +68,26 @@ class Entry(Traced):
     """What a name stands for: the type of right, the object, user references."""
 
     __slots__ = ("ex_receive", "object", "request", "type", "urefs")
-    TRACED = frozenset({"type", "urefs", "object"})
+    TRACED = ("object", "type", "urefs")
+    type: int
+    urefs: int
+    object: Port | PortSet | None
+    _object: Slot[Port | PortSet | None]
+    _type: Slot[int]
+    _urefs: Slot[int]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.type = MACH_PORT_TYPE_NONE
-        self.urefs = 0
-        self.object: Port | PortSet | None = None
+    def __init__(
+        self, name: str, kind: int, urefs: int, thing: Port | PortSet | None, record: Record | None
+    ) -> None:
+        self.object_name = name
+        self._type = kind
+        self._urefs = urefs
+        self._object = thing
         self.request = 0
         """Index of a notification request at the port; 0: none."""
         self.ex_receive = False
         """The name had the receive right once (MACH_PORT_TYPE_EX_RECEIVE)."""
+        self.record = record
 
     @property
     def port(self) -> Port:
@@ -108,26 +130,27 @@ class Space(Receiver):
         self.freed: list[int] = []
         self.highest = 0
 
-    def alloc(self) -> tuple[int, Entry]:
+    def alloc(self) -> int:
         """A name nobody uses (``ipc_entry_get``)."""
-        while True:
-            if self.freed:
-                name = self.freed.pop()
-            else:
-                self.highest += 1
-                name = self.highest << 8 | FIRST_GENERATION
+        freed = self.freed
+        while freed:
+            name = freed.pop()
             if name not in self.entries:
-                break
-        return name, self._enter(name)
+                return name
+        while True:
+            self.highest += 1
+            name = self.highest << 8 | FIRST_GENERATION
+            if name not in self.entries:
+                return name
 
-    def _enter(self, name: int) -> Entry:
-        entry = self.entries[name] = Entry()
-        entry.adopt(f"right:{self.pid}:{name:#x}", self.ipc.record)
-        return entry
-
-    def alloc_name(self, name: int) -> Entry:
-        """The entry of a given name, a new one if need be (``ipc_entry_alloc_name``)."""
-        return self.entries.get(name) or self._enter(name)
+    def enter(self, name: int, kind: int, urefs: int, thing: Port | PortSet | None) -> None:
+        """A name nobody uses stands for something from now on."""
+        right = f"right:{self.pid}:{name:#x}"
+        record = self.ipc.record
+        self.entries[name] = Entry(right, kind, urefs, thing, record)
+        if record is not None:
+            known = None if thing is None else thing.object_name
+            record((NEW, right, 3, "object", known, "type", kind, "urefs", urefs))
 
     def dealloc(self, name: int) -> None:
         """Nobody uses the name any more; it comes again with another generation."""

@@ -80,22 +80,23 @@ def valid(name: int) -> bool:
 
 def allocate(space: Space, right: int) -> tuple[int, int]:
     """A new receive right, port set or dead name, and its name."""
-    makers = {
-        MACH_PORT_RIGHT_RECEIVE: MACH_PORT_TYPE_RECEIVE,
-        MACH_PORT_RIGHT_PORT_SET: MACH_PORT_TYPE_PORT_SET,
-        MACH_PORT_RIGHT_DEAD_NAME: MACH_PORT_TYPE_DEAD_NAME,
-    }
-    if right not in makers:
+    if right not in _ALLOCATED:
         return KERN_INVALID_VALUE, MACH_PORT_NULL
-    name, entry = space.alloc()
-    entry.type = makers[right]
+    name = space.alloc()
+    thing: Port | PortSet | None = None
     if right == MACH_PORT_RIGHT_RECEIVE:
-        entry.object = Port(space.ipc, space, name)
+        thing = Port(space.ipc, space, name)
     elif right == MACH_PORT_RIGHT_PORT_SET:
-        entry.object = PortSet(space.ipc)
-    else:
-        entry.urefs = 1
+        thing = PortSet(space.ipc)
+    space.enter(name, _ALLOCATED[right], int(thing is None), thing)
     return KERN_SUCCESS, name
+
+
+_ALLOCATED = {
+    MACH_PORT_RIGHT_RECEIVE: MACH_PORT_TYPE_RECEIVE,
+    MACH_PORT_RIGHT_PORT_SET: MACH_PORT_TYPE_PORT_SET,
+    MACH_PORT_RIGHT_DEAD_NAME: MACH_PORT_TYPE_DEAD_NAME,
+}
 
 
 # -- rights in and out of a space --------------------------------------------------------------
@@ -121,10 +122,8 @@ def copyout(space: Space, port: Port, kind: int) -> tuple[int, int]:
     if name is None:
         if not port.active:
             return KERN_INVALID_CAPABILITY, MACH_PORT_DEAD
-        name, entry = space.alloc()
-    else:
-        entry = space.entries[name]
-    ipc_right_copy.copyout(space, name, entry, kind, port)
+        name = space.alloc()
+    ipc_right_copy.copyout(space, name, kind, port)
     return KERN_SUCCESS, name
 
 
@@ -138,7 +137,7 @@ def copyout_name(space: Space, port: Port, kind: int, name: int) -> int:
             return KERN_NAME_EXISTS
         if not port.active:
             return KERN_INVALID_CAPABILITY
-    ipc_right_copy.copyout(space, name, space.alloc_name(name), kind, port)
+    ipc_right_copy.copyout(space, name, kind, port)
     return KERN_SUCCESS
 
 

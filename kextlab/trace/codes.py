@@ -74,6 +74,13 @@ MBUF_CUT: Final = 29
 MBUF_GROW: Final = 30
 """(MBUF_GROW, mbuf, data, sockbuf, cc, merged): ``merged``'s bytes moved into ``mbuf``."""
 
+KMSG_QUEUE: Final = 32
+"""(KMSG_QUEUE, kmsg, msgcount, port, remote_type, local, local_type, id, size, body, descriptors,
+notification, audit): Mach message ``kmsg`` joins the queue of ``port``, which then holds
+``msgcount``."""
+KMSG_TAKE: Final = 33
+"""(KMSG_TAKE, kmsg, port, msgcount, seqno): ``kmsg`` was received from the queue of ``port``."""
+
 SB_FIELDS: Final = ("sb_cc", "sb_mbcnt", "sb_mb", "sb_mbtail", "sb_lastrecord")
 """The fields at positions 2 to 6 of SB_APPEND and SB_TAKE."""
 
@@ -87,6 +94,20 @@ MBUF_FIELDS: Final = (
     "m_next",
 )
 """The fields at positions 2 to 8 of MBUF_NEW; a new mbuf's m_nextpkt is 0."""
+
+KMSG_FIELDS: Final = (
+    "port",
+    "remote_type",
+    "local",
+    "local_type",
+    "id",
+    "size",
+    "body",
+    "descriptors",
+    "notification",
+    "audit",
+)
+"""The fields at positions 3 to 12 of KMSG_QUEUE."""
 
 SIZES: Final = {
     RETURN: 3,
@@ -104,6 +125,8 @@ SIZES: Final = {
     SB_TAKE: 8,
     MBUF_CUT: 6,
     MBUF_GROW: 6,
+    KMSG_QUEUE: 13,
+    KMSG_TAKE: 5,
 }
 """How many values an entry has, its code included; the others say so themselves (``size``)."""
 

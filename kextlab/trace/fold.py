@@ -177,6 +177,14 @@ class Folder:
                 self._set(f"mbuf:{entry[1]}", "m_data", entry[2])
                 self._set(cast(str, entry[3]), "sb_cc", entry[4])
                 self._delete(f"mbuf:{entry[5]}")
+            case codes.KMSG_QUEUE:
+                fields = dict(zip(codes.KMSG_FIELDS, entry[3:13], strict=True))
+                self._new(cast(str, entry[1]), fields)
+                self._set(cast(str, entry[3]), "msgcount", entry[2])
+            case codes.KMSG_TAKE:
+                self._delete(cast(str, entry[1]))
+                self._set(cast(str, entry[2]), "msgcount", entry[3])
+                self._set(cast(str, entry[2]), "seqno", entry[4])
             case _:
                 codes.size(entry, 0)  # raises: there is no such code
 

@@ -110,7 +110,7 @@ def test_a_name_taken_by_its_number_is_not_given_out_again(space: Space) -> None
     name = receive_right(space)
     mach_port.destroy(space, name)
     again = space.freed[-1]
-    space.alloc_name(again)
+    space.enter(again, m.MACH_PORT_TYPE_DEAD_NAME, 1, None)
     assert receive_right(space) != again
 
 
