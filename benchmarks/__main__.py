@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "live": live.run,
     "check": check.run,
     "mach_msg": mach.run_messages,
+    "shared_page": mach.run_shared_page,
     "names": mach.run_names,
 }
 

@@ -30,7 +30,7 @@ from kextlab.osfmk.ipc_port import (
     Traced,
     never,
 )
-from kextlab.trace.codes import NEW
+from kextlab.trace.codes import DELETE, NEW
 from kextlab.trace.log import Record
 
 FIRST_GENERATION = 3
@@ -154,7 +154,10 @@ class Space(Receiver):
 
     def dealloc(self, name: int) -> None:
         """Nobody uses the name any more; it comes again with another generation."""
-        self.entries.pop(name).leave()
+        entry = self.entries.pop(name)
+        if entry.record is not None:
+            entry.record((DELETE, entry.object_name))
+            entry.record = None
         self.freed.append(name & ~0xFF | (name + NEXT_GENERATION) % GENERATIONS)
 
     def lookup(self, name: int) -> tuple[int, Entry | None]:

@@ -32,6 +32,9 @@ _WHY = {
     KERN_PROTECTION_FAILURE: "the protection of that page forbids it",
 }
 
+_TOP = U64 - (1 << 14)
+"""Below it no range inside of one page wraps around."""
+
 
 class VmFault(Exception):
     """EXC_BAD_ACCESS: a task touched memory it may not touch; its process gets a signal.
@@ -88,10 +91,10 @@ def vm_read(map: VmMap, address: int, size: int) -> bytes:
         VmFault: a page of it cannot be read.
         ValueError: an address or a size that C's uint64_t does not hold.
     """
-    end = _end(address, size)
     at = address & map.mask
-    if 0 < size <= map.page_size - at:
+    if 0 < size <= map.page_size - at and 0 <= address < _TOP:
         return bytes(vm_fault(map, address, write=False).data[at : at + size])
+    end = _end(address, size)
     found = bytearray()
     while address < end:
         at = address & map.mask
@@ -109,7 +112,12 @@ def vm_write(map: VmMap, address: int, data: bytes) -> None:
             processor that copies from the front.
         ValueError: an address that C's uint64_t does not hold.
     """
-    end = _end(address, len(data))
+    size = len(data)
+    at = address & map.mask
+    if 0 < size <= map.page_size - at and 0 <= address < _TOP:
+        vm_fault(map, address, write=True).write(at, data)
+        return
+    end = _end(address, size)
     done = 0
     while address < end:
         at = address & map.mask

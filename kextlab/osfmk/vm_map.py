@@ -179,9 +179,11 @@ class VmMap(Tracked):
 
     def lookup(self, address: int) -> VmEntry | None:
         """The entry an address is in (``vm_map_lookup_entry``)."""
-        at = self._index(address)
-        if at >= 0 and address < self.entries[at].end:
-            return self.entries[at]
+        at = bisect_right(self._starts, address)
+        if at:
+            entry = self.entries[at - 1]
+            if address < entry.end:
+                return entry
         return None
 
     def next_region(self, address: int) -> VmEntry | None:

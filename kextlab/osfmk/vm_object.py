@@ -19,21 +19,17 @@ copied; the pages of zeros a copy of an object without a strategy (``vm_object_c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
-from kextlab.trace.codes import DELETE, SET, Entry, group, new
+from kextlab.trace.codes import DELETE, SET, VM_BLOCK, VM_BLOCKS, VM_WRITE, Entry, group, new
 
 SYMMETRIC: Final = "symmetric"  # MEMORY_OBJECT_COPY_SYMMETRIC
 DELAY: Final = "delay"  # MEMORY_OBJECT_COPY_DELAY
 NONE: Final = "none"  # MEMORY_OBJECT_COPY_NONE: copied at once
 
-BLOCK: Final = 1024
-"""How many bytes of a page are told at once when they change."""
-BLOCKS: Final = 16
-"""How many blocks a page has at most."""
-PAGE_SIZES: Final = (4096, BLOCK * BLOCKS)
+PAGE_SIZES: Final = (4096, VM_BLOCK * VM_BLOCKS)
 STATISTICS: Final = ("internal_page_count", "zero_fill_count", "cow_faults")
 """Of ``struct vm_statistics64``: pages there are, pages of zeros made, pages copied by a write."""
 
@@ -145,8 +141,8 @@ def _plain(value: object) -> object:
 
 
 class VmPage(Tracked):
-    """One page somebody has touched. Its bytes are told in blocks: ``vm_bytes`` with 16 times the
-    page's number, plus that of the block. A block nobody has written is not told, and zero."""
+    """One page somebody has touched. Its bytes are told in blocks: the first is ``vm_bytes`` with
+    VM_BLOCKS times the page's number. A block nobody has written is not told, and zero."""
 
     KIND = "vm_page"
     FIELDS = ("object", "index")
@@ -156,48 +152,43 @@ class VmPage(Tracked):
         self.object = owner
         self.index = index
         self.data: bytearray = bytearray(vm.page_size if source is None else source.data)
-        self.written: dict[int, str] = {}
-        """Blocks somebody has written, and their names in the trace."""
+        self.written = 0
+        """Blocks somebody has written: a bit for each, the first block's the lowest."""
         self.born()
         vm.count("internal_page_count")
         if source is not None:
-            self._tell(list(source.written))
+            self.written = source.written
+            if vm.rec is not None:
+                for name, fields in self.blocks().items():
+                    vm.tell(new(name, fields))
 
-    def _block(self, block: int) -> bytes:
-        return bytes(self.data[block * BLOCK : (block + 1) * BLOCK])
-
-    def _fields(self, block: int) -> dict[str, object]:
-        return {"page": self.name, "at": block * BLOCK, "data": self._block(block)}
+    def _blocks(self) -> dict[int, str]:
+        """The blocks somebody has written, and their names in the trace."""
+        first = self.number * VM_BLOCKS
+        return {n: f"vm_bytes:{first + n}" for n in range(VM_BLOCKS) if self.written >> n & 1}
 
     def blocks(self) -> dict[str, dict[str, object]]:
         """The bytes as the trace tells them."""
-        return {name: self._fields(block) for block, name in self.written.items()}
-
-    def _tell(self, blocks: Sequence[int]) -> None:
-        """The bytes of blocks have changed."""
-        entries: list[Entry] = []
-        for block in blocks:
-            name = self.written.get(block)
-            if name is not None:
-                entries.append((SET, name, "data", self._block(block)))
-                continue
-            self.written[block] = name = f"vm_bytes:{self.number * BLOCKS + block}"
-            entries.append(new(name, self._fields(block)))
-        if entries:
-            self.vm.tell(entries[0] if len(entries) == 1 else group(*entries))
+        found: dict[str, dict[str, object]] = {}
+        for block, name in self._blocks().items():
+            at = block * VM_BLOCK
+            data = bytes(self.data[at : at + VM_BLOCK])
+            found[name] = {"page": self.name, "at": at, "data": data}
+        return found
 
     def write(self, at: int, data: bytes) -> None:
         """Put bytes into the page; at least one, and all inside of it."""
         end = at + len(data)
         self.data[at:end] = data
-        blocks = range(at // BLOCK, (end - 1) // BLOCK + 1)
-        if self.vm.rec is not None or not self.written.keys() >= set(blocks):
-            self._tell(blocks)
+        self.written |= (2 << (end - 1) // VM_BLOCK) - (1 << at // VM_BLOCK)
+        vm = self.vm
+        if vm.rec is not None:
+            vm.tell((VM_WRITE, self.number, at, data))
 
     def gone(self) -> None:
         """The page is freed."""
         with self.vm.together():
-            for name in self.written.values():
+            for name in self._blocks().values():
                 self.vm.tell((DELETE, name))
             super().gone()
             self.vm.count("internal_page_count", -1)

@@ -81,6 +81,12 @@ notification, audit): Mach message ``kmsg`` joins the queue of ``port``, which t
 KMSG_TAKE: Final = 33
 """(KMSG_TAKE, kmsg, port, msgcount, seqno): ``kmsg`` was received from the queue of ``port``."""
 
+VM_WRITE: Final = 34
+"""(VM_WRITE, page, at, data): bytes of page number ``page`` changed, and with them the blocks they
+lie in: objects of VM_BLOCK bytes, a page's numbered from VM_BLOCKS times its own number on."""
+VM_BLOCK: Final = 1024
+VM_BLOCKS: Final = 16
+
 SB_FIELDS: Final = ("sb_cc", "sb_mbcnt", "sb_mb", "sb_mbtail", "sb_lastrecord")
 """The fields at positions 2 to 6 of SB_APPEND and SB_TAKE."""
 
@@ -127,6 +133,7 @@ SIZES: Final = {
     MBUF_GROW: 6,
     KMSG_QUEUE: 13,
     KMSG_TAKE: 5,
+    VM_WRITE: 4,
 }
 """How many values an entry has, its code included; the others say so themselves (``size``)."""
 

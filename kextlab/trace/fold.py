@@ -185,6 +185,8 @@ class Folder:
                 self._delete(cast(str, entry[1]))
                 self._set(cast(str, entry[2]), "msgcount", entry[3])
                 self._set(cast(str, entry[2]), "seqno", entry[4])
+            case codes.VM_WRITE:
+                self._written(entry)
             case _:
                 codes.size(entry, 0)  # raises: there is no such code
 
@@ -198,6 +200,21 @@ class Folder:
                 self._set(name, field, new)
         if previous:
             self._set(f"mbuf:{previous}", cast(str, link), mbuf)
+
+    def _written(self, entry: Entry) -> None:
+        page, at, data = cast(int, entry[1]), cast(int, entry[2]), cast(bytes, entry[3])
+        size = codes.VM_BLOCK
+        for block in range(at // size, (at + len(data) - 1) // size + 1):
+            name = f"vm_bytes:{page * codes.VM_BLOCKS + block}"
+            begin = max(at - block * size, 0)
+            piece = data[max(block * size - at, 0) : (block + 1) * size - at]
+            known = self.state.get(name)
+            old = bytes(size) if known is None else cast(bytes, known["data"])
+            new = old[:begin] + piece + old[begin + len(piece) :]
+            if known is None:
+                self._new(name, {"page": f"vm_page:{page}", "at": block * size, "data": new})
+            else:
+                self._set(name, "data", new)
 
     def fold(self, entries: Iterable[Entry]) -> State:
         """Apply all ``entries`` and return the state they add up to."""

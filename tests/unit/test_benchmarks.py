@@ -25,6 +25,7 @@ TARGETS = {
     "live": 1,
     "check": 1,
     "mach_msg": 1,
+    "shared_page": 1,
     "names": 1,
 }
 PEERS = {
@@ -38,6 +39,7 @@ PEERS = {
     "live": {"ipywidgets label"},
     "check": {"kextlab check, 6 questions", "nbclient, the notebook"},
     "mach_msg": {"echo through a kext"},
+    "shared_page": {"4 KB in a message"},
     "names": {"an entry of a dict"},
 }
 LACKING = chromium.missing()
@@ -147,7 +149,7 @@ def test_an_unknown_name_is_answered_with_the_names_on_one_line(
 ) -> None:
     assert complaint(capsys, "ehco") == (
         "benchmarks: there is no benchmark 'ehco': there are echo, connect, trace, import, "
-        "replay, rewind, scrub, live, check, mach_msg, names\n"
+        "replay, rewind, scrub, live, check, mach_msg, shared_page, names\n"
     )
 
 
