@@ -13,7 +13,6 @@ Left out: task ports (a task has its own space only), real traps and MIG message
 from __future__ import annotations
 
 from dataclasses import astuple
-from typing import TypeVar
 
 from kextlab.abi.errno import EINTR
 from kextlab.abi.mach import (
@@ -35,7 +34,6 @@ from kextlab.abi.mach import (
     MACH_SEND_MSG_TOO_SMALL,
     MACH_SEND_TIMED_OUT,
     MACH_SEND_TIMEOUT,
-    mach_error_name,
 )
 from kextlab.abi.mach_messages import (
     MACH_MSGH_BITS,
@@ -50,6 +48,7 @@ from kextlab.abi.mach_messages import (
 )
 from kextlab.kernel.syscalls import ENDS
 from kextlab.kernel.system import FIRST_PID, Process, System
+from kextlab.kernel.traps import Traps
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
@@ -58,9 +57,7 @@ from kextlab.osfmk.ipc_space import Space
 from kextlab.sched.clock import SECOND
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import SimStop, Sleep, interrupted
-from kextlab.trace.codes import RETURN, SYSCALL
 
-T = TypeVar("T")
 MILLISECOND = SECOND // 1_000
 WHEEL, STAFF = 0, 20
 SESSION = 100_000
@@ -68,27 +65,12 @@ Answer = tuple[int, bytes]
 """A code, and the caller's buffer afterwards."""
 
 
-class MachTraps:
+class MachTraps(Traps):
     """The Mach calls of one boot."""
 
     def __init__(self, system: System) -> None:
-        self._system = system
+        super().__init__(system)
         self._tasks = system.tasks
-        self._rec = system.rec
-
-    def _enter(self, pid: int, name: str, *args: object) -> Space:
-        process = self._system.running.get(pid) or self._system.enter(pid)
-        if self._rec is not None:
-            self._rec((SYSCALL, pid, name, len(args), *args))
-        if process.space is None:
-            process.space = Space(self._system.ipc, pid)
-        return process.space
-
-    def _leave(self, code: int, value: T) -> tuple[int, T]:
-        if self._rec is not None:
-            self._rec((RETURN, 0, (mach_error_name(code), value)))
-        self._system.ipc.guards.clear()
-        return code, value
 
     # -- names -------------------------------------------------------------------------
 

@@ -286,7 +286,7 @@ class Launchd(Bootstrap):
         asked = job.plist
         app = self._mac.spawn(asked.program.rpartition("/")[2], asked.uid)
         process = self._system.processes[app.pid]
-        space = process.space = Space(self._system.ipc, app.pid)
+        space = self._space(process)
         _, right = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND)
         self._put(space, right, MACH_MSG_TYPE_PORT_SEND)
         _, told = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE)
