@@ -284,6 +284,7 @@ class MachTraps(Traps):
         if process.space is not None:
             mach_port.terminate(process.space)
             process.space = None
+        self._settle()
 
 
 def audit_token(process: Process) -> AuditToken:

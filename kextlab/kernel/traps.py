@@ -33,10 +33,9 @@ class Traps:
         """
         return self._system.running.get(pid) or self._system.enter(pid)
 
-    def _space(self, process: Process) -> Space:
-        """The port names of a process."""
-        if process.space is None:
-            process.space = Space(self._system.ipc, process.pid)
+    def _new_space(self, process: Process) -> Space:
+        """A process that has no port names yet gets room for them."""
+        process.space = Space(self._system.ipc, process.pid)
         return process.space
 
     def _enter(self, pid: int, name: str, *args: object) -> Space:
@@ -44,11 +43,11 @@ class Traps:
         process = self._system.running.get(pid) or self._system.enter(pid)
         if self._rec is not None:
             self._rec((SYSCALL, pid, name, len(args), *args))
-        return process.space or self._space(process)
+        return process.space or self._new_space(process)
 
     def _leave(self, code: int, value: T) -> tuple[int, T]:
         """It answers."""
-        self._system.ipc.guards.clear()
+        self._settle()
         if self._rec is not None:
             self._rec((RETURN, 0, (self._word(code), value)))
         return code, value
@@ -57,3 +56,11 @@ class Traps:
     def _word(code: int) -> str:
         """The name of a code."""
         return mach_error_name(code)
+
+    def _settle(self) -> None:
+        """Kernel objects do what is to be done about their last send rights. Nothing of that runs
+        any more in a boot that ended."""
+        system = self._system
+        system.ipc.guards.clear()
+        if system.ipc.later and system.panic is None and not system.over:
+            system.iokit.senders_gone()

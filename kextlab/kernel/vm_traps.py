@@ -149,11 +149,12 @@ class VmTraps(Traps):
 
     def _port_of(self, entry: NamedEntry) -> Port:
         """The port whose kernel object an entry is: the one it has, or a new one."""
-        for one in self._system.ipc.objects.values():
-            if isinstance(one, Port) and one.kobject is entry:
-                entry.release()  # the reference of this call; the port has one
-                return one
-        return Port(self._system.ipc, self._system.receiver, MACH_PORT_NULL, entry)
+        if entry.port is None:
+            ipc = self._system.ipc
+            entry.port = Port(ipc, ipc.kernel, MACH_PORT_NULL, entry)
+        else:
+            entry.release()  # the reference of this call; the port has one
+        return entry.port
 
     # -- touching ----------------------------------------------------------------------
 

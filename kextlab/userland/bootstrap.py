@@ -73,7 +73,7 @@ class Bootstrap(Traps):
         """launchd's own names; launchd begins with the first call."""
         if self._names is None:
             process = self._system.spawn("launchd", 0)
-            self._names = self._space(process)
+            self._names = self._new_space(process)
             _, self._told = mach_port.allocate(self._names, MACH_PORT_RIGHT_RECEIVE)
         return self._names
 

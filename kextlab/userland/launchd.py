@@ -177,7 +177,7 @@ class Launchd(Bootstrap):
         for name in asked.services:
             service = job.services[name] = self.create(name)
             service.job = job
-        self._settle(job)
+        self._look_after(job)
         return job
 
     def unload(self, label: str) -> None:
@@ -200,6 +200,7 @@ class Launchd(Bootstrap):
             if not service.owner:
                 mach_port.destroy(self.space, service.port)
         mach_port.destroy(self.space, job.port)
+        self._settle()
 
     def start(self, label: str) -> None:
         """Start a job that does not run, as ``launchctl start`` does: now, or once its
@@ -244,7 +245,7 @@ class Launchd(Bootstrap):
         while True:
             self._news()
             for job in tuple(self.jobs.values()):
-                self._settle(job)
+                self._look_after(job)
             option, wait = MACH_RCV_MSG | MACH_RCV_LARGE, 0
             now = self._system.tasks.clock.now
             due = [job.may_start for job in self.jobs.values() if not (job.pid or job.watched)]
@@ -257,7 +258,7 @@ class Launchd(Bootstrap):
                 if error.name not in ("MACH_RCV_TOO_LARGE", "MACH_RCV_TIMED_OUT"):
                     raise
 
-    def _settle(self, job: Job) -> None:
+    def _look_after(self, job: Job) -> None:
         """What has become of a job, and what is to be done with it now."""
         while (got := mach_msg.receive(self.space, job.port, 4096, 0)[1]) is not None:
             if got.header.id == MACH_NOTIFY_NO_SENDERS and job.app is not None:
@@ -286,7 +287,7 @@ class Launchd(Bootstrap):
         asked = job.plist
         app = self._mac.spawn(asked.program.rpartition("/")[2], asked.uid)
         process = self._system.processes[app.pid]
-        space = self._space(process)
+        space = self._new_space(process)
         _, right = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND)
         self._put(space, right, MACH_MSG_TYPE_PORT_SEND)
         _, told = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE)

@@ -40,8 +40,10 @@ class Kernel(kernel.Kernel):
             KernelPanic: the machine has panicked; ``reboot()`` first.
         """
         process = self.start_process(name, uid)
-        mach = (self.mach_traps, self.launchd, self.vm_traps) if gate is None else None
+        own = gate is None
+        mach = (self.mach_traps, self.launchd, self.vm_traps) if own else None
         gate = self.syscalls if gate is None else gate
-        app = App(process, gate, self.trace, self.system.tasks, mach, self.system)
+        system = self.system if own else None
+        app = App(process, gate, self.trace, self.system.tasks, mach, system)
         self._apps.append(app)
         return app
