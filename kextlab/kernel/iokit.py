@@ -11,6 +11,7 @@ An exception that leaves a driver's routine is a fault in kernel mode: a panic. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import NoReturn, TypeVar
 
 from kextlab.abi.mach import KERN_SUCCESS
@@ -120,18 +121,20 @@ class IOKitGate(Traps):
         while bundle in self._system.texts:  # of a kext, or of an earlier driver
             copies += 1
             bundle = f"{made.__name__}-{copies}"
-        self._system.map_text(bundle)
-        try:
-            return self._run("start", lambda: self.server.add_driver(factory, name, bundle))
-        except DriverError:
-            self._unloaded(bundle)
-            raise
+        with self._system.journal.noting("add_driver", factory, name):
+            self._system.map_text(bundle)
+            try:
+                return self._run("start", lambda: self.server.add_driver(factory, name, bundle))
+            except DriverError:
+                self._unloaded(bundle)
+                raise
 
     def terminate(self, driver: IOService) -> None:
         """Terminate a driver, and first what stands on it. It goes, and its code leaves memory, as
         soon as its clients have closed it."""
         self._system.check("driver")
-        self._run("stop", driver.terminate)
+        with self._system.journal.noting("terminate", driver.name):
+            self._run("stop", driver.terminate)
 
     def _unloaded(self, bundle: str) -> None:
         text = self._system.texts[bundle]
@@ -224,13 +227,21 @@ class IOKitGate(Traps):
         return self._answer(code, value)
 
     def _mapped(self, pid: int, mapping: IOMemoryMap) -> tuple[int, int]:
-        window = Window(mapping, lambda: self._touch(pid))
-        self._windows[pid, mapping.address] = window
-        return mapping.address, mapping.length
+        address = mapping.address
 
-    def _touch(self, pid: int) -> None:
+        def writing(offset: int, data: bytes) -> AbstractContextManager[None]:
+            journal = self._system.journal
+            return journal.noting("touch", "window", pid, address, offset, bytes(data))
+
+        self._windows[pid, address] = Window(mapping, lambda: self._touch(pid, address), writing)
+        return address, mapping.length
+
+    def _touch(self, pid: int, address: int) -> None:
         """A process touches memory; no call into the kernel, but it must be alive."""
+        start = len(self._system.trace)
         process = self._process(pid)
+        if len(self._system.trace) != start:  # it is task 0's turn again
+            self._system.journal.noted(start, "touch", "peek", pid, address)
         if process.exited:
             raise ProcessLookupError(f"process {pid} ({process.name}) has exited")
 

@@ -12,7 +12,7 @@ Left out: maps of other tasks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kextlab.abi.mach import (
     KERN_INVALID_OBJECT,
@@ -160,29 +160,34 @@ class VmTraps(Traps):
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Read memory. VmFault: after the signal was sent."""
-        return self._touch(pid, vm_read, address, size)
+        return self._touch("load", pid, vm_read, address, size)
 
     def write(self, pid: int, address: int, data: bytes) -> None:
         """Write memory. VmFault: after the signal was sent."""
-        self._touch(pid, vm_write, address, data)
+        self._touch("store", pid, vm_write, address, data)
 
     def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
         """Write word by word, and let others in between two words: a torn update shows. VmFault:
         after the signal was sent."""
 
-        def in_words(map: VmMap) -> None:
+        def in_words(map: VmMap, address: int, data: bytes, word: int) -> None:
             self._system.tasks.drive(copy_steps(map, address, data, word))
 
-        self._touch(pid, in_words)
+        self._touch("store_words", pid, in_words, address, data, word)
 
-    def _touch(self, pid: int, touch: Callable[..., T], *args: object) -> T:
-        """A process touches its memory: what it may not do ends in a signal."""
+    def _touch(self, what: str, pid: int, touch: Callable[..., T], address: int, *args: Any) -> T:
+        """A process touches its memory: what it may not do ends in a signal. It is no call, so the
+        journal is told if it left a trace."""
+        start = len(self._system.trace)
         try:
-            return touch(self._map(pid), *args)
+            return touch(self._map(pid), address, *args)
         except VmFault as fault:
             if self._rec is not None:
                 self._rec((SIGNAL, pid, fault.signal))
             raise
+        finally:
+            if len(self._system.trace) != start:
+                self._system.journal.noted(start, "touch", what, pid, address, *args)
 
     # -- the end of a process ----------------------------------------------------------
 
