@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import Any, NoReturn, Protocol
 
-from kextlab.osfmk.ipc_port import Port, Receiver
+from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Ipc
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import CALLBACK, DELETE, KPI, RETURN, SET, Entry, group, new
@@ -85,8 +85,6 @@ class IOKit:
         self.woken = woken
         self.unloaded = unloaded
         self.ipc = Ipc() if ipc is None else ipc
-        self.receiver = Receiver()
-        self.receiver.object_name = "kernel"
         self.bundle = "com.apple.iokit"
         self.objects: dict[str, Shown] = {}
         self._numbers: dict[str, int] = {}

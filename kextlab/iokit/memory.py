@@ -10,6 +10,7 @@ Left out: physical memory, wiring, caching, direction, placing a map at a given 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from kextlab.iokit.machine import IOKit, Owner
@@ -193,11 +194,18 @@ class Window:
 
     Args:
         enter: called before every touch; raises if the process or its boot is gone.
+        writing: every write, offset and bytes, happens inside of what it gives.
     """
 
-    def __init__(self, mapping: IOMemoryMap, enter: Callable[[], object] = bool) -> None:
+    def __init__(
+        self,
+        mapping: IOMemoryMap,
+        enter: Callable[[], object] = bool,
+        writing: Callable[[int, bytes], AbstractContextManager[object]] = lambda *_: nullcontext(),
+    ) -> None:
         self._mapping = mapping
         self._enter = enter
+        self._writing = writing
 
     def __repr__(self) -> str:
         mapping = self._mapping
@@ -235,4 +243,5 @@ class Window:
         self._touch(offset)
         if not self._mapping.writable:
             raise MemoryFault(f"{self.address + offset:#x} is mapped to be read only", "SIGBUS")
-        self._mapping.block.write(offset, data)
+        with self._writing(offset, data):
+            self._mapping.block.write(offset, data)

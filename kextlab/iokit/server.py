@@ -66,7 +66,6 @@ class Server:
     def __init__(self, kernel: IOKit) -> None:
         self.kernel = kernel
         self._resources: IOResources | None = None
-        self._objects: dict[Port, IOService] = {}
         self._addresses: dict[int, int] = {}
 
     @property
@@ -111,7 +110,6 @@ class Server:
     def _export(self, task: Task, thing: IOService) -> int:
         """The process's name for an object, with one reference more."""
         thing.port.make_send()
-        self._objects[thing.port] = thing
         _, name = mach_port.copyout(task.space, thing.port, MACH_MSG_TYPE_PORT_SEND)
         return name
 
@@ -121,29 +119,17 @@ class Server:
         port = entry.object if entry is not None else None
         if not isinstance(port, Port) or not port.active:
             return MACH_SEND_INVALID_DEST, None
-        if port.receiver not in (None, self.kernel.receiver):
+        if port.receiver is not self.kernel.ipc.kernel:
             raise NotImplementedError(
                 f"{name:#x} is a port of a process: a call to IOKit would wait there for an answer"
             )
-        return KERN_SUCCESS, self._objects.get(port)
+        return KERN_SUCCESS, port.kobject if isinstance(port.kobject, IOService) else None
 
     def _client(self, task: Task, connection: int) -> tuple[int, IOUserClient | None]:
         code, thing = self._named(task, connection)
         if not isinstance(thing, IOUserClient) or thing.finalized:
             return code or kIOReturnBadArgument, None
         return code, thing
-
-    def release(self, task: Task, name: int) -> int:
-        """One reference of a name less (``mach_port_deallocate``). A connection that nobody has a
-        right to any more is closed as if its process had died."""
-        _, entry = task.space.lookup(name)
-        port = entry.object if entry is not None else None
-        code = mach_port.deallocate(task.space, name)
-        if isinstance(port, Port) and port.srights == 0:
-            thing = self._objects.pop(port, None)
-            if isinstance(thing, IOUserClient):
-                thing.no_more_senders()
-        return code
 
     # -- services --------------------------------------------------------------------------
 
@@ -195,17 +181,6 @@ class Server:
             client._close()
             self.kernel.code_of(client, "clientClose")
         return kIOReturnSuccess
-
-    def task_terminate(self, task: Task) -> None:
-        """The process is gone: its connections die, the oldest first
-        (``iokit_task_terminate``), then its names."""
-        for name in list(task.space.entries):
-            mach_port.destroy(task.space, name)
-        task.space.active = False
-        for port in [port for port in self._objects if not port.srights]:
-            thing = self._objects.pop(port)
-            if isinstance(thing, IOUserClient):
-                thing.no_more_senders()
 
     # -- methods ---------------------------------------------------------------------------
 

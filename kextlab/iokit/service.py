@@ -78,7 +78,7 @@ class IOService:
         self.kernel = kernel
         self.provider = provider
         self.clients: list[IOService] = []
-        self.port = Port(kernel.ipc, kernel.receiver, MACH_PORT_NULL)
+        self.port = Port(kernel.ipc, kernel.ipc.kernel, MACH_PORT_NULL, self)
         self.number = kernel.number(self.kind)
         self.name = f"{self.kind}:{self.number}"
         if provider is not None:
@@ -97,6 +97,9 @@ class IOService:
     def _destroy_user_references(self) -> None:
         """Processes' names for it are dead from here on (``destroyUserReferences``)."""
         port_destroy(self.kernel.ipc, self.port)
+
+    def no_senders(self, port: Port) -> None:
+        """No process has a name for it any more: it does not mind."""
 
     def state(self) -> dict[str, object]:
         """Its class, the name it is found by, who has it open, whether it is terminating."""

@@ -34,7 +34,7 @@ from kextlab.abi.iokit import (
 from kextlab.bsd.kctl import Out
 from kextlab.iokit.memory import IOMemoryDescriptor, IOMemoryMap
 from kextlab.iokit.service import IOService, Task
-from kextlab.osfmk.ipc_object import release_send
+from kextlab.osfmk.ipc_object import port_destroy, release_send
 from kextlab.osfmk.ipc_port import Port
 
 
@@ -147,13 +147,20 @@ class IOUserClient(IOService):
         if not self.mappings:
             super()._destroy_user_references()
 
-    def no_more_senders(self) -> None:
-        """No process has a name for it any more."""
+    def no_senders(self, port: Port) -> None:
+        """No process has a name for it any more (``iokit_client_died``): its process has died, or
+        let go of the connection, be it closed or not. The driver is told once the call is through
+        that took the last right."""
+        self.kernel.ipc.later.append(self._no_senders)
+
+    def _no_senders(self) -> None:
         if not self.finalized:
             self.kernel.code_of(self, "clientDied")
-        for mapping in self.mappings:
+        mapped, self.mappings = self.mappings, ()
+        for mapping in mapped:
             mapping.unmap()
-        self.mappings = ()
+        if self.finalized and self.port.active:
+            port_destroy(self.kernel.ipc, self.port)
 
     def clientMemoryForType(self, type: int, options: Out, memory: Out) -> int:
         """The memory to be mapped for ``type``: put a descriptor into ``memory``. ``options`` comes

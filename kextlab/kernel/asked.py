@@ -22,7 +22,8 @@ class Asked:
     Attributes:
         step: the step of the trace at which it began.
         what: ``load``, ``unload``, ``spawn``, ``start``, ``run``, ``step``, ``sleep``, ``exit``,
-            ``kill`` or ``fault``.
+            ``kill``, ``fault``, ``add_driver``, ``terminate``, ``load_job``, ``unload_job``,
+            ``start_job`` or ``touch``: memory was read or written, which is no call.
         args: with what; a factory, a function or a fault among plain values.
         end: the step after its last one.
     """
@@ -48,8 +49,7 @@ class Journal:
     @contextmanager
     def noting(self, what: str, *args: object) -> Iterator[None]:
         """What is done inside was asked. Nothing is noted while nothing is recorded."""
-        inside = self._busy or self._tasks.running is not self._tasks.outside
-        if inside or self._trace.record is None:
+        if not self._heard():
             yield
             return
         start = len(self._trace)
@@ -61,3 +61,14 @@ class Journal:
         finally:
             self._busy = False
             item.end = len(self._trace)
+
+    def noted(self, start: int, what: str, *args: object) -> None:
+        """What was just done, and began at step ``start``, was asked: ``noting`` for what cannot
+        ask for anything else meanwhile."""
+        if self._heard():
+            self.items.append(Asked(start, what, args, len(self._trace)))
+
+    def _heard(self) -> bool:
+        """Whether what is asked now is for the journal."""
+        outside = self._tasks.running is self._tasks.outside
+        return outside and not self._busy and self._trace.record is not None

@@ -6,51 +6,41 @@ values and answer (code, value), as the system calls do, and each is one crossin
 
 An exception that leaves a driver's routine is a fault in kernel mode: a panic. Read beside it:
 ``osfmk/device/device.defs``.
-
-Left out: waiting for messages that are not a data queue's notification.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import NoReturn, TypeVar
 
-from kextlab.abi.errno import EWOULDBLOCK
-from kextlab.abi.mach import (
-    KERN_SUCCESS,
-    MACH_PORT_RIGHT_RECEIVE,
-    MACH_RCV_INTERRUPTED,
-    MACH_RCV_MSG,
-    MACH_RCV_TIMED_OUT,
-    MACH_RCV_TIMEOUT,
-    SIZEOF_HEADER,
-    SIZEOF_TRAILER,
-    mach_error_name,
-)
+from kextlab.abi.mach import KERN_SUCCESS
 from kextlab.bsd.kern_control import fault
 from kextlab.iokit.machine import IOKit
 from kextlab.iokit.memory import IOMemoryMap, Window
 from kextlab.iokit.server import Answer, DriverError, Server
 from kextlab.iokit.service import IOService, Task
-from kextlab.kernel.system import Process, System
-from kextlab.osfmk import mach_msg, mach_port
-from kextlab.osfmk.ipc_space import Space
-from kextlab.sched.drive import Routine
-from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Killed, SimStop, Sleep, interrupted
-from kextlab.trace.codes import RETURN, SYSCALL, Entry
+from kextlab.kernel.mach_traps import MachTraps
+from kextlab.kernel.syscalls import ENDS
+from kextlab.kernel.system import System
+from kextlab.kernel.traps import Traps
+from kextlab.sched.stop import PAGE_FAULT, KernelPanic, SimStop, interrupted
+from kextlab.trace.codes import RETURN, Entry
 
 D = TypeVar("D", bound=IOService)
 T = TypeVar("T")
 
-ENDS = (SimStop, Killed, NotImplementedError, KeyboardInterrupt, SystemExit)
-"""What ends a call without an answer."""
 
+class IOKitGate(Traps):
+    """IOKit of one boot, as ``mac.iokit``.
 
-class IOKitGate:
-    """IOKit of one boot, as ``mac.iokit``."""
+    Attributes:
+        mach: the calls of Mach that go with it: connections and services are names of rights.
+    """
 
     def __init__(self, system: System) -> None:
-        self._system = system
+        super().__init__(system)
+        self.mach = MachTraps(system)
         record = None if system.rec is None else self._record
         self.kernel = IOKit(
             record,
@@ -131,18 +121,20 @@ class IOKitGate:
         while bundle in self._system.texts:  # of a kext, or of an earlier driver
             copies += 1
             bundle = f"{made.__name__}-{copies}"
-        self._system.map_text(bundle)
-        try:
-            return self._run("start", lambda: self.server.add_driver(factory, name, bundle))
-        except DriverError:
-            self._unloaded(bundle)
-            raise
+        with self._system.journal.noting("add_driver", factory, name):
+            self._system.map_text(bundle)
+            try:
+                return self._run("start", lambda: self.server.add_driver(factory, name, bundle))
+            except DriverError:
+                self._unloaded(bundle)
+                raise
 
     def terminate(self, driver: IOService) -> None:
         """Terminate a driver, and first what stands on it. It goes, and its code leaves memory, as
         soon as its clients have closed it."""
         self._system.check("driver")
-        self._run("stop", driver.terminate)
+        with self._system.journal.noting("terminate", driver.name):
+            self._run("stop", driver.terminate)
 
     def _unloaded(self, bundle: str) -> None:
         text = self._system.texts[bundle]
@@ -151,72 +143,49 @@ class IOKitGate:
 
     # -- processes -------------------------------------------------------------------------
 
-    def space(self, pid: int) -> Space:
-        """The port names of a process."""
-        process = self._system.processes[pid]
-        if process.space is None:
-            process.space = Space(self.kernel.ipc, pid)
-        return process.space
+    def senders_gone(self) -> None:
+        """Tell the drivers of the connections that nobody has a right to any more.
 
-    def exited(self, pid: int) -> None:
-        """A process is gone: its connections, windows and names go."""
-        process = self._system.processes[pid]
-        space = process.space
-        if space is not None and not self._system.over and self._system.panic is None:
-            self._system.outside()
-            task = Task(pid, process.uid, space)
-            self._run("clientClose", lambda: self.server.task_terminate(task))
+        Raises:
+            KernelPanic: as ``_run``.
+        """
+        later = self.kernel.ipc.later
+        while later:
+            self._run("clientDied", later.popleft())
 
-    def _process(self, pid: int) -> Process:
-        process = self._system.running.get(pid)
-        return self._system.enter(pid) if process is None else process
-
-    def _enter(self, pid: int, name: str, *args: object) -> Task:
+    def _asked(self, pid: int, name: str, *args: object) -> Task:
+        """A call begins: who asks."""
         process = self._process(pid)
-        if self._system.rec is not None:
-            self._system.rec((SYSCALL, pid, name, len(args), *args))
-        return Task(pid, process.uid, self.space(pid))
+        return Task(pid, process.uid, self._enter(pid, name, *args))
 
-    def _leave(self, code: int, value: object = None) -> None:
-        if self._system.rec is not None:
-            self._system.rec((RETURN, code, value))
-
-    def _leave_mach(self, code: int, value: object = None) -> None:
-        """As ``MachTraps`` records the answer of a call that is Mach's own."""
-        if self._system.rec is not None:
-            self._system.rec((RETURN, 0, (mach_error_name(code), value)))
+    def _answer(self, code: int, value: T) -> tuple[int, T]:
+        """A call ends with an IOReturn."""
+        self._settle()
+        if self._rec is not None:
+            self._rec((RETURN, code, value))
+        return code, value
 
     # -- services and connections ----------------------------------------------------------
 
     def io_service_get_matching_service(self, pid: int, name: str) -> tuple[int, int]:
         """(code, service); service 0: there is none."""
-        task = self._enter(pid, "io_service_get_matching_service", name)
+        task = self._asked(pid, "io_service_get_matching_service", name)
         service = self.server.get_matching_service(task, name)
-        self._leave(KERN_SUCCESS, service)
-        return KERN_SUCCESS, service
+        return self._answer(KERN_SUCCESS, service)
 
     def io_service_open(self, pid: int, service: int, owning: bool, type: int) -> tuple[int, int]:
         """(code, connection). As ``Server.service_open``."""
-        task = self._enter(pid, "io_service_open", service, owning, type)
+        task = self._asked(pid, "io_service_open", service, owning, type)
         answer = self._run(
             "newUserClient", lambda: self.server.service_open(task, service, owning, type)
         )
-        self._leave(*answer)
-        return answer
+        return self._answer(*answer)
 
     def io_service_close(self, pid: int, connection: int) -> tuple[int, None]:
         """As ``Server.service_close``."""
-        task = self._enter(pid, "io_service_close", connection)
+        task = self._asked(pid, "io_service_close", connection)
         code = self._run("clientClose", lambda: self.server.service_close(task, connection))
-        self._leave(code)
-        return code, None
-
-    def mach_port_deallocate(self, pid: int, name: int) -> tuple[int, None]:
-        """As ``Server.release``."""
-        task = self._enter(pid, "mach_port_deallocate", name)
-        code = self._run("clientDied", lambda: self.server.release(task, name))
-        self._leave_mach(code)
-        return code, None
+        return self._answer(code, None)
 
     def io_connect_method(
         self,
@@ -230,20 +199,18 @@ class IOKitGate:
     ) -> tuple[int, Answer]:
         """(code, (scalars, structure, structure out of line)). As ``Server.connect_method``."""
         args = (connection, selector, tuple(scalars), structure, scalar_room, room)
-        task = self._enter(pid, "io_connect_method", *args)
+        task = self._asked(pid, "io_connect_method", *args)
         answer = self._run("externalMethod", lambda: self.server.connect_method(task, *args))
-        self._leave(*answer)
-        return answer
+        return self._answer(*answer)
 
     def io_connect_async_method(
         self, pid: int, connection: int, wake_port: int, references: int
     ) -> tuple[int, None]:
         """As ``Server.connect_async_method``."""
         args = (connection, wake_port, references)
-        task = self._enter(pid, "io_connect_async_method", *args)
+        task = self._asked(pid, "io_connect_async_method", *args)
         code = self._run("externalMethod", lambda: self.server.connect_async_method(task, *args))
-        self._leave(code)
-        return code, None
+        return self._answer(code, None)
 
     # -- memory ----------------------------------------------------------------------------
 
@@ -252,22 +219,29 @@ class IOKitGate:
     ) -> tuple[int, tuple[int, int]]:
         """(code, (address, bytes)); ``window`` is what lies there."""
         args = (connection, type, owning, flags)
-        task = self._enter(pid, "io_connect_map_memory", *args)
+        task = self._asked(pid, "io_connect_map_memory", *args)
         code, found = self._run(
             "clientMemoryForType", lambda: self.server.connect_map_memory(task, *args)
         )
         value = (0, 0) if found is None else self._mapped(pid, found)
-        self._leave(code, value)
-        return code, value
+        return self._answer(code, value)
 
     def _mapped(self, pid: int, mapping: IOMemoryMap) -> tuple[int, int]:
-        window = Window(mapping, lambda: self._touch(pid))
-        self._windows[pid, mapping.address] = window
-        return mapping.address, mapping.length
+        address = mapping.address
 
-    def _touch(self, pid: int) -> None:
+        def writing(offset: int, data: bytes) -> AbstractContextManager[None]:
+            journal = self._system.journal
+            return journal.noting("touch", "window", pid, address, offset, bytes(data))
+
+        self._windows[pid, address] = Window(mapping, lambda: self._touch(pid, address), writing)
+        return address, mapping.length
+
+    def _touch(self, pid: int, address: int) -> None:
         """A process touches memory; no call into the kernel, but it must be alive."""
+        start = len(self._system.trace)
         process = self._process(pid)
+        if len(self._system.trace) != start:  # it is task 0's turn again
+            self._system.journal.noted(start, "touch", "peek", pid, address)
         if process.exited:
             raise ProcessLookupError(f"process {pid} ({process.name}) has exited")
 
@@ -280,12 +254,11 @@ class IOKitGate:
     ) -> tuple[int, None]:
         """As ``Server.connect_unmap_memory``."""
         args = (connection, type, owning, address)
-        task = self._enter(pid, "io_connect_unmap_memory", *args)
+        task = self._asked(pid, "io_connect_unmap_memory", *args)
         code = self._run(
             "clientMemoryForType", lambda: self.server.connect_unmap_memory(task, *args)
         )
-        self._leave(code)
-        return code, None
+        return self._answer(code, None)
 
     # -- notifications ---------------------------------------------------------------------
 
@@ -294,40 +267,9 @@ class IOKitGate:
     ) -> tuple[int, None]:
         """As ``Server.connect_set_notification_port``."""
         args = (connection, type, port, reference)
-        task = self._enter(pid, "io_connect_set_notification_port", *args)
+        task = self._asked(pid, "io_connect_set_notification_port", *args)
         code = self._run(
             "registerNotificationPort",
             lambda: self.server.connect_set_notification_port(task, *args),
         )
-        self._leave(code)
-        return code, None
-
-    def notification_port(self, pid: int) -> tuple[int, int]:
-        """(code, name): a receive right whose queue holds one message."""
-        task = self._enter(pid, "mach_port_allocate", MACH_PORT_RIGHT_RECEIVE)
-        code, name = mach_port.allocate(task.space, MACH_PORT_RIGHT_RECEIVE)
-        task.space.entries[name].port.qlimit = 1
-        self._leave_mach(code, name)
-        return code, name
-
-    def wait_for_message(self, pid: int, name: int, timeout: int | None) -> tuple[int, None]:
-        """Wait until a data queue's notification has come, for ``timeout`` ns at most, and take
-        it. Mach's code."""
-        task = self._enter(pid, "mach_msg", None, MACH_RCV_MSG, 0, name, timeout)
-        routine = self._receive(task, name, timeout)
-        code = self._run("mach_msg", lambda: self._system.tasks.drive(routine))
-        self._leave_mach(code, b"")
-        return code, None
-
-    def _receive(self, task: Task, name: int, timeout: int | None) -> Routine[int]:
-        now = self._system.tasks.clock.now
-        deadline = None if timeout is None else now + timeout
-        while True:
-            size = SIZEOF_HEADER + SIZEOF_TRAILER
-            code, _ = mach_msg.receive(task.space, name, size, MACH_RCV_TIMEOUT)
-            if code != MACH_RCV_TIMED_OUT:
-                return code
-            port = task.space.entries[name].port
-            error = yield Sleep(port.object_name, "mach_msg_receive", deadline=deadline)
-            if error:
-                return MACH_RCV_TIMED_OUT if error == EWOULDBLOCK else MACH_RCV_INTERRUPTED
+        return self._answer(code, None)

@@ -13,7 +13,6 @@ Left out: task ports (a task has its own space only), real traps and MIG message
 from __future__ import annotations
 
 from dataclasses import astuple
-from typing import TypeVar
 
 from kextlab.abi.errno import EINTR
 from kextlab.abi.mach import (
@@ -36,7 +35,6 @@ from kextlab.abi.mach import (
     MACH_SEND_MSG_TOO_SMALL,
     MACH_SEND_TIMED_OUT,
     MACH_SEND_TIMEOUT,
-    mach_error_name,
 )
 from kextlab.abi.mach_messages import (
     MACH_MSGH_BITS,
@@ -50,6 +48,7 @@ from kextlab.abi.mach_messages import (
 )
 from kextlab.kernel.syscalls import ENDS
 from kextlab.kernel.system import System
+from kextlab.kernel.traps import Traps
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
@@ -61,35 +60,19 @@ from kextlab.sched.drive import Routine
 from kextlab.sched.stop import SimStop, Sleep, interrupted
 from kextlab.trace.codes import RETURN, SYSCALL
 
-T = TypeVar("T")
 SUCCESS = mach_error_name(MACH_MSG_SUCCESS)
 MILLISECOND = SECOND // 1_000
 Answer = tuple[int, bytes]
 """A code, and the caller's buffer afterwards."""
 
 
-class MachTraps:
+class MachTraps(Traps):
     """The Mach calls of one boot."""
 
     def __init__(self, system: System) -> None:
-        self._system = system
+        super().__init__(system)
         self._tasks = system.tasks
-        self._rec = system.rec
         self._running = system.running
-
-    def _enter(self, pid: int, name: str, *args: object) -> Space:
-        process = self._system.running.get(pid) or self._system.enter(pid)
-        if self._rec is not None:
-            self._rec((SYSCALL, pid, name, len(args), *args))
-        if process.space is None:
-            process.space = Space(self._system.ipc, pid)
-        return process.space
-
-    def _leave(self, code: int, value: T) -> tuple[int, T]:
-        if self._rec is not None:
-            self._rec((RETURN, 0, (mach_error_name(code), value)))
-        self._system.ipc.guards.clear()
-        return code, value
 
     # -- names -------------------------------------------------------------------------
 
@@ -221,7 +204,7 @@ class MachTraps:
             rec((SYSCALL, pid, "mach_msg", 5, message, option, rcv_size, rcv_name, timeout))
         space = process.space
         if space is None:
-            space = process.space = Space(self._system.ipc, pid)
+            space = self._new_space(process)
         got = message or b""
         rest = option
         if option & MACH_SEND_MSG and send_now(space, got, option, process.audit):
@@ -324,6 +307,7 @@ class MachTraps:
         if process.space is not None:
             mach_port.terminate(process.space)
             process.space = None
+        self._settle()
 
 
 # -- bytes -------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from kextlab.bsd.sys_domain import SystemDomain
 from kextlab.bsd.uipc import Descriptors
 from kextlab.kernel.asked import Journal
 from kextlab.kernel.tasks import Tasks
-from kextlab.osfmk.ipc_port import Receiver
 from kextlab.osfmk.ipc_space import Ipc, Space
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_object import Vm
@@ -113,8 +112,6 @@ class System:
         self.journal = Journal(self.trace, self.tasks)
         self.domain = SystemDomain(release, self.rec, self.tasks)
         self.ipc = Ipc(self.rec, self.tasks.wakeup, self.tasks.waiting)
-        self.receiver = Receiver()
-        self.receiver.object_name = "kernel"
         self._vm: Vm | None = None
 
     @cached_property

@@ -11,7 +11,8 @@ Left out: maps of other tasks.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from kextlab.abi.mach import (
     KERN_INVALID_OBJECT,
@@ -20,9 +21,8 @@ from kextlab.abi.mach import (
     MACH_MSG_TYPE_PORT_SEND,
     MACH_PORT_NULL,
     MACH_SEND_INVALID_RIGHT,
-    mach_error_name,
 )
-from kextlab.kernel.system import Process, System
+from kextlab.kernel.traps import Traps
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
@@ -37,47 +37,35 @@ from kextlab.osfmk.vm_user import (
     mach_vm_protect,
     mach_vm_region,
 )
-from kextlab.trace.codes import RETURN, SIGNAL, SYSCALL
+from kextlab.trace.codes import SIGNAL
 
 T = TypeVar("T")
 
 
-class VmTraps:
+class VmTraps(Traps):
     """The memory of one boot's processes."""
 
-    def __init__(self, system: System) -> None:
-        self._system = system
-
-    def _process(self, pid: int) -> Process:
-        process = self._system.running.get(pid) or self._system.enter(pid)
+    def _map(self, pid: int) -> VmMap:
+        """The address map of a process that enters."""
+        process = self._process(pid)
         if process.map is None:
             process.map = VmMap(self._system.vm)
-        return process
+        return process.map
 
-    def _enter(self, pid: int, name: str, *args: object) -> tuple[VmMap, Space]:
-        process = self._process(pid)
-        if self._system.rec is not None:
-            self._system.rec((SYSCALL, pid, name, len(args), *args))
-        if process.space is None:
-            process.space = Space(self._system.ipc, pid)
-        assert process.map is not None
-        return process.map, process.space
-
-    def _leave(self, code: int, value: T) -> tuple[int, T]:
-        if self._system.rec is not None:
-            self._system.rec((RETURN, 0, (mach_error_name(code), value)))
-        return code, value
+    def _enter_map(self, pid: int, name: str, *args: object) -> tuple[VmMap, Space]:
+        map = self._map(pid)
+        return map, self._enter(pid, name, *args)
 
     # -- calls -------------------------------------------------------------------------
 
     def vm_allocate(self, pid: int, address: int, size: int, flags: int) -> tuple[int, int]:
         """(kr, address). As ``vm_user.mach_vm_allocate``."""
-        map, _ = self._enter(pid, "mach_vm_allocate", address, size, flags)
+        map, _ = self._enter_map(pid, "mach_vm_allocate", address, size, flags)
         return self._leave(*mach_vm_allocate(map, address, size, flags))
 
     def vm_deallocate(self, pid: int, address: int, size: int) -> tuple[int, None]:
         """As ``vm_user.mach_vm_deallocate``."""
-        map, _ = self._enter(pid, "mach_vm_deallocate", address, size)
+        map, _ = self._enter_map(pid, "mach_vm_deallocate", address, size)
         return self._leave(mach_vm_deallocate(map, address, size), None)
 
     def vm_protect(
@@ -85,13 +73,13 @@ class VmTraps:
     ) -> tuple[int, None]:
         """As ``vm_user.mach_vm_protect``."""
         args = (address, size, set_maximum, protection)
-        map, _ = self._enter(pid, "mach_vm_protect", *args)
+        map, _ = self._enter_map(pid, "mach_vm_protect", *args)
         return self._leave(mach_vm_protect(map, *args), None)
 
     def vm_region(self, pid: int, address: int) -> tuple[int, tuple[int, ...]]:
         """(kr, (address, size, protection, maximum, inheritance, shared, offset)). As
         ``vm_user.mach_vm_region``."""
-        map, _ = self._enter(pid, "mach_vm_region", address)
+        map, _ = self._enter_map(pid, "mach_vm_region", address)
         code, start, size, region = mach_vm_region(map, address)
         if region is None:
             return self._leave(code, ())
@@ -103,7 +91,7 @@ class VmTraps:
     ) -> tuple[int, tuple[int, int]]:
         """(kr, (size, name of a send right)). As ``mach_make_memory_entry_64``."""
         args = (size, offset, permission, parent)
-        map, space = self._enter(pid, "mach_make_memory_entry_64", *args)
+        map, space = self._enter_map(pid, "mach_make_memory_entry_64", *args)
         code, above = self._object(space, parent)
         if code != KERN_SUCCESS:
             return self._leave(code, (size, MACH_PORT_NULL))
@@ -134,7 +122,7 @@ class VmTraps:
         """(kr, address). As ``vm_user.mach_vm_map``; KERN_INVALID_OBJECT: the port is no memory
         entry; ``name`` MACH_PORT_NULL maps zeros."""
         rest = (offset, copy, current, maximum, inheritance)
-        map, space = self._enter(pid, "mach_vm_map", address, size, mask, flags, name, *rest)
+        map, space = self._enter_map(pid, "mach_vm_map", address, size, mask, flags, name, *rest)
         code, port = self._object(space, name)
         if code != KERN_SUCCESS:
             return self._leave(code, address)
@@ -161,48 +149,45 @@ class VmTraps:
 
     def _port_of(self, entry: NamedEntry) -> Port:
         """The port whose kernel object an entry is: the one it has, or a new one."""
-        for one in self._system.ipc.objects.values():
-            if isinstance(one, Port) and one.kobject is entry:
-                entry.release()  # the reference of this call; the port has one
-                return one
-        return Port(self._system.ipc, self._system.receiver, MACH_PORT_NULL, entry)
+        if entry.port is None:
+            ipc = self._system.ipc
+            entry.port = Port(ipc, ipc.kernel, MACH_PORT_NULL, entry)
+        else:
+            entry.release()  # the reference of this call; the port has one
+        return entry.port
 
     # -- touching ----------------------------------------------------------------------
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Read memory. VmFault: after the signal was sent."""
-        process = self._process(pid)
-        assert process.map is not None
-        try:
-            return vm_read(process.map, address, size)
-        except VmFault as fault:
-            self._signal(pid, fault)
-            raise
+        return self._touch("load", pid, vm_read, address, size)
 
     def write(self, pid: int, address: int, data: bytes) -> None:
         """Write memory. VmFault: after the signal was sent."""
-        process = self._process(pid)
-        assert process.map is not None
-        try:
-            vm_write(process.map, address, data)
-        except VmFault as fault:
-            self._signal(pid, fault)
-            raise
+        self._touch("store", pid, vm_write, address, data)
 
     def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
         """Write word by word, and let others in between two words: a torn update shows. VmFault:
         after the signal was sent."""
-        process = self._process(pid)
-        assert process.map is not None
-        try:
-            self._system.tasks.drive(copy_steps(process.map, address, data, word))
-        except VmFault as fault:
-            self._signal(pid, fault)
-            raise
 
-    def _signal(self, pid: int, fault: VmFault) -> None:
-        if self._system.rec is not None:
-            self._system.rec((SIGNAL, pid, fault.signal))
+        def in_words(map: VmMap, address: int, data: bytes, word: int) -> None:
+            self._system.tasks.drive(copy_steps(map, address, data, word))
+
+        self._touch("store_words", pid, in_words, address, data, word)
+
+    def _touch(self, what: str, pid: int, touch: Callable[..., T], address: int, *args: Any) -> T:
+        """A process touches its memory: what it may not do ends in a signal. It is no call, so the
+        journal is told if it left a trace."""
+        start = len(self._system.trace)
+        try:
+            return touch(self._map(pid), address, *args)
+        except VmFault as fault:
+            if self._rec is not None:
+                self._rec((SIGNAL, pid, fault.signal))
+            raise
+        finally:
+            if len(self._system.trace) != start:
+                self._system.journal.noted(start, "touch", what, pid, address, *args)
 
     # -- the end of a process ----------------------------------------------------------
 

@@ -5,7 +5,7 @@ Models ``struct ipc_port``, ``struct ipc_pset``, the ``struct ipc_mqueue`` in ea
 ``osfmk/ipc/ipc_port.c`` (``ipc_port_request_alloc``, ``ipc_port_request_grow``), ``ipc_pset.c``,
 ``ipc_mqueue.c`` (``ipc_mqueue_post``, ``ipc_mqueue_select_on_thread``).
 
-Left out: turnstiles, importance, contexts and guards of a port, kernel objects.
+Left out: turnstiles, importance, contexts and guards of a port.
 
 In doubt: in which order a port set hands out the messages of three and more members; here it is the
 order in which their queues became non-empty.
@@ -131,8 +131,9 @@ class Request:
 class Kobject(Protocol):
     """What a port may stand for inside the kernel."""
 
-    def release(self) -> object:
-        """One reference less."""
+    def no_senders(self, port: Port) -> None:
+        """The last send right to its port has gone (``ipc_kobject_notify_no_senders``). In the
+        middle of a call: what is more than a matter of this object goes to ``Ports.later``."""
 
 
 class Port(Traced):
@@ -177,7 +178,7 @@ class Port(Traced):
         super().__init__()
         self.ipc = ipc
         self.kobject = kobject
-        """What the kernel lets whoever has a send right reach by it; it goes with the last one."""
+        """What the kernel lets whoever has a send right reach by it."""
         self.active = True
         self.receiver: Receiver | None = receiver
         """The space that holds the receive right; ``None`` while that is in a message."""
@@ -233,10 +234,7 @@ class Port(Traced):
         if self.srights:
             return None
         if self.kobject is not None:
-            gone, self.kobject = self.kobject, None
-            self.active = False
-            self.ipc.dismiss(self)
-            gone.release()
+            self.kobject.no_senders(self)
         return self.take_nsrequest()
 
     # -- requests ----------------------------------------------------------------------
@@ -458,6 +456,11 @@ class Ports:
         """The messages in queues, by their names in the trace."""
         self.posted = 0
         """The number of the last message that was queued."""
+        self.kernel = Receiver()
+        """Who receives from the ports of kernel objects (``ipc_space_kernel``)."""
+        self.kernel.object_name = "kernel"
+        self.later: deque[Callable[[], None]] = deque()
+        """What kernel objects do about a last send right once the call is through that took it."""
         self._ports = self._psets = 0
 
     def adopt(self, one: Port | PortSet) -> None:

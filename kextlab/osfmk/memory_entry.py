@@ -39,6 +39,7 @@ from kextlab.abi.mach import (
     VM_PROT_IS_MASK,
     VM_PROT_WRITE,
 )
+from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_map_copy import VmMapCopy, associate_vm_object, copyin, extract
 from kextlab.osfmk.vm_object import DELAY, NONE, Tracked, Vm, VmObject
@@ -67,6 +68,7 @@ class NamedEntry(Tracked):
         is_object: it is one object's memory; otherwise (``is_copy``) a list of entries, which can
             be mapped only whole.
         backing: the entries.
+        port: the port it is the kernel object of, once it has one.
     """
 
     KIND = "memory_entry"
@@ -103,6 +105,7 @@ class NamedEntry(Tracked):
         self.access = access
         self.is_object = is_object
         self.backing = backing
+        self.port: Port | None = None
         self.born()
 
     @property
@@ -142,6 +145,13 @@ class NamedEntry(Tracked):
             if self.refs == 0:
                 self.gone()
                 self.backing.discard()
+
+    def no_senders(self, port: Port) -> None:
+        """Nobody can map it any more: its port goes, and the reference that had."""
+        self.port = port.kobject = None
+        port.active = False
+        port.ipc.dismiss(port)
+        self.release()
 
     def _alive(self) -> None:
         if self.refs == 0:

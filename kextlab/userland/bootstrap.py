@@ -14,7 +14,7 @@ Jobs, and starting them on demand, are ``kextlab.userland.launchd``'s.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from kextlab.abi.mach import (
     KERN_SUCCESS,
@@ -28,16 +28,14 @@ from kextlab.abi.mach import (
     MACH_PORT_RIGHT_RECEIVE,
     mach_error_name,
 )
+from kextlab.kernel.traps import Traps
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_port import Object, Port
 from kextlab.osfmk.ipc_space import Space
-from kextlab.trace.codes import RETURN, SYSCALL
 
 if TYPE_CHECKING:
-    from kextlab.kernel.system import Process, System
+    from kextlab.kernel.system import System
     from kextlab.userland.launchd import Job
-
-T = TypeVar("T")
 
 BOOTSTRAP_SUCCESS: Final = 0
 BOOTSTRAP_NOT_PRIVILEGED: Final = 1100
@@ -61,39 +59,34 @@ class Service:
     job: Job | None = None
 
 
-class Bootstrap:
+class Bootstrap(Traps):
     """launchd, as far as it finds services."""
 
     def __init__(self, system: System) -> None:
-        self._system = system
+        super().__init__(system)
         self.services: dict[str, Service] = {}
-        self._space: Space | None = None
+        self._names: Space | None = None
         self._told = 0
 
     @property
     def space(self) -> Space:
         """launchd's own names; launchd begins with the first call."""
-        if self._space is None:
+        if self._names is None:
             process = self._system.spawn("launchd", 0)
-            self._space = process.space = Space(self._system.ipc, process.pid)
-            _, self._told = mach_port.allocate(self._space, MACH_PORT_RIGHT_RECEIVE)
-        return self._space
+            self._names = self._new_space(process)
+            _, self._told = mach_port.allocate(self._names, MACH_PORT_RIGHT_RECEIVE)
+        return self._names
 
     def _enter(self, pid: int, name: str, *args: object) -> Space:
-        process: Process = self._system.running.get(pid) or self._system.enter(pid)
+        self._process(pid)
         _ = self.space  # launchd is there before the first call
-        if self._system.rec is not None:
-            self._system.rec((SYSCALL, pid, name, len(args), *args))
+        space = super()._enter(pid, name, *args)
         self._news()
-        if process.space is None:
-            process.space = Space(self._system.ipc, pid)
-        return process.space
+        return space
 
-    def _leave(self, code: int, value: T) -> tuple[int, T]:
-        if self._system.rec is not None:
-            name = NAMES.get(code) if code else None
-            self._system.rec((RETURN, 0, (name or mach_error_name(code), value)))
-        return code, value
+    @staticmethod
+    def _word(code: int) -> str:
+        return (NAMES.get(code) if code else None) or mach_error_name(code)
 
     def _news(self) -> None:
         """Take back the receive rights of those who died."""

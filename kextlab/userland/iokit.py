@@ -11,6 +11,7 @@ arguments' checks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from operator import index
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -26,7 +27,14 @@ from kextlab.abi.iokit import (
     IOKitError,
     kIOMapAnywhere,
 )
-from kextlab.abi.mach import MACH_PORT_NULL
+from kextlab.abi.mach import (
+    MACH_PORT_NULL,
+    MACH_PORT_RIGHT_RECEIVE,
+    MACH_RCV_MSG,
+    MACH_RCV_TIMEOUT,
+    SIZEOF_HEADER,
+    SIZEOF_TRAILER,
+)
 from kextlab.iokit.memory import Window
 from kextlab.userland import data_queue
 from kextlab.userland.arguments import Readable, as_bytes, c_timeout
@@ -73,7 +81,7 @@ def _count(name: str, value: int) -> int:
 
 def module(app: App, gate: IOKitGate) -> ModuleType:
     """The IOKit of that process."""
-    pid = app.pid
+    pid, mach = app.pid, gate.mach
 
     def mach_task_self() -> int:
         """The process's own task."""
@@ -105,14 +113,14 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
         app.check()
         _word("connect", connect)
         code, _ = gate.io_service_close(pid, connect)
-        gate.mach_port_deallocate(pid, connect)
+        mach.port_deallocate(pid, connect)
         check("IOServiceClose", code)
 
     def IOObjectRelease(object: int) -> None:
         """Let go of a service, a connection or a notification port."""
         app.check()
         _word("object", object)
-        check("IOObjectRelease", gate.mach_port_deallocate(pid, object)[0])
+        check("IOObjectRelease", mach.port_deallocate(pid, object)[0])
 
     def IOConnectCallMethod(
         connection: int,
@@ -222,7 +230,9 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
     def IODataQueueAllocateNotificationPort() -> int:
         """A port for notifications: its queue holds one message."""
         app.check()
-        return gate.notification_port(pid)[1]
+        _, port = mach.port_allocate(pid, MACH_PORT_RIGHT_RECEIVE)
+        mach.port_set_qlimit(pid, port, 1)
+        return port
 
     def IODataQueueWaitForAvailableData(
         dataQueue: Window | None, notificationPort: int, timeout: float | None = None
@@ -231,15 +241,18 @@ def module(app: App, gate: IOKitGate) -> ModuleType:
         since, and a queue that is not empty sends none.
 
         Args:
-            timeout: seconds, as C has none; MACH_RCV_TIMED_OUT when they have passed.
+            timeout: seconds, as C has none, counted in whole milliseconds; MACH_RCV_TIMED_OUT when
+                they have passed.
         """
         app.check()
         _word("notificationPort", notificationPort)
         if dataQueue is None or notificationPort == MACH_PORT_NULL:
             raise IOKitError("IODataQueueWaitForAvailableData", abi.kIOReturnBadArgument)
         seconds = c_timeout(timeout)
-        wait = None if seconds is None else round(seconds * 1e9)
-        code, _ = gate.wait_for_message(pid, notificationPort, wait)
+        option = MACH_RCV_MSG if seconds is None else MACH_RCV_MSG | MACH_RCV_TIMEOUT
+        wait = ceil((seconds or 0) * 1000)
+        size = SIZEOF_HEADER + SIZEOF_TRAILER
+        code, _ = mach.mach_msg(pid, None, option, size, notificationPort, wait)
         check("IODataQueueWaitForAvailableData", code)
 
     result = ModuleType("iokit", "IOKit.framework of a simulated process.")

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -78,6 +79,19 @@ class Listing(list[Listed]):
         return "\n".join(["PID\tStatus\tLabel", *rows])
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A property list in /Library/LaunchDaemons, and its executable.
+
+    Attributes:
+        plist: what it says.
+        program: what its executable does.
+    """
+
+    plist: JobPlist
+    program: Program
+
+
 class Job:
     """A loaded job.
 
@@ -124,6 +138,7 @@ class Launchd(Bootstrap):
 
     Attributes:
         jobs: the loaded jobs, by label.
+        installed: what is loaded again when the machine starts, by label.
         log: what it noted, oldest first.
     """
 
@@ -131,13 +146,15 @@ class Launchd(Bootstrap):
         super().__init__(mac.system)
         self._mac = mac
         self.jobs: dict[str, Job] = {}
+        self.installed: dict[str, Installed] = {}
         self.log: list[str] = []
         self._demand = 0
 
     def load(
         self, plist: PropertyList, programs: Mapping[str, Program], *, override: bool = False
     ) -> Job:
-        """Load a job, as ``launchctl load`` does. It is lost when the machine starts again.
+        """Load a job, as ``launchctl load`` does. Its property list lies in /Library/LaunchDaemons
+        from then on: it is loaded again when the machine starts, until somebody unloads it.
 
         A job that is started again and again, such as one with KeepAlive that crashes, makes
         ``mac.run()`` go on for ever: ``mac.run(until=...)``.
@@ -170,25 +187,42 @@ class Launchd(Bootstrap):
             if name in self.services:
                 raise LaunchdError(f"{asked.label}: the service {name} is taken")
         self._system.check("job")
-        space = self._begin()
-        _, port = mach_port.allocate(space, MACH_PORT_RIGHT_RECEIVE)
-        mach_port.insert_member(space, port, self._demand)
-        job = self.jobs[asked.label] = Job(asked, program, port)
-        for name in asked.services:
-            service = job.services[name] = self.create(name)
-            service.job = job
-        self._settle(job)
-        return job
+        return self._install(Installed(asked, program))
+
+    def boot(self, installed: Mapping[str, Installed]) -> None:
+        """Load what /Library/LaunchDaemons holds, in the order in which it came there."""
+        for one in installed.values():
+            self._install(one)
+
+    def _install(self, installed: Installed) -> Job:
+        asked = installed.plist
+        self.installed[asked.label] = installed
+        with self._system.journal.noting("load_job", asked.keys, installed.program):
+            space = self._begin()
+            _, port = mach_port.allocate(space, MACH_PORT_RIGHT_RECEIVE)
+            mach_port.insert_member(space, port, self._demand)
+            job = self.jobs[asked.label] = Job(asked, installed.program, port)
+            for name in asked.services:
+                service = job.services[name] = self.create(name)
+                service.job = job
+            self._look_after(job)
+            return job
 
     def unload(self, label: str) -> None:
         """End a job and forget it, as ``launchctl unload`` does: send rights to its services die.
+        It is not loaded again when the machine starts.
 
         Raises:
             LaunchdError: no job of that label is loaded.
         """
         job = self._job(label)
         self._system.check("job")
-        del self.jobs[label]
+        with self._system.journal.noting("unload_job", label):
+            self._unload(job)
+
+    def _unload(self, job: Job) -> None:
+        label = job.plist.label
+        del self.jobs[label], self.installed[label]
         for name in job.services:
             self.services.pop(name, None)
         app, job.app = job.app, None
@@ -200,6 +234,7 @@ class Launchd(Bootstrap):
             if not service.owner:
                 mach_port.destroy(self.space, service.port)
         mach_port.destroy(self.space, job.port)
+        self._settle()
 
     def start(self, label: str) -> None:
         """Start a job that does not run, as ``launchctl start`` does: now, or once its
@@ -210,7 +245,9 @@ class Launchd(Bootstrap):
         """
         job = self._job(label)
         self._system.check("job")
-        if not job.pid:
+        if job.pid:
+            return
+        with self._system.journal.noting("start_job", label):
             job.wanted = True
             header = Header(job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE, id=START, size=SIZEOF_HEADER)
             mach_msg.send(self.space, Message(header), 0)
@@ -244,7 +281,7 @@ class Launchd(Bootstrap):
         while True:
             self._news()
             for job in tuple(self.jobs.values()):
-                self._settle(job)
+                self._look_after(job)
             option, wait = MACH_RCV_MSG | MACH_RCV_LARGE, 0
             now = self._system.tasks.clock.now
             due = [job.may_start for job in self.jobs.values() if not (job.pid or job.watched)]
@@ -257,7 +294,7 @@ class Launchd(Bootstrap):
                 if error.name not in ("MACH_RCV_TOO_LARGE", "MACH_RCV_TIMED_OUT"):
                     raise
 
-    def _settle(self, job: Job) -> None:
+    def _look_after(self, job: Job) -> None:
         """What has become of a job, and what is to be done with it now."""
         while (got := mach_msg.receive(self.space, job.port, 4096, 0)[1]) is not None:
             if got.header.id == MACH_NOTIFY_NO_SENDERS and job.app is not None:
@@ -286,7 +323,7 @@ class Launchd(Bootstrap):
         asked = job.plist
         app = self._mac.spawn(asked.program.rpartition("/")[2], asked.uid)
         process = self._system.processes[app.pid]
-        space = process.space = Space(self._system.ipc, app.pid)
+        space = self._new_space(process)
         _, right = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND)
         self._put(space, right, MACH_MSG_TYPE_PORT_SEND)
         _, told = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE)

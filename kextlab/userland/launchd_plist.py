@@ -57,6 +57,7 @@ class JobPlist:
             flag}``: started again if its last exit was (was not) 0.
         uid: the user it runs as.
         throttle: seconds between two starts, at least.
+        keys: the list itself.
     """
 
     source: str
@@ -70,6 +71,7 @@ class JobPlist:
     uid: int
     throttle: int
     disabled: bool
+    keys: Mapping[str, Any]
 
 
 def read(plist: PropertyList) -> tuple[str, dict[str, Any]]:
@@ -153,6 +155,7 @@ def job_of(plist: PropertyList) -> JobPlist:
         USERS[user],
         throttle,
         keys.get("Disabled", False),
+        keys,
     )
 
 

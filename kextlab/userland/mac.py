@@ -14,14 +14,20 @@ from kextlab.userland.process import App
 
 
 class Kernel(kernel.Kernel):
-    """A simulated Mac with user processes; arguments and the rest as ``kextlab.kernel.Kernel``."""
+    """A simulated Mac with user processes; arguments and the rest as ``kextlab.kernel.Kernel``.
+
+    What was loaded with ``launchd.load`` and not unloaded is loaded again by ``reboot``.
+    """
 
     def _boot(self) -> None:
         for app in getattr(self, "_apps", ()):
             app.ended_with = self.boots
+        before = getattr(self, "launchd", None)
         super()._boot()
         self._apps: list[App] = []
         self.launchd = Launchd(self)
+        if before is not None:
+            self.launchd.boot(before.installed)
 
     @property
     def processes(self) -> list[App]:
@@ -40,8 +46,10 @@ class Kernel(kernel.Kernel):
             KernelPanic: the machine has panicked; ``reboot()`` first.
         """
         process = self.start_process(name, uid)
-        mach = (self.mach_traps, self.launchd, self.vm_traps) if gate is None else None
+        own = gate is None
+        mach = (self.mach_traps, self.launchd, self.vm_traps) if own else None
         gate = self.syscalls if gate is None else gate
-        app = App(process, gate, self.trace, self.system.tasks, mach, self.system)
+        system = self.system if own else None
+        app = App(process, gate, self.trace, self.system.tasks, mach, system)
         self._apps.append(app)
         return app

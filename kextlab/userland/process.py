@@ -253,8 +253,6 @@ class App:
         if all(task.done or task is running for task in threads) and not self.ended_with:
             for fd in sorted(self.files.open, reverse=True):
                 self.files.close(fd)
-            if self._system is not None and "iokit" in self.__dict__:
-                self._system.iokit.exited(self.pid)
             if self._mach is not None:
                 self._mach[0].terminate(self.pid)
                 self._mach[2].terminate(self.pid)

@@ -99,7 +99,8 @@ class Machine(RuleBasedStateMachine):
         return [
             (name, entry.type, entry.urefs, entry.port.srights, entry.port.msgcount)
             for app in self.apps
-            for name, entry in self.mac.iokit.space(app.pid).entries.items()
+            if (space := self.mac.system.processes[app.pid].space) is not None
+            for name, entry in space.entries.items()
         ]
 
     @rule(app=st.integers(0, 1), name=st.sampled_from(["SensorDriver", "IOService", "Nobody"]))

@@ -31,7 +31,9 @@ from kextlab.iokit import (
 from kextlab.iokit.memory import MemoryFault
 from kextlab.iokit.server import DriverError
 from kextlab.kernel.snapshot import snapshot
+from kextlab.osfmk.ipc_space import Entry
 from kextlab.sched.stop import KernelPanic, SimDeadlock
+from kextlab.trace.codes import CALLBACK, SYSCALL
 from kextlab.userland.process import App
 
 ANY = abi.kIOUCVariableStructureSize
@@ -139,6 +141,13 @@ def connected(io: ModuleType, type: int = 0) -> int:
     connection = io.IOServiceOpen(find(io), io.mach_task_self(), type)
     assert isinstance(connection, int)
     return connection
+
+
+def entries_of(mac: Kernel, app: App) -> dict[int, Entry]:
+    """What a process's names stand for."""
+    space = mac.system.processes[app.pid].space
+    assert space is not None
+    return space.entries
 
 
 def code(function: object, *args: object, **more: object) -> int:
@@ -385,7 +394,7 @@ def test_ported_ioconnectasyncmethod_57641955(mac: Kernel, app: App) -> None:
     wake = io.IODataQueueAllocateNotificationPort()
     assert code(io.IOConnectCallAsyncMethod, connection, 0, wake, ()) == abi.kIOReturnBadArgument
     # Beyond the test: the right that was made for the driver is told that it was destroyed.
-    (told,) = mac.iokit.space(app.pid).entries[wake].port.messages
+    (told,) = entries_of(mac, app)[wake].port.messages
     assert told.id == MACH_NOTIFY_SEND_ONCE
     io.IOServiceClose(connection)
     io.IOObjectRelease(find(io))
@@ -517,7 +526,7 @@ def test_waiting_for_data(mac: Kernel, app: App) -> None:
     assert mac.now == 0.5
     assert code(wait, window, 99) == MACH_RCV_INVALID_NAME
     assert code(wait, None, port) == code(wait, window, 0) == abi.kIOReturnBadArgument
-    with pytest.raises(SimDeadlock, match="mach_msg_receive"):
+    with pytest.raises(SimDeadlock, match="ipc_mqueue_receive"):
         wait(window, port)
 
 
@@ -541,7 +550,7 @@ def test_a_notification_port_that_is_refused_is_let_go_of(mac: Kernel, app: App)
     io = app.iokit
     mac.iokit.add_driver(QueueDriver)
     connection, port = connected(io), io.IODataQueueAllocateNotificationPort()
-    entry = mac.iokit.space(app.pid).entries[port]
+    entry = entries_of(mac, app)[port]
     assert entry.type == MACH_PORT_TYPE_RECEIVE
     asked = io.IOConnectSetNotificationPort
     assert code(asked, connection, 1, port) == abi.kIOReturnUnsupported
@@ -611,6 +620,110 @@ def test_a_connection_let_go_of_without_closing_it_dies(mac: Kernel, io: ModuleT
     Client.died = 0
     io.IOObjectRelease(connection)
     assert (driver.clients, Client.died) == ([], 1)
+
+
+def deaths(mac: Kernel) -> int:
+    """How often a driver was told that nobody has its connection any more."""
+    return sum(e[2] == "Client::clientDied" for e in mac.trace.entries() if e[0] == CALLBACK)
+
+
+@pytest.mark.parametrize("how", ["deallocate", "mod_refs", "destroy"])
+def test_mach_s_own_calls_let_go_of_a_connection_too(mac: Kernel, app: App, how: str) -> None:
+    driver, m = mac.iokit.add_driver(Driver), app.mach
+    connection = connected(app.iokit)
+    window = app.iokit.IOConnectMapMemory64(connection, 0, app.iokit.mach_task_self())
+    more = (m.MACH_PORT_RIGHT_SEND, -1) if how == "mod_refs" else ()
+    getattr(m, f"mach_port_{how}")(connection, *more)
+    assert (driver.clients, deaths(mac)) == ([], 1)
+    at = [(e[0], e[2]) for e in mac.trace.entries() if e[0] in (SYSCALL, CALLBACK)]
+    assert at[-4:] == [  # the driver is told within the call
+        (SYSCALL, f"mach_port_{how}"),
+        (CALLBACK, "Client::clientDied"),
+        (CALLBACK, "Client::clientClose"),
+        (CALLBACK, "Client::stop"),
+    ]
+    with pytest.raises(MemoryFault, match="SIGSEGV"):
+        window.read(0, 1)
+    app.exit()
+    assert deaths(mac) == 1
+
+
+def test_the_first_of_two_references_is_not_the_last(mac: Kernel, app: App) -> None:
+    driver, m = mac.iokit.add_driver(Driver), app.mach
+    connection = connected(app.iokit)
+    m.mach_port_mod_refs(connection, m.MACH_PORT_RIGHT_SEND, 1)
+    m.mach_port_deallocate(connection)
+    assert (len(driver.clients), deaths(mac)) == (1, 0)
+    app.kill()
+    assert (driver.clients, deaths(mac)) == ([], 1)
+
+
+def send_connection(app: App, connection: int, to: int) -> None:
+    """Move a connection away in a message."""
+    m = app.mach
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, 0) | m.MACH_MSGH_BITS_COMPLEX
+    right = m.PortDescriptor(connection, m.MACH_MSG_TYPE_MOVE_SEND)
+    m.mach_msg(m.Message(bits, to, descriptors=[right]), m.MACH_SEND_MSG)
+
+
+def test_a_connection_that_moved_away_dies_with_whoever_has_it(mac: Kernel, app: App) -> None:
+    driver, m = mac.iokit.add_driver(Driver), app.mach
+    heir = mac.spawn("heir")
+    port = heir.mach.bootstrap_check_in("org.example.heir")
+    to = m.bootstrap_look_up("org.example.heir")
+    send_connection(app, connected(app.iokit), to)
+    app.exit()  # it has no right to it any more: nothing happens
+    assert deaths(mac) == 0
+    got = heir.mach.mach_msg(None, m.MACH_RCV_MSG, 100, port)
+    heir.iokit.IOConnectCallMethod(got.descriptors[0].name, 0)
+    heir.kill()
+    assert (driver.clients, deaths(mac)) == ([], 1)
+
+
+def test_a_connection_in_a_message_that_is_destroyed_dies(mac: Kernel, app: App) -> None:
+    driver, m = mac.iokit.add_driver(Driver), app.mach
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    m.mach_port_insert_right(port, port, m.MACH_MSG_TYPE_MAKE_SEND)
+    send_connection(app, connected(app.iokit), port)
+    m.mach_port_destroy(port)
+    assert (driver.clients, deaths(mac)) == ([], 1)
+
+
+def test_a_connection_in_a_job_s_queue_dies_when_the_job_is_unloaded(mac: Kernel, app: App) -> None:
+    driver = mac.iokit.add_driver(Driver)
+    plist = {"Label": "job", "Program": "/job", "MachServices": {"job": True}}
+    mac.launchd.load(plist, {"/job": lambda app: None})
+    send_connection(app, connected(app.iokit), app.mach.bootstrap_look_up("job"))
+    mac.launchd.unload("job")
+    assert (driver.clients, deaths(mac)) == ([], 1)
+
+
+def test_a_closed_connection_that_its_driver_keeps_is_told_no_more_than_once(
+    mac: Kernel, app: App
+) -> None:
+    class Stays(Client):
+        def clientClose(self) -> int:
+            return abi.kIOReturnSuccess
+
+    driver = mac.iokit.add_driver(type("StayingDriver", (Driver,), {"IOUserClientClass": Stays}))
+    connection = connected(app.iokit)
+    assert mac.iokit.io_service_close(app.pid, connection) == (0, None)
+    app.mach.mach_port_deallocate(connection)
+    assert len(driver.clients) == 1
+    calls = [e[2] for e in mac.trace.entries() if e[0] == CALLBACK]
+    assert calls[-2:] == ["Stays::clientClose", "Stays::clientDied"]
+
+
+def test_a_driver_that_faults_at_the_death_of_a_client(mac: Kernel, app: App) -> None:
+    mac.iokit.add_driver(Driver).clients = []
+    connection, other = connected(app.iokit), connected(app.iokit)
+    (client, _) = mac.iokit.services[0].clients
+    client.clientClose = lambda: 1 // 0  # type: ignore[attr-defined]
+    with pytest.raises(KernelPanic, match="ZeroDivisionError in callback clientDied"):
+        app.mach.mach_port_deallocate(connection)
+    assert other
+    app.exit()  # nobody is told any more
+    assert deaths(mac) == 1
 
 
 def test_who_forgets_to_close_its_driver_keeps_it_taken(mac: Kernel, io: ModuleType) -> None:
@@ -750,7 +863,6 @@ def test_nothing_goes_on_in_a_boot_that_is_over(mac: Kernel, app: App) -> None:
     old = mac.iokit
     mac.reboot()
     app.exit()
-    old.exited(app.pid)
     for call in (
         lambda: queue.enqueue(b"", 0),
         lambda: window.read(0, 1),

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kextlab import Kernel
+from kextlab.kernel.kext import Kext
 from kextlab.sched.chooser import Seeded
 from kextlab.sched.stop import SimStop
 from kextlab.userland.launchd import LaunchdError
@@ -289,14 +290,47 @@ def test_unloading_ends_it_and_its_services(mac: Kernel, client: App, thing: Thi
     assert in_step(mac)
 
 
-def test_a_boot_has_its_own_jobs(mac: Kernel, thing: Thing) -> None:
+def test_what_was_loaded_is_loaded_again_when_the_machine_starts(mac: Kernel, thing: Thing) -> None:
     launchd = mac.launchd
-    launchd.load(JOB, {PATH: thing})
+    job = launchd.load(JOB | {"Disabled": True}, {PATH: thing}, override=True)
+    launchd.load({"Label": "other", "Program": PATH, "RunAtLoad": True}, {PATH: lambda app: None})
+    launchd.load({"Label": "gone", "Program": PATH}, {PATH: thing})
+    say(mac.spawn("client"), b"old.")
     mac.run()
+    launchd.unload("gone")
     mac.reboot()
-    assert mac.launchd.list() == []
+    assert [one.label for one in mac.launchd.list()] == ["thing", "other"]
+    assert mac.launchd.jobs["thing"] is not job
+    mac.run()
+    assert (mac.launchd.jobs["other"].runs, mac.launchd.jobs["thing"].runs) == (1, 0)
+    say(mac.spawn("client"), b"new.")
+    mac.run()
+    assert [body for _, _, body in thing.heard] == [b"old.", b"new."]
     with pytest.raises(ProcessLookupError):
         launchd.unload("thing")
+    mac.launchd.unload("thing")
+    assert in_step(mac)
+    mac.reboot()
+    mac.reboot()
+    assert [one.label for one in mac.launchd.list()] == ["other"]
+    mac.launchd.unload("other")
+    mac.reboot()
+    assert (mac.launchd.list(), len(mac.trace)) == ([], len(Kernel().trace))
+
+
+def test_jobs_survive_a_panic(mac: Kernel, thing: Thing) -> None:
+    class Faulty(Kext):
+        def stop(self) -> int:
+            raise ZeroDivisionError
+
+    mac.launchd.load(JOB, {PATH: thing})
+    faulty = mac.load(Faulty)
+    with pytest.raises(SimStop):
+        mac.unload(faulty)
+    mac.reboot()
+    say(mac.spawn("client"), b"new.")
+    mac.run()
+    assert len(thing.heard) == 1
 
 
 # -- what is refused ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from kextlab import Kernel
 from kextlab.userland.process import App
-from kextlab.userland.smjobbless import Signature, SMError, bless, unmet
+from kextlab.userland.smjobbless import TOOLS, Signature, SMError, bless, unmet
 
 LABEL = "org.kextlab.helper"
 APP = Signature("org.kextlab.app", "TEAM123456")
@@ -119,6 +119,17 @@ def test_a_job_that_cannot_be_loaded_leaves_the_one_before() -> None:
     with pytest.raises(ValueError, match="RunAtLoad is 1"):
         install(mac, job=JOB | {"RunAtLoad": 1})
     assert mac.launchd.jobs == {LABEL: job}
+
+
+def test_a_helper_is_there_again_when_the_machine_starts() -> None:
+    mac = Kernel()
+    install(mac)
+    mac.reboot()
+    assert list(mac.launchd.jobs) == [LABEL]
+    assert mac.launchd.jobs[LABEL].plist.program == f"{TOOLS}/{LABEL}"
+    mac.launchd.unload(LABEL)
+    mac.reboot()
+    assert mac.launchd.jobs == {}
 
 
 def test_one_of_several_clients_is_enough() -> None:

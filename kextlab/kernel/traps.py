@@ -1,0 +1,66 @@
+"""What the gates of Mach, of memory, of IOKit and of launchd have in common: how a call enters the
+kernel, and how it leaves.
+
+A call is recorded with its arguments, gives its process a space of names with the first one, and
+is recorded with its answer: a code by its name, and what C would write through pointers. The
+system calls of BSD (``kextlab.kernel.syscalls``) have their own, with errno.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from kextlab.abi.mach import mach_error_name
+from kextlab.kernel.system import Process, System
+from kextlab.osfmk.ipc_space import Space
+from kextlab.trace.codes import RETURN, SYSCALL
+
+T = TypeVar("T")
+
+
+class Traps:
+    """A gate of one boot."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._rec = system.rec
+
+    def _process(self, pid: int) -> Process:
+        """The process that enters.
+
+        Raises:
+            Exception: what ``System.enter`` says.
+        """
+        return self._system.running.get(pid) or self._system.enter(pid)
+
+    def _new_space(self, process: Process) -> Space:
+        """A process that has no port names yet gets room for them."""
+        process.space = Space(self._system.ipc, process.pid)
+        return process.space
+
+    def _enter(self, pid: int, name: str, *args: object) -> Space:
+        """A call begins."""
+        process = self._system.running.get(pid) or self._system.enter(pid)
+        if self._rec is not None:
+            self._rec((SYSCALL, pid, name, len(args), *args))
+        return process.space or self._new_space(process)
+
+    def _leave(self, code: int, value: T) -> tuple[int, T]:
+        """It answers."""
+        self._settle()
+        if self._rec is not None:
+            self._rec((RETURN, 0, (self._word(code), value)))
+        return code, value
+
+    @staticmethod
+    def _word(code: int) -> str:
+        """The name of a code."""
+        return mach_error_name(code)
+
+    def _settle(self) -> None:
+        """Kernel objects do what is to be done about their last send rights. Nothing of that runs
+        any more in a boot that ended."""
+        system = self._system
+        system.ipc.guards.clear()
+        if system.ipc.later and system.panic is None and not system.over:
+            system.iokit.senders_gone()
