@@ -23,7 +23,7 @@ from kextlab.abi.mach import (
     mach_error_name,
 )
 from kextlab.kernel.system import Process, System
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk import ipc_kmsg_body, mach_port
 from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
@@ -50,8 +50,7 @@ class VmTraps:
 
     def _process(self, pid: int) -> Process:
         process = self._system.running.get(pid) or self._system.enter(pid)
-        if process.map is None:
-            process.map = VmMap(self._system.vm)
+        self._system.map_of(process)
         return process
 
     def _enter(self, pid: int, name: str, *args: object) -> tuple[VmMap, Space]:
@@ -114,7 +113,7 @@ class VmTraps:
             return self._leave(code, (got, MACH_PORT_NULL))
         port = self._port_of(entry)
         port.make_send()
-        _, name = mach_msg.copyout_object(space, port, MACH_MSG_TYPE_PORT_SEND)
+        _, name = ipc_kmsg_body.copyout_object(space, port, MACH_MSG_TYPE_PORT_SEND)
         return self._leave(code, (got, name))
 
     def vm_map(

@@ -351,6 +351,19 @@ Object: TypeAlias = Port | _Dead | None
 """What a right in a message leads to: a port, IP_DEAD or IP_NULL."""
 
 
+class Carried(Protocol):
+    """What a message carries besides bytes: rights, all with one disposition, or memory."""
+
+    rights: list[Object]
+    disposition: int
+
+    def state(self) -> tuple[object, ...]:
+        """It as plain values, for the trace."""
+
+    def free(self) -> None:
+        """The memory nobody will get goes; the rights are the caller's matter."""
+
+
 @dataclass(slots=True)
 class Kmsg:
     """A message in the kernel."""
@@ -362,8 +375,7 @@ class Kmsg:
     local_type: int = MACH_MSG_TYPE_PORT_NONE
     id: int = 0
     body: bytes = b""
-    descriptors: list[tuple[Object, int]] = field(default_factory=list)
-    """Ports carried, and what right to each."""
+    descriptors: list[Carried] = field(default_factory=list)
     complex: bool = False
     size: int = 0
     """Bytes in user space, without trailer."""
@@ -385,7 +397,7 @@ class Kmsg:
             "id": self.id,
             "size": self.size,
             "body": self.body,
-            "descriptors": plain(self.descriptors),
+            "descriptors": tuple(one.state() for one in self.descriptors),
             "notification": self.notification,
             "audit": self.audit,
         }

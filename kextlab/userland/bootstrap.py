@@ -28,7 +28,8 @@ from kextlab.abi.mach import (
     MACH_PORT_RIGHT_RECEIVE,
     mach_error_name,
 )
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.abi.mach_messages import PortDescriptor
+from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_port import Object, Port
 from kextlab.osfmk.ipc_space import Space
 from kextlab.trace.codes import RETURN, SYSCALL
@@ -103,7 +104,9 @@ class Bootstrap:
                 return
             if got.header.id != MACH_NOTIFY_PORT_DESTROYED:
                 continue
-            ((name, _),) = got.descriptors
+            (right,) = got.descriptors
+            assert isinstance(right, PortDescriptor)
+            name = right.name
             mine = [one for one in self.services.values() if one.port == name]
             for service in mine:
                 service.owner = 0
@@ -125,7 +128,7 @@ class Bootstrap:
 
     @staticmethod
     def _put(space: Space, right: Object, kind: int) -> int:
-        code, name = mach_msg.copyout_object(space, right, kind)
+        code, name = ipc_kmsg_body.copyout_object(space, right, kind)
         assert code == KERN_SUCCESS
         return name
 

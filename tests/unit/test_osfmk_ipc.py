@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kextlab.abi import mach as m
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.abi.mach_messages import PortDescriptor
+from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_port import IP_DEAD, Port
 from kextlab.osfmk.ipc_space import Ipc, Space
@@ -66,7 +67,7 @@ def message(
 ) -> Message:
     size = mach_msg.size_of(len(ports), len(body))
     header = Header(remote, disposition, local, local_type, 100, bool(ports), size)
-    return Message(header, body, list(ports))
+    return Message(header, body, [PortDescriptor(*port) for port in ports])
 
 
 def send(space: Space, what: Message, option: int = NOWAIT) -> int:
@@ -134,7 +135,7 @@ def test_nothing_comes_into_a_space_that_is_gone(space: Space, other: Space) -> 
     assert send(other, message(sp)) == m.MACH_SEND_INVALID_DEST
     _, right = mach_port.copyin(space, name, m.MACH_MSG_TYPE_MAKE_SEND)
     assert isinstance(right, Port)
-    assert mach_msg.copyout_object(other, right, m.MACH_MSG_TYPE_PORT_SEND) == (
+    assert ipc_kmsg_body.copyout_object(other, right, m.MACH_MSG_TYPE_PORT_SEND) == (
         m.MACH_MSG_IPC_SPACE,
         m.MACH_PORT_NULL,
     )
@@ -370,7 +371,9 @@ def test_a_right_that_dies_on_its_way_arrives_as_mach_port_dead(space: Space, ot
     what = message(sp, m.MACH_MSG_TYPE_COPY_SEND, (x, m.MACH_MSG_TYPE_MAKE_SEND))
     assert send(other, what) == m.MACH_MSG_SUCCESS
     mach_port.destroy(other, x)
-    assert take(space, name).descriptors == [(m.MACH_PORT_DEAD, m.MACH_MSG_TYPE_PORT_SEND)]
+    assert take(space, name).descriptors == [
+        PortDescriptor(m.MACH_PORT_DEAD, m.MACH_MSG_TYPE_PORT_SEND)
+    ]
     assert repr(IP_DEAD) == "IP_DEAD"
 
 
@@ -479,7 +482,9 @@ def test_a_receive_right_that_is_destroyed_goes_to_whoever_asked(space: Space) -
     mach_port.destroy(space, name)
     got = take(space, n)
     assert (got.header.id, got.header.complex) == (m.MACH_NOTIFY_PORT_DESTROYED, True)
-    ((again, kind),) = got.descriptors
+    (right,) = got.descriptors
+    assert isinstance(right, PortDescriptor)
+    again, kind = right.name, right.disposition
     assert kind == m.MACH_MSG_TYPE_PORT_RECEIVE
     assert mach_port.type_(space, again) == (m.KERN_SUCCESS, m.MACH_PORT_TYPE_RECEIVE)
     assert port_of(space, again).pdrequest is None
@@ -646,7 +651,9 @@ def _counted(spaces: list[Space]) -> dict[Port, tuple[int, int]]:
                 add(request.soright, 0, 1)
         for kmsg in port.messages:
             rights = [(kmsg.remote, kmsg.remote_type), (kmsg.local, kmsg.local_type)]
-            for thing, kind in [*rights, *kmsg.descriptors]:
+            for one in kmsg.descriptors:
+                rights += [(thing, one.disposition) for thing in one.rights]
+            for thing, kind in rights:
                 add(thing, int(kind == 17), int(kind == 18))
                 if isinstance(thing, Port) and thing not in ports:
                     ports.add(thing)
@@ -686,7 +693,7 @@ def test_every_right_that_is_counted_is_somewhere(actions: list[tuple[int, ...]]
         elif what == 1:
             code, thing = mach_port.copyin(space, name, way)
             if code == m.KERN_SUCCESS:
-                mach_msg.copyout_object(to, thing, mach_msg.copyin_type(way))
+                ipc_kmsg_body.copyout_object(to, thing, mach_msg.copyin_type(way))
         elif what == 2:
             carried = ((other, second),) if b % 2 else ()
             send(
