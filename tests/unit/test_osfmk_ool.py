@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kextlab.abi import mach as m
 from kextlab.abi.mach_messages import (
@@ -14,6 +17,8 @@ from kextlab.abi.mach_messages import (
     OolDescriptor,
     OolPortsDescriptor,
     PortDescriptor,
+    split_message,
+    unpack_message,
 )
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
@@ -544,3 +549,105 @@ def test_a_queued_message_shows_what_it_carries(vm: Vm) -> None:
         ("ports", m.MACH_MSG_TYPE_PORT_SEND, ("port:1",)),
         ("memory", 0, m.MACH_MSG_PHYSICAL_COPY, ""),
     )
+
+
+# -- properties --------------------------------------------------------------------------------
+
+PARTS = st.tuples(
+    st.sampled_from(["port", "memory", "array"]),
+    st.booleans(),
+    st.sampled_from([0, 1]),
+    st.sampled_from([9, 2 * PAGE, 3 * PAGE + 5]),
+)
+WRONG: dict[str, tuple[Callable[[Task], Descriptor], int]] = {
+    "memory": (lambda _: OolDescriptor(0, 8), m.MACH_SEND_INVALID_MEMORY),
+    "names": (lambda _: OolPortsDescriptor(0, 1, COPY), m.MACH_SEND_INVALID_MEMORY),
+    "name": (
+        lambda task: OolPortsDescriptor(task.names(0x9903), 1, COPY),
+        m.MACH_SEND_INVALID_RIGHT,
+    ),
+    "right": (lambda _: PortDescriptor(0x9903, COPY), m.MACH_SEND_INVALID_RIGHT),
+    "option": (lambda _: OolDescriptor(0, 8, copy=2), m.MACH_SEND_INVALID_TYPE),
+    "none": (lambda _: OolDescriptor(0, 0), m.MACH_MSG_SUCCESS),
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(PARTS, max_size=4), st.integers(0, 4), st.sampled_from([*WRONG]))
+def test_a_refused_message_takes_what_was_copied_in_and_nothing_else(
+    chosen: list[tuple[str, bool, int, int]], at: int, wrong: str
+) -> None:
+    ipc, vm = Ipc(), Vm()
+    sender, receiver = Task(Space(ipc, 100), VmMap(vm)), Task(Space(ipc, 101), VmMap(vm))
+    there = receiver.port()
+    to = sender.right_to(receiver, there)
+    parts: list[Descriptor] = []
+    kept: list[Callable[[], bool]] = []
+    """Whether each part's memory and rights are still the sender's."""
+    for kind, move, copy, size in chosen:
+        disposition = MOVE if move else COPY
+        mine = sender.port()
+        whole = partial(lambda name: sender.refs(name) == 1, mine)
+        if kind == "port":
+            parts.append(PortDescriptor(mine, disposition))
+        elif kind == "memory":
+            start = filled(sender, 4)
+            parts.append(OolDescriptor(start, size, move, copy))
+            whole = partial(lambda where: sender.map.lookup(where) is not None, start)
+        else:
+            start = sender.names(mine)
+            parts.append(OolPortsDescriptor(start, 1, disposition, move, copy))
+            whole = partial(
+                lambda where, name: sender.map.lookup(where) is not None and sender.refs(name) == 1,
+                start,
+                mine,
+            )
+        kept.append(whole)
+    make, code = WRONG[wrong]
+    at = min(at, len(parts))
+    parts.insert(at, make(sender))
+    assert sender.send(to, *parts)[0] == code
+    reached = {"option": 0, "none": len(kept)}.get(wrong, at)
+    for index, (kind, move, *_) in enumerate(chosen):
+        assert kept[index]() == (index >= reached or not move), kind
+    if code == m.MACH_MSG_SUCCESS:
+        assert len(receiver.take(there).descriptors) == len(parts)
+    assert receiver.receive(there)[0] == m.MACH_RCV_TIMED_OUT
+    assert not [name for name in vm.live if name.startswith("vm_map_copy")]
+
+
+# -- bytes -------------------------------------------------------------------------------------
+
+
+def test_descriptors_are_laid_out_as_a_64_bit_program_has_them() -> None:
+    memory = OolDescriptor(0x1122334455667788, 0x99, True, 1, 3).pack()
+    assert memory.hex() == "8877665544332211" + "01010003" + "99000000"
+    array = OolPortsDescriptor(0x10, 2, COPY, False, 0).pack()
+    assert array.hex() == "1000000000000000" + "00001302" + "02000000"
+
+
+@pytest.mark.parametrize(
+    ("count", "rest", "code", "seen"),
+    [
+        (2, PortDescriptor(5, COPY).pack(), m.MACH_SEND_MSG_TOO_SMALL, 1),
+        (1, OolDescriptor(0, 0).pack()[:12], m.MACH_SEND_MSG_TOO_SMALL, 0),
+        (1, bytes(11) + b"\x05", m.MACH_SEND_INVALID_TYPE, 0),
+    ],
+)
+def test_a_message_is_taken_apart_as_far_as_it_goes(
+    count: int, rest: bytes, code: int, seen: int
+) -> None:
+    head = struct.pack("<IIIIIi", m.MACH_MSGH_BITS_COMPLEX, 28 + len(rest), 0, 0, 0, 0)
+    data = head + struct.pack("<I", count) + rest
+    parts = split_message(data)
+    assert (parts.code, len(parts.descriptors)) == (code, seen)
+    with pytest.raises(ValueError, match=f"descriptor {seen}"):
+        unpack_message(data)
+
+
+def test_the_rest_of_a_message_is_its_body() -> None:
+    carried = (OolPortsDescriptor(9, 2, COPY), OolDescriptor(8, 1, True), PortDescriptor(5, COPY))
+    rest = struct.pack("<I", 3) + b"".join(one.pack() for one in carried) + b"body"
+    head = struct.pack("<IIIIIi", m.MACH_MSGH_BITS_COMPLEX, 24 + len(rest), 0, 0, 0, 0)
+    _, found, body = unpack_message(head + rest + b"trailer")
+    assert (tuple(found), body) == (carried, b"body")
