@@ -29,6 +29,14 @@ mach_port_insert_right: KERN_NAME_EXISTS | ipc_object_copyout_name | {DOCUMENTED
 The name stands for something else.
 -> Use another name.
 
+mach_port_insert_right mach_port_rename: KERN_INVALID_VALUE | ipc_entry_alloc_name | {DOCUMENTED}
+The two low bits of a name are always set; those of this one are not.
+-> Use a name the kernel gave, or one that ends in 3, 7, b or f.
+
+mach_port_insert_right mach_port_rename: KERN_FAILURE | ipc_entry_alloc_name | {DOCUMENTED}
+A name has an index above its low 8 bits; this one has none.
+-> Use a name from 0x103 on.
+
 mach_port_mod_refs: KERN_INVALID_VALUE | ipc_right_delta | refs-modify
 The change would leave fewer than no references, or it is none this right allows: a receive right
 and a port set have one reference, which can only go; a send-once right cannot get more.

@@ -186,9 +186,8 @@ class MachTraps:
             code, told = mach_port.copyin(space, notify, disposition)
             if code != KERN_SUCCESS:
                 return self._leave(code, MACH_PORT_NULL)
-        told = told if isinstance(told, Port) else None
         code, previous = mach_port.request_notification(space, name, msgid, sync, told)
-        if code != KERN_SUCCESS and told is not None:
+        if code != KERN_SUCCESS and isinstance(told, Port):
             told.sorights -= 1
         before = MACH_PORT_NULL
         if previous is not None:

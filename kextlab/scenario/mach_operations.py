@@ -183,12 +183,13 @@ class MachMachine:
             if code != KERN_SUCCESS:
                 return _kr(code, at="copyin")
         msgid = getattr(mach, f"MACH_NOTIFY_{step['msgid']}")
-        told = notify if isinstance(notify, Port) else None
         name = task.name(step["name"])
-        code, previous = mach_port.request_notification(task.space, name, msgid, step["sync"], told)
+        code, previous = mach_port.request_notification(
+            task.space, name, msgid, step["sync"], notify
+        )
         # A refused right, and the one of an earlier request, are released; nobody is told.
-        for right in (told if code != KERN_SUCCESS else None, previous):
-            if right is not None:
+        for right in (notify if code != KERN_SUCCESS else None, previous):
+            if isinstance(right, Port):
                 right.sorights -= 1
         return _kr(code, previous=int(previous is not None))
 
