@@ -38,7 +38,11 @@ KERN_OPERATION_TIMED_OUT: Final = 49
 
 # --- mach_msg_return_t: osfmk/mach/message.h --------------------------------------------------
 MACH_MSG_SUCCESS: Final = 0
-MACH_MSG_IPC_SPACE: Final = 0x2000  # no room for a name; or-ed into a code
+MACH_MSG_IPC_SPACE: Final = 0x2000  # no room for a name; these four are or-ed into a code
+MACH_MSG_VM_SPACE: Final = 0x1000  # no room in the address map
+MACH_MSG_IPC_KERNEL: Final = 0x800  # the kernel is short of memory for a name
+MACH_MSG_VM_KERNEL: Final = 0x400  # the kernel is short of memory for memory
+MACH_MSG_MASK: Final = 0x3E00  # of these bits, and the two below them
 MACH_SEND_INVALID_DEST: Final = 0x10000003
 MACH_SEND_TIMED_OUT: Final = 0x10000004
 MACH_SEND_INTERRUPTED: Final = 0x10000007
@@ -57,6 +61,7 @@ MACH_RCV_PORT_CHANGED: Final = 0x10004006
 MACH_RCV_INVALID_DATA: Final = 0x10004008
 MACH_RCV_PORT_DIED: Final = 0x10004009
 MACH_RCV_IN_SET: Final = 0x1000400A
+MACH_RCV_BODY_ERROR: Final = 0x1000400C  # received, but for what the extra bits say
 
 # --- Options of mach_msg ----------------------------------------------------------------------
 MACH_SEND_MSG: Final = 0x1
@@ -89,6 +94,9 @@ MACH_MSG_OOL_DESCRIPTOR: Final = 1
 MACH_MSG_OOL_PORTS_DESCRIPTOR: Final = 2
 MACH_MSG_OOL_VOLATILE_DESCRIPTOR: Final = 3
 MACH_MSG_GUARDED_PORT_DESCRIPTOR: Final = 4
+
+MACH_MSG_PHYSICAL_COPY: Final = 0  # of memory out of line: copied by the time the send returns
+MACH_MSG_VIRTUAL_COPY: Final = 1  # copied when somebody writes
 
 # --- Names and rights: osfmk/mach/port.h ------------------------------------------------------
 MACH_PORT_NULL: Final = 0
@@ -142,6 +150,10 @@ kGUARD_EXC_SEND_INVALID_RIGHT: Final = "SEND_INVALID_RIGHT"
 SIZEOF_HEADER: Final = 24  # mach_msg_header_t
 SIZEOF_BODY: Final = 4  # mach_msg_body_t: the number of descriptors
 SIZEOF_PORT_DESCRIPTOR: Final = 12
+SIZEOF_OOL_DESCRIPTOR: Final = 16
+SIZEOF_OOL_PORTS_DESCRIPTOR: Final = 16
+SIZEOF_GUARDED_PORT_DESCRIPTOR: Final = 16
+SIZEOF_NAME: Final = 4  # mach_port_name_t
 SIZEOF_TRAILER: Final = 8  # mach_msg_trailer_t
 SIZEOF_SEQNO_TRAILER: Final = 12
 SIZEOF_SECURITY_TRAILER: Final = 20
@@ -176,6 +188,8 @@ VM_FLAGS_SUPERPAGE_MASK: Final = 0x70000
 VM_FLAGS_RETURN_DATA_ADDR: Final = 0x100000
 VM_FLAGS_RETURN_4K_DATA_ADDR: Final = 0x800000
 VM_FLAGS_ALIAS_MASK: Final = 0xFF000000  # the tag of VM_MAKE_TAG
+VM_KERN_MEMORY_IPC: Final = 7  # a tag: made by the kernel for a message
+VM_MEMORY_MACH_MSG: Final = 20  # a tag: names that came in a message
 VM_FLAGS_USER_ALLOCATE: Final = (
     VM_FLAGS_ANYWHERE
     | VM_FLAGS_PURGABLE
@@ -224,9 +238,11 @@ CODES: Final = MappingProxyType(
     {
         **{code: name for code, name in _names("MACH_SEND_", "MACH_RCV_").items() if code >> 28},
         **_names("KERN_"),
+        MACH_MSG_VM_KERNEL: "MACH_MSG_VM_KERNEL",
     }
 )
-"""Return codes by number: kern_return_t and mach_msg_return_t, which share KERN_SUCCESS."""
+"""Return codes by number: kern_return_t and mach_msg_return_t, which share KERN_SUCCESS. One of the
+extra bits is a code of its own: of a send that asks too much of the kernel."""
 RIGHTS: Final = _names("MACH_PORT_RIGHT_")
 """Rights by number."""
 
@@ -235,9 +251,9 @@ def mach_error_name(code: int) -> str:
     """The name of a return code, with ``|0x...`` for the extra bits of a failed copyout."""
     if code in CODES:
         return CODES[code]
-    for extra in (0x4000, 0x2000, 0x1000, 0x800):
-        if code & ~extra in CODES and code & extra:
-            return f"{CODES[code & ~extra]}|{extra:#x}"
+    extra = code & MACH_MSG_MASK
+    if extra and code & ~extra in CODES:
+        return f"{CODES[code & ~extra]}|{extra:#x}"
     return f"{code:#x}"
 
 

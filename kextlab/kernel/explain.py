@@ -274,7 +274,8 @@ def explain(error: object, *, call: str | None = None) -> Explanation:
             return replace(told, causes=firsts)
         case MachRefusal():
             named = error.call if error.call in calls() else None
-            told = _told(error.name, str(error), "mach", error.name, call or named)
+            code, _, _ = error.name.partition("|")  # without the extra bits of a copyout
+            told = _told(error.name, str(error), "mach", code, call or named)
             return replace(told, number=error.code)
         case KextError() if error.errno is not None:
             return _refusal(error.errno, call)

@@ -29,6 +29,14 @@ mach_port_insert_right: KERN_NAME_EXISTS | ipc_object_copyout_name | {DOCUMENTED
 The name stands for something else.
 -> Use another name.
 
+mach_port_insert_right mach_port_rename: KERN_INVALID_VALUE | ipc_entry_alloc_name | {DOCUMENTED}
+The two low bits of a name are always set; those of this one are not.
+-> Use a name the kernel gave, or one that ends in 3, 7, b or f.
+
+mach_port_insert_right mach_port_rename: KERN_FAILURE | ipc_entry_alloc_name | {DOCUMENTED}
+A name has an index above its low 8 bits; this one has none.
+-> Use a name from 0x103 on.
+
 mach_port_mod_refs: KERN_INVALID_VALUE | ipc_right_delta | refs-modify
 The change would leave fewer than no references, or it is none this right allows: a receive right
 and a port set have one reference, which can only go; a send-once right cannot get more.
@@ -106,8 +114,23 @@ without one.
 -> Build msgh_bits with MACH_MSGH_BITS(remote, local).
 
 mach_msg: MACH_SEND_INVALID_TYPE | ipc_kmsg_copyin_body | {DOCUMENTED}
-A descriptor is of no known type, or its disposition is none.
--> Use a port descriptor.
+A descriptor is of no known type, its disposition is none, or its copy option is neither
+MACH_MSG_PHYSICAL_COPY nor MACH_MSG_VIRTUAL_COPY. The message is gone, the right it was sent to
+included.
+-> Use PortDescriptor, OolDescriptor and OolPortsDescriptor as they are.
+
+mach_msg: MACH_SEND_INVALID_MEMORY | ipc_kmsg_copyin_ool_descriptor | {DOCUMENTED}
+A descriptor's memory, or its array of names, cannot be read: a page is not mapped, or protected.
+Nothing was sent; what was copied in before it is gone.
+-> Check address and size with mach_vm_region.
+
+mach_msg: MACH_MSG_VM_KERNEL | ipc_kmsg_copyin_body | {DOCUMENTED}
+One message may have 7 MB of memory copied physically.
+-> Use MACH_MSG_VIRTUAL_COPY, or deallocate what is sent.
+
+mach_msg: MACH_SEND_TOO_LARGE | ipc_kmsg_copyin_body | {DOCUMENTED}
+One message carries fewer than 16,383 rights.
+-> Send several messages.
 
 mach_msg: MACH_RCV_INVALID_NAME | ipc_mqueue_copyin | receive-no-right
 The name is neither a receive right nor a port set. One receives at the port, not at a send right.
@@ -120,6 +143,11 @@ No message came in time.
 mach_msg: MACH_RCV_TOO_LARGE | ipc_mqueue_select_on_thread | rcv-too-large-kept
 Message and trailer do not fit. Without MACH_RCV_LARGE the message is gone now.
 -> Receive with MACH_RCV_LARGE and a larger buffer.
+
+mach_msg: MACH_RCV_BODY_ERROR | ipc_kmsg_copyout_body | {DOCUMENTED}
+The message was received, but not all it carries: the address map has no room for its memory (0x1000
+in the code). Descriptors of what is lost have address 0.
+-> Give up memory before you receive; the message is in the error.
 
 mach_msg: MACH_RCV_PORT_DIED | ipc_mqueue_receive | {DOCUMENTED}
 The port died while the call waited for a message.

@@ -13,11 +13,11 @@ Left out: task ports (a task has its own space only), real traps and MIG message
 from __future__ import annotations
 
 from dataclasses import astuple
+from functools import partial
 
 from kextlab.abi.errno import EINTR
 from kextlab.abi.mach import (
     KERN_SUCCESS,
-    MACH_MSG_PORT_DESCRIPTOR,
     MACH_MSG_SUCCESS,
     MACH_MSG_TYPE_PORT_SEND_ONCE,
     MACH_MSGH_BITS_COMPLEX,
@@ -30,26 +30,25 @@ from kextlab.abi.mach import (
     MACH_RCV_TIMEOUT,
     MACH_RCV_TRAILER_MASK,
     MACH_SEND_INTERRUPTED,
-    MACH_SEND_INVALID_TYPE,
     MACH_SEND_MSG,
     MACH_SEND_MSG_TOO_SMALL,
     MACH_SEND_TIMED_OUT,
     MACH_SEND_TIMEOUT,
+    mach_error_name,
 )
 from kextlab.abi.mach_messages import (
     MACH_MSGH_BITS,
     MACH_MSGH_BITS_LOCAL,
     MACH_MSGH_BITS_REMOTE,
     MachMsgHeader,
-    PortDescriptor,
     pack_message,
     pack_trailer,
-    unpack_message,
+    split_message,
 )
 from kextlab.kernel.syscalls import ENDS
 from kextlab.kernel.system import System
 from kextlab.kernel.traps import Traps
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
 from kextlab.osfmk.ipc_port import Object, Port
@@ -172,13 +171,12 @@ class MachTraps(Traps):
             code, told = mach_port.copyin(space, notify, disposition)
             if code != KERN_SUCCESS:
                 return self._leave(code, MACH_PORT_NULL)
-        told = told if isinstance(told, Port) else None
         code, previous = mach_port.request_notification(space, name, msgid, sync, told)
-        if code != KERN_SUCCESS and told is not None:
+        if code != KERN_SUCCESS and isinstance(told, Port):
             told.sorights -= 1
         before = MACH_PORT_NULL
         if previous is not None:
-            _, before = mach_msg.copyout_object(space, previous, MACH_MSG_TYPE_PORT_SEND_ONCE)
+            _, before = ipc_kmsg_body.copyout_object(space, previous, MACH_MSG_TYPE_PORT_SEND_ONCE)
         return self._leave(code, before)
 
     # -- messages ----------------------------------------------------------------------
@@ -256,12 +254,12 @@ class MachTraps(Traps):
             message = parsed(data)
         except ValueError:
             return MACH_SEND_MSG_TOO_SMALL, data
-        if message is None:
-            return MACH_SEND_INVALID_TYPE, data
-        code, kmsg = mach_msg.copyin(space, message, option)
+        process = self._system.processes[space.pid]
+        map_of = partial(self._system.map_of, process)
+        code, kmsg = mach_msg.copyin(space, message, option, map_of)
         if kmsg is None:
             return code, data
-        kmsg.audit = self._system.processes[space.pid].audit
+        kmsg.audit = process.audit
         deadline = self._deadline(option & MACH_SEND_TIMEOUT, timeout)
         while (code := mach_msg.queue(space, kmsg, option)) == MACH_SEND_TIMED_OUT:
             port = kmsg.remote
@@ -274,13 +272,14 @@ class MachTraps(Traps):
                 break
         if code == MACH_MSG_SUCCESS:
             return code, data
-        code = mach_msg.give_back(space, kmsg, message, code)
+        code = mach_msg.give_back(space, kmsg, message, code, map_of)
         return code, packed(message)
 
     def _receive(
         self, space: Space, size: int, name: int, option: int, timeout: int
     ) -> Routine[tuple[int, Message | None]]:
         deadline = self._deadline(option & MACH_RCV_TIMEOUT, timeout)
+        map_of = partial(self._system.map_of, self._system.processes[space.pid])
         waited = None
         while True:
             if waited is not None:
@@ -288,7 +287,7 @@ class MachTraps(Traps):
                 if found is not waited:
                     gone = waited.object_name not in space.ipc.objects
                     return MACH_RCV_PORT_DIED if gone else MACH_RCV_PORT_CHANGED, None
-            code, got = mach_msg.receive(space, name, size, option)
+            code, got = mach_msg.receive(space, name, size, option, map_of)
             if code != MACH_RCV_TIMED_OUT or (
                 deadline is not None and deadline <= self._tasks.clock.now
             ):
@@ -313,21 +312,15 @@ class MachTraps(Traps):
 # -- bytes -------------------------------------------------------------------------------------
 
 
-def parsed(data: bytes) -> Message | None:
-    """A message out of its bytes; ``None``: a descriptor of no known type.
+def parsed(data: bytes) -> Message:
+    """A message out of its bytes, as far as its descriptors go.
 
     Raises:
-        ValueError: too short.
+        ValueError: too short for a header, or for the number of descriptors.
         NotImplementedError: a descriptor that is not modelled.
     """
-    first, descriptors, body = unpack_message(data)
-    for one in descriptors:
-        if one.type in (1, 2, 3, 4):
-            raise NotImplementedError(
-                f"a message descriptor of type {one.type} is not modelled; 0, a port, is"
-            )
-        if one.type != MACH_MSG_PORT_DESCRIPTOR:
-            return None
+    parts = split_message(data)
+    first = parts.header
     header = Header(
         first.msgh_remote_port,
         MACH_MSGH_BITS_REMOTE(first.msgh_bits),
@@ -337,7 +330,7 @@ def parsed(data: bytes) -> Message | None:
         first.complex,
         first.msgh_size,
     )
-    return Message(header, body, [(one.name, one.disposition) for one in descriptors])
+    return Message(header, parts.body, parts.descriptors, parts.code)
 
 
 def packed(message: Message) -> bytes:
@@ -352,8 +345,7 @@ def packed(message: Message) -> bytes:
         0,
         header.id,
     )
-    descriptors = [PortDescriptor(name, kind) for name, kind in message.descriptors]
-    return pack_message(first, descriptors, message.body)
+    return pack_message(first, message.descriptors, message.body)
 
 
 def received(message: Message) -> bytes:

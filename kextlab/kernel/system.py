@@ -128,6 +128,12 @@ class System:
             self._vm = Vm(record=self.rec)
         return self._vm
 
+    def map_of(self, process: Process) -> VmMap:
+        """The address map of a process, which begins with its first use."""
+        if process.map is None:
+            process.map = VmMap(self.vm)
+        return process.map
+
     def memory_state(self) -> dict[str, dict[str, object]]:
         """The memory as plain values, nothing before its first use."""
         return {} if self._vm is None else self._vm.snapshot()

@@ -23,7 +23,7 @@ from kextlab.abi.mach import (
     MACH_SEND_INVALID_RIGHT,
 )
 from kextlab.kernel.traps import Traps
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk import ipc_kmsg_body, mach_port
 from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
@@ -47,10 +47,7 @@ class VmTraps(Traps):
 
     def _map(self, pid: int) -> VmMap:
         """The address map of a process that enters."""
-        process = self._process(pid)
-        if process.map is None:
-            process.map = VmMap(self._system.vm)
-        return process.map
+        return self._system.map_of(self._process(pid))
 
     def _enter_map(self, pid: int, name: str, *args: object) -> tuple[VmMap, Space]:
         map = self._map(pid)
@@ -102,7 +99,7 @@ class VmTraps(Traps):
             return self._leave(code, (got, MACH_PORT_NULL))
         port = self._port_of(entry)
         port.make_send()
-        _, name = mach_msg.copyout_object(space, port, MACH_MSG_TYPE_PORT_SEND)
+        _, name = ipc_kmsg_body.copyout_object(space, port, MACH_MSG_TYPE_PORT_SEND)
         return self._leave(code, (got, name))
 
     def vm_map(

@@ -31,7 +31,8 @@ from kextlab.abi.mach import (
     SIZEOF_NDR,
     SIZEOF_PORT_DESCRIPTOR,
 )
-from kextlab.osfmk.ipc_port import Kmsg, Object, Port
+from kextlab.osfmk.ipc_kmsg import PortRight
+from kextlab.osfmk.ipc_port import Carried, Kmsg, Object, Port
 from kextlab.osfmk.ipc_space import Ipc
 
 NDR = bytes(4) + b"\x01" + bytes(3)  # little endian, IEEE
@@ -96,7 +97,7 @@ def notify_port_destroyed(ipc: Ipc, told: Port, port: Port) -> None:
     size = SIZEOF_HEADER + SIZEOF_BODY + SIZEOF_PORT_DESCRIPTOR
     kmsg = Kmsg(told, MACH_MSG_TYPE_PORT_SEND_ONCE, id=MACH_NOTIFY_PORT_DESTROYED, size=size)
     kmsg.complex = kmsg.notification = True
-    kmsg.descriptors.append((port, MACH_MSG_TYPE_PORT_RECEIVE))
+    kmsg.descriptors.append(PortRight([port], MACH_MSG_TYPE_PORT_RECEIVE))
     if told.active and not check_circularity(port, told):
         told.post(kmsg)
     else:
@@ -217,9 +218,16 @@ def kmsg_clean_partial(ipc: Ipc, kmsg: Kmsg) -> None:
 
 
 def kmsg_clean_body(ipc: Ipc, kmsg: Kmsg) -> None:
-    """Destroy the rights a message carries."""
-    for thing, kind in kmsg.descriptors:
-        object_destroy(ipc, thing, kind)
+    """Destroy what a message carries, rights and memory."""
+    for one in kmsg.descriptors:
+        kmsg_clean_descriptor(ipc, one)
+
+
+def kmsg_clean_descriptor(ipc: Ipc, one: Carried) -> None:
+    """Destroy what one descriptor carries."""
+    for thing in one.rights:
+        object_destroy(ipc, thing, one.disposition)
+    one.free()
 
 
 assert len(NDR) == SIZEOF_NDR

@@ -377,6 +377,19 @@ Object: TypeAlias = Port | _Dead | None
 """What a right in a message leads to: a port, IP_DEAD or IP_NULL."""
 
 
+class Carried(Protocol):
+    """What a message carries besides bytes: rights, all with one disposition, or memory."""
+
+    rights: list[Object]
+    disposition: int
+
+    def state(self) -> tuple[object, ...]:
+        """It as plain values, for the trace."""
+
+    def free(self) -> None:
+        """The memory nobody will get goes; the rights are the caller's matter."""
+
+
 @dataclass(slots=True)
 class Kmsg:
     """A message in the kernel."""
@@ -388,8 +401,7 @@ class Kmsg:
     local_type: int = MACH_MSG_TYPE_PORT_NONE
     id: int = 0
     body: bytes = b""
-    descriptors: list[tuple[Object, int]] = field(default_factory=list)
-    """Ports carried, and what right to each."""
+    descriptors: list[Carried] = field(default_factory=list)
     complex: bool = False
     size: int = 0
     """Bytes in user space, without trailer."""
@@ -415,7 +427,7 @@ class Kmsg:
             self.id,
             self.size,
             self.body,
-            plain(self.descriptors) if self.descriptors else (),
+            tuple([one.state() for one in self.descriptors]),
             self.notification,
             self.audit,
         )

@@ -45,7 +45,7 @@ from kextlab.osfmk.ipc_object import (
     port_destroy,
 )
 from kextlab.osfmk.ipc_port import IP_NULL, Port, PortSet
-from kextlab.osfmk.ipc_space import Entry, Space
+from kextlab.osfmk.ipc_space import Entry, Space, entry_name_fault
 
 
 def check(space: Space, entry: Entry, *, dead_send_once: bool = False) -> bool:
@@ -298,6 +298,9 @@ def request_alloc(
 
 def rename(space: Space, old: int, new: int) -> int:
     """Give what stands behind a name another name (``ipc_object_rename``)."""
+    code = entry_name_fault(new)
+    if code != KERN_SUCCESS:
+        return code
     if new in space.entries:
         return KERN_NAME_EXISTS
     entry = space.entries.get(old)

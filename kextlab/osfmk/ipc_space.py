@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from kextlab.abi.mach import (
+    KERN_FAILURE,
     KERN_INVALID_NAME,
+    KERN_INVALID_VALUE,
     KERN_SUCCESS,
     MACH_PORT_TYPE_DEAD_NAME,
     MACH_PORT_UREFS_MAX,
@@ -112,6 +114,15 @@ class Entry(Traced):
             self.add_ref()
         self.request = 0
         self.object = None
+
+
+def entry_name_fault(name: int) -> int:
+    """What ``ipc_entry_alloc_name`` says of a name a task has made up: KERN_INVALID_VALUE (its two
+    low bits are not set, as those of every name are), KERN_FAILURE (it has no index, which is what
+    stands above its low 8 bits)."""
+    if name & FIRST_GENERATION != FIRST_GENERATION:
+        return KERN_INVALID_VALUE
+    return KERN_SUCCESS if name >> 8 else KERN_FAILURE
 
 
 class Space(Receiver):

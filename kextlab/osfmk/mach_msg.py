@@ -1,12 +1,13 @@
-"""``mach_msg``: a message out of one space, into another.
+"""``mach_msg``: a message out of one task, into another.
 
-Models ``ipc_kmsg_copyin_header``, ``_copyin_body``, ``ipc_kmsg_send``, ``ipc_mqueue_receive``,
-``ipc_kmsg_copyout`` and the pseudo-receive that gives a message back which could not be queued.
+What it carries is in ``ipc_kmsg_body``. Models ``ipc_kmsg_copyin_header``, ``ipc_kmsg_send``,
+``ipc_mqueue_receive``, ``ipc_kmsg_copyout`` and the pseudo-receive that gives a message back which
+could not be queued.
 Read beside it: ``osfmk/ipc/ipc_kmsg.c``, ``mach_msg.c``, ``ipc_mqueue.c``.
 
 Nothing waits here: ``kextlab.kernel.mach_traps`` does.
 
-Left out: out-of-line memory and ports, vouchers, trailers beyond the audit token.
+Left out: vouchers, trailers beyond the audit token.
 """
 
 from __future__ import annotations
@@ -14,12 +15,8 @@ from __future__ import annotations
 from typing import Final
 
 from kextlab.abi.mach import (
-    KERN_INVALID_CAPABILITY,
-    KERN_INVALID_RIGHT,
     KERN_SUCCESS,
-    MACH_MSG_IPC_SPACE,
     MACH_MSG_SUCCESS,
-    MACH_MSG_TYPE_MOVE_RECEIVE,
     MACH_MSG_TYPE_PORT_NONE,
     MACH_MSG_TYPE_PORT_SEND,
     MACH_MSG_TYPE_PORT_SEND_ONCE,
@@ -27,6 +24,7 @@ from kextlab.abi.mach import (
     MACH_PORT_NULL,
     MACH_PORT_TYPE_PORT_SET,
     MACH_PORT_TYPE_RECEIVE,
+    MACH_RCV_BODY_ERROR,
     MACH_RCV_INVALID_NAME,
     MACH_RCV_LARGE,
     MACH_RCV_MSG,
@@ -40,8 +38,6 @@ from kextlab.abi.mach import (
     MACH_SEND_INVALID_DEST,
     MACH_SEND_INVALID_HEADER,
     MACH_SEND_INVALID_REPLY,
-    MACH_SEND_INVALID_RIGHT,
-    MACH_SEND_INVALID_TYPE,
     MACH_SEND_MSG,
     MACH_SEND_MSG_TOO_SMALL,
     MACH_SEND_NOTIFY,
@@ -55,15 +51,13 @@ from kextlab.abi.mach import (
     SIZEOF_TRAILER,
     kGUARD_EXC_RCV_INVALID_NAME,
     kGUARD_EXC_SEND_INVALID_REPLY,
-    kGUARD_EXC_SEND_INVALID_RIGHT,
 )
 from kextlab.osfmk import ipc_right_copy, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
+from kextlab.osfmk.ipc_kmsg_body import MapOf, copyin_body, copyout_body, copyout_object, no_map
 from kextlab.osfmk.ipc_object import (
-    check_circularity,
     copyin_type,
     kmsg_clean_body,
-    kmsg_clean_partial,
     kmsg_destroy,
     notify_no_senders,
     notify_port_deleted,
@@ -101,25 +95,31 @@ def size_of(descriptors: int, body: int) -> int:
 # -- sending -----------------------------------------------------------------------------------
 
 
-def send(space: Space, message: Message, option: int) -> int:
+def send(space: Space, message: Message, option: int, map_of: MapOf = no_map) -> int:
     """Send a message without waiting: a full queue is MACH_SEND_TIMED_OUT. After that its header
-    and descriptors hold the rights given back, perhaps under other names; after another error it
-    is as it was."""
-    code, kmsg = copyin(space, message, option)
+    and descriptors hold what was given back, perhaps under other names and at other addresses;
+    after another error it is as it was."""
+    code, kmsg = copyin(space, message, option, map_of)
     if kmsg is None:
         return code
     code = queue(space, kmsg, option)
-    return give_back(space, kmsg, message, code) if code == MACH_SEND_TIMED_OUT else code
+    return give_back(space, kmsg, message, code, map_of) if code == MACH_SEND_TIMED_OUT else code
 
 
-def copyin(space: Space, message: Message, option: int) -> tuple[int, Kmsg | None]:
-    """Take a message out of a space (``ipc_kmsg_copyin``), all of it or nothing."""
+def copyin(
+    space: Space, message: Message, option: int, map_of: MapOf = no_map
+) -> tuple[int, Kmsg | None]:
+    """Take a message out of a task (``ipc_kmsg_copyin``): the header all or nothing; what it
+    carries is destroyed if not all of it can be taken."""
     header = message.header
     if header.size < SIZEOF_HEADER or header.size % 4:
         return MACH_SEND_MSG_TOO_SMALL, None
     code, kmsg = _copyin_header(space, header, option)
     if kmsg is not None:
-        code = _copyin_body(space, message, kmsg)
+        kmsg.body = message.body
+        kmsg.complex = header.complex
+        if kmsg.complex:
+            code = copyin_body(space, map_of, message, kmsg)
     return code, kmsg if code == MACH_MSG_SUCCESS else None
 
 
@@ -181,41 +181,6 @@ def _copyin_header(space: Space, header: Header, option: int) -> tuple[int, Kmsg
 _ANY_SEND = (MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE)
 
 
-def _copyin_body(space: Space, message: Message, kmsg: Kmsg) -> int:
-    """Copy in what the message carries; at the first wrong right all of it is given up."""
-    kmsg.body = message.body
-    kmsg.complex = message.header.complex
-    if not kmsg.complex:
-        return MACH_MSG_SUCCESS
-    if kmsg.size < SIZEOF_HEADER + SIZEOF_BODY + len(message.descriptors) * SIZEOF_PORT_DESCRIPTOR:
-        kmsg_clean_partial(space.ipc, kmsg)
-        return MACH_SEND_MSG_TOO_SMALL
-    for name, disposition in message.descriptors:
-        kind = copyin_type(disposition)
-        code = KERN_SUCCESS
-        if not kind:
-            kmsg_clean_partial(space.ipc, kmsg)
-            return MACH_SEND_INVALID_TYPE
-        if mach_port.valid(name):
-            code, thing = mach_port.copyin(space, name, disposition)
-        else:
-            thing = IP_DEAD if name == MACH_PORT_DEAD else IP_NULL
-        if code != KERN_SUCCESS:
-            if code == KERN_INVALID_RIGHT:
-                space.ipc.guard(name, kGUARD_EXC_SEND_INVALID_RIGHT)
-            kmsg_clean_partial(space.ipc, kmsg)
-            return MACH_SEND_INVALID_RIGHT
-        if (
-            disposition == MACH_MSG_TYPE_MOVE_RECEIVE
-            and isinstance(thing, Port)
-            and isinstance(kmsg.remote, Port)
-            and check_circularity(thing, kmsg.remote)
-        ):
-            kmsg.circular = True
-        kmsg.descriptors.append((thing, kind))
-    return MACH_MSG_SUCCESS
-
-
 def queue(space: Space, kmsg: Kmsg, option: int) -> int:
     """Queue a message (``ipc_kmsg_send``, ``ipc_mqueue_send``); MACH_SEND_TIMED_OUT: it is full."""
     port = kmsg.remote
@@ -230,37 +195,14 @@ def queue(space: Space, kmsg: Kmsg, option: int) -> int:
     return MACH_MSG_SUCCESS
 
 
-def copyout_object(space: Space, thing: Object, kind: int) -> tuple[int, int]:
-    """Put a right into the space (``ipc_kmsgcopyout_object``): extra bits of the code, and the
-    name. A right to a port that died is MACH_PORT_DEAD."""
-    if not isinstance(thing, Port):
-        return MACH_MSG_SUCCESS, MACH_PORT_DEAD if thing is IP_DEAD else MACH_PORT_NULL
-    code, name = mach_port.copyout(space, thing, kind)
-    if code == KERN_SUCCESS:
-        return MACH_MSG_SUCCESS, name
-    object_destroy(space.ipc, thing, kind)
-    if code == KERN_INVALID_CAPABILITY:
-        return MACH_MSG_SUCCESS, MACH_PORT_DEAD
-    return MACH_MSG_IPC_SPACE, MACH_PORT_NULL
-
-
-def give_back(space: Space, kmsg: Kmsg, message: Message, code: int) -> int:
+def give_back(space: Space, kmsg: Kmsg, message: Message, code: int, map_of: MapOf = no_map) -> int:
     """Give a message back to its sender (``ipc_kmsg_copyout_pseudo``); code and extra bits."""
     header = message.header
     extra, header.remote = copyout_object(space, kmsg.remote, kmsg.remote_type)
     more, header.local = copyout_object(space, kmsg.local, kmsg.local_type)
     header.remote_type, header.local_type = kmsg.remote_type, kmsg.local_type
-    return code | extra | more | _copyout_body(space, kmsg, message)
-
-
-def _copyout_body(space: Space, kmsg: Kmsg, message: Message) -> int:
-    extra = MACH_MSG_SUCCESS
-    message.descriptors = []
-    for thing, kind in kmsg.descriptors:
-        more, name = copyout_object(space, thing, kind)
-        extra |= more
-        message.descriptors.append((name, kind))
-    return extra
+    body, message.descriptors = copyout_body(space, map_of, kmsg)
+    return code | extra | more | body
 
 
 # -- receiving ---------------------------------------------------------------------------------
@@ -278,9 +220,12 @@ def source(space: Space, name: int) -> tuple[int, Port | PortSet | None]:
     return MACH_RCV_INVALID_NAME, None
 
 
-def receive(space: Space, name: int, size: int, option: int) -> tuple[int, Message | None]:
+def receive(
+    space: Space, name: int, size: int, option: int, map_of: MapOf = no_map
+) -> tuple[int, Message | None]:
     """Receive from a receive right or a port set, ``size`` bytes at most, trailer included, without
-    waiting: no message is MACH_RCV_TIMED_OUT."""
+    waiting: no message is MACH_RCV_TIMED_OUT. With MACH_RCV_BODY_ERROR, too, there is a message, of
+    which as much has arrived as found room."""
     code, found = source(space, name)
     if found is None:
         return code, None
@@ -299,12 +244,12 @@ def receive(space: Space, name: int, size: int, option: int) -> tuple[int, Messa
         _refuse_large(space, kmsg)
         _room(space, port)
         return MACH_RCV_TOO_LARGE, None
-    message = _copyout(space, kmsg)
+    code, message = _copyout(space, kmsg, map_of)
     message.trailer_size = trailer
     message.seqno = seqno if trailer > SIZEOF_TRAILER else None
     message.audit = kmsg.audit
     _room(space, port)
-    return MACH_MSG_SUCCESS, message
+    return code, message
 
 
 def _room(space: Space, port: Port) -> None:
@@ -313,16 +258,19 @@ def _room(space: Space, port: Port) -> None:
         spnotify(space.ipc, port)
 
 
-def _copyout(space: Space, kmsg: Kmsg) -> Message:
-    """A message as its receiver finds it: the reply right in ``remote``, the port it came in at in
-    ``local``."""
+def _copyout(space: Space, kmsg: Kmsg, map_of: MapOf) -> tuple[int, Message]:
+    """A message as its receiver finds it (``ipc_kmsg_copyout``): the reply right in ``remote``, the
+    port it came in at in ``local``."""
     header = Header(id=kmsg.id, complex=kmsg.complex, size=kmsg.size)
     header.remote_type, header.local_type = kmsg.local_type, kmsg.remote_type
     _, header.remote = copyout_object(space, kmsg.local, kmsg.local_type)
     header.local = _copyout_dest(space, kmsg)
     message = Message(header, kmsg.body, notification=kmsg.notification)
-    _copyout_body(space, kmsg, message)
-    return message
+    if kmsg.descriptors:
+        extra, message.descriptors = copyout_body(space, map_of, kmsg)
+        if extra:
+            return MACH_RCV_BODY_ERROR | extra, message
+    return MACH_MSG_SUCCESS, message
 
 
 def _copyout_dest(space: Space, kmsg: Kmsg) -> int:
@@ -355,13 +303,14 @@ def mach_msg(
     option: int,
     rcv_size: int = 0,
     rcv_name: int = MACH_PORT_NULL,
+    map_of: MapOf = no_map,
 ) -> tuple[int, Message | None]:
     """Send, receive, or one after the other, without waiting; code, and what was received."""
     if option & MACH_SEND_MSG:
         assert message is not None
-        code = send(space, message, option)
+        code = send(space, message, option, map_of)
         if code != MACH_MSG_SUCCESS:
             return code, None
     if option & MACH_RCV_MSG:
-        return receive(space, rcv_name, rcv_size, option)
+        return receive(space, rcv_name, rcv_size, option, map_of)
     return MACH_MSG_SUCCESS, None

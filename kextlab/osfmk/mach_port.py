@@ -54,7 +54,7 @@ from kextlab.osfmk.ipc_object import (
     port_destroy,
 )
 from kextlab.osfmk.ipc_port import IP_NULL, Object, Port, PortSet
-from kextlab.osfmk.ipc_space import Entry, Space
+from kextlab.osfmk.ipc_space import Entry, Space, entry_name_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,9 @@ def copyout(space: Space, port: Port, kind: int) -> tuple[int, int]:
 
 def copyout_name(space: Space, port: Port, kind: int, name: int) -> int:
     """Put a right into the space under a given name (``ipc_object_copyout_name``)."""
+    code = entry_name_fault(name)
+    if code != KERN_SUCCESS:
+        return code
     known = None if kind == MACH_MSG_TYPE_PORT_SEND_ONCE else space.reverse(port)
     if known is not None and known != name:
         return KERN_RIGHT_EXISTS
@@ -289,9 +292,11 @@ def set_mscount(space: Space, name: int, mscount: int) -> int:
 
 
 def request_notification(
-    space: Space, name: int, msgid: int, sync: int, notify: Port | None
+    space: Space, name: int, msgid: int, sync: int, notify: Object
 ) -> tuple[int, Port | None]:
     """Ask to be told; code, and the send-once right of the request that stood before."""
+    if notify is not None and not isinstance(notify, Port):
+        return KERN_INVALID_CAPABILITY, None
     if msgid in (MACH_NOTIFY_NO_SENDERS, MACH_NOTIFY_PORT_DESTROYED):
         if msgid == MACH_NOTIFY_PORT_DESTROYED and sync != 0:
             return KERN_INVALID_VALUE, None

@@ -1,6 +1,7 @@
 """Copies of ranges: entries taken out of a map, held for somebody who will map them.
 
 ``copyin`` copies what is there now, lazily; ``extract`` takes the memory itself, to be shared.
+Ranges that are no whole pages, and their way into another map, are in ``vm_map_copyin``.
 Models ``vm_map_copyin_internal`` and ``vm_map_copy_extract`` (``vm_map_remap_extract``) of
 ``osfmk/vm/vm_map.c``.
 """
@@ -20,14 +21,23 @@ from kextlab.osfmk.vm_object import SYMMETRIC, Tracked, Vm, VmObject
 
 
 class VmMapCopy(Tracked):
-    """``struct vm_map_copy``: entries that belong to no map, from address 0 on."""
+    """``struct vm_map_copy``: entries that belong to no map, from address 0 on; or, of a little
+    memory, the bytes themselves (VM_MAP_COPY_KERNEL_BUFFER).
+
+    Attributes:
+        size: bytes of all entries, or of ``kdata``.
+        offset: where the data begins in the first page.
+        kdata: the bytes; ``None`` of a list of entries.
+    """
 
     KIND = "vm_map_copy"
-    FIELDS = ("size",)
+    FIELDS = ("size", "offset", "kdata")
 
-    def __init__(self, vm: Vm) -> None:
+    def __init__(self, vm: Vm, *, offset: int = 0, kdata: bytes | None = None) -> None:
         super().__init__(vm)
-        self.size = 0
+        self.size = 0 if kdata is None else len(kdata)
+        self.offset = offset
+        self.kdata = kdata
         self.entries: list[VmEntry] = []
         self.born()
 
@@ -88,25 +98,35 @@ def _checked(map: VmMap, start: int, end: int, current: int, maximum: int) -> in
     return KERN_SUCCESS if at >= end else KERN_INVALID_ADDRESS
 
 
-def copyin(map: VmMap, start: int, end: int) -> tuple[int, VmMapCopy | None]:
+def copyin(
+    map: VmMap, start: int, end: int, *, offset: int = 0, destroy: bool = False
+) -> tuple[int, VmMapCopy | None]:
     """``vm_map_copyin_internal``: a copy of whole pages as they are now, made lazily.
 
-    The map's entries are split at the ends of the range. Errors: KERN_INVALID_ADDRESS (a page that
-    is not mapped), KERN_PROTECTION_FAILURE (one that cannot be read).
+    The map's entries are split at the ends of the range. With ``destroy`` the range goes from the
+    map, and what nobody shares moves as it is. Errors: KERN_INVALID_ADDRESS (a page that is not
+    mapped), KERN_PROTECTION_FAILURE (one that cannot be read).
     """
     code = _checked(map, start, end, VM_PROT_READ, VM_PROT_NONE)
     if code != KERN_SUCCESS:
         return code, None
-    copy = VmMapCopy(map.vm)
+    copy = VmMapCopy(map.vm, offset=offset)
     for entry in map.clip(start, end):
         prots = (entry.protection, entry.max_protection, entry.inheritance)
         if entry.object is None:
             copy.add(entry, entry.size, None, 0, prots)
             continue
+        if destroy and entry.object.copy_strategy == SYMMETRIC:
+            moved = entry.object.reference()  # the entry's own goes with it
+            needs_copy = entry.needs_copy
+            copy.add(entry, entry.size, moved, entry.offset, prots, needs_copy=needs_copy)
+            continue
         object, offset, mine, yours = entry.object.copy_lazily(entry.offset, entry.size)
         copy.add(entry, entry.size, object, offset, prots, needs_copy=yours)
         if mine:
             entry.put(needs_copy=True)
+    if destroy:
+        map.delete(start, end)
     return KERN_SUCCESS, copy
 
 

@@ -25,7 +25,8 @@ from kextlab.abi.mach import (
     mach_error_name,
     type_names,
 )
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.abi.mach_messages import Descriptor, PortDescriptor
+from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
 from kextlab.osfmk.ipc_port import Object, Port
@@ -182,12 +183,13 @@ class MachMachine:
             if code != KERN_SUCCESS:
                 return _kr(code, at="copyin")
         msgid = getattr(mach, f"MACH_NOTIFY_{step['msgid']}")
-        told = notify if isinstance(notify, Port) else None
         name = task.name(step["name"])
-        code, previous = mach_port.request_notification(task.space, name, msgid, step["sync"], told)
+        code, previous = mach_port.request_notification(
+            task.space, name, msgid, step["sync"], notify
+        )
         # A refused right, and the one of an earlier request, are released; nobody is told.
-        for right in (told if code != KERN_SUCCESS else None, previous):
-            if right is not None:
+        for right in (notify if code != KERN_SUCCESS else None, previous):
+            if isinstance(right, Port):
                 right.sorights -= 1
         return _kr(code, previous=int(previous is not None))
 
@@ -198,7 +200,7 @@ class MachMachine:
             return _kr(code)
         kind = copyin_type(way)
         other = self.labels[step["totask"]]
-        copied, name = mach_msg.copyout_object(other.space, thing, kind)
+        copied, name = ipc_kmsg_body.copyout_object(other.space, thing, kind)
         return _kr(
             code,
             type=RECEIVED[kind],
@@ -240,7 +242,9 @@ class MachMachine:
             bool(ports),
         )
         header.size = step.get("send_size", mach_msg.size_of(len(ports or ()), len(body)))
-        carried = [(task.name(one["name"]), disposition(one["disp"])) for one in ports or ()]
+        carried: list[Descriptor] = [
+            PortDescriptor(task.name(one["name"]), disposition(one["disp"])) for one in ports or ()
+        ]
         return Message(header, body, carried)
 
     def _header(self, task: Labels, header: Header) -> dict[str, Any]:
@@ -258,8 +262,9 @@ class MachMachine:
         answer: dict[str, Any] = {"hdr": self._header(task, got.header)}
         if got.header.complex:
             answer["desc"] = [
-                {"name": self.label(task, name), "disp": _word(kind)}
-                for name, kind in got.descriptors
+                {"name": self.label(task, one.name), "disp": _word(one.disposition)}
+                for one in got.descriptors
+                if isinstance(one, PortDescriptor)
             ]
         if got.notification:
             answer.update(self._notification(task, got))

@@ -28,8 +28,9 @@ from kextlab.abi.mach import (
     MACH_PORT_RIGHT_RECEIVE,
     mach_error_name,
 )
+from kextlab.abi.mach_messages import PortDescriptor
 from kextlab.kernel.traps import Traps
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_port import Object, Port
 from kextlab.osfmk.ipc_space import Space
 
@@ -96,7 +97,9 @@ class Bootstrap(Traps):
                 return
             if got.header.id != MACH_NOTIFY_PORT_DESTROYED:
                 continue
-            ((name, _),) = got.descriptors
+            (right,) = got.descriptors
+            assert isinstance(right, PortDescriptor)
+            name = right.name
             mine = [one for one in self.services.values() if one.port == name]
             for service in mine:
                 service.owner = 0
@@ -118,7 +121,7 @@ class Bootstrap(Traps):
 
     @staticmethod
     def _put(space: Space, right: Object, kind: int) -> int:
-        code, name = mach_msg.copyout_object(space, right, kind)
+        code, name = ipc_kmsg_body.copyout_object(space, right, kind)
         assert code == KERN_SUCCESS
         return name
 

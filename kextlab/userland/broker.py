@@ -19,7 +19,6 @@ Read beside it: ``launchd.plist(5)``, ``osfmk/mach/notify.h``, ``mach_msg_destro
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any, Final
 
 from kextlab.abi.errno import EINVAL, EPERM
@@ -82,20 +81,6 @@ def ask(app: App, question: int = READ) -> bytes:
     return table
 
 
-def discard(mach: ModuleType, message: Message) -> None:
-    """Give up the rights that came with a message (``mach_msg_destroy``). Names are not destroyed:
-    a sender may have sent a right to a port whose receive right is ours, under the same name."""
-    rights = [(one.name, one.disposition) for one in message.descriptors]
-    rights.append((message.msgh_remote_port, MACH_MSGH_BITS_REMOTE(message.msgh_bits)))
-    for name, kind in rights:
-        if name in (mach.MACH_PORT_NULL, mach.MACH_PORT_DEAD):
-            continue
-        if kind == mach.MACH_MSG_TYPE_MOVE_RECEIVE:
-            mach.mach_port_mod_refs(name, mach.MACH_PORT_RIGHT_RECEIVE, -1)
-        else:
-            mach.mach_port_deallocate(name)
-
-
 class Broker:
     """The daemon's program.
 
@@ -120,7 +105,7 @@ class Broker:
                 if error.name == "MACH_RCV_TOO_LARGE":
                     answer = None
                 elif error.name in ("MACH_SEND_TIMED_OUT", "MACH_SEND_INVALID_DEST"):
-                    discard(m, error.message)
+                    m.mach_msg_destroy(error.message)
                     answer = None
                 else:
                     raise
@@ -144,7 +129,7 @@ class Broker:
         """The answer to a message, ``None`` if it wants none. The reply right moves back."""
         to, kind = got.msgh_remote_port, MACH_MSGH_BITS_REMOTE(got.msgh_bits)
         got.msgh_remote_port = m.MACH_PORT_NULL
-        discard(m, got)
+        m.mach_msg_destroy(got)
         if to in (m.MACH_PORT_NULL, m.MACH_PORT_DEAD):
             return None
         body = errno.to_bytes(4, "little") + table

@@ -10,6 +10,12 @@ names. All constants of ``kextlab.abi.mach`` are here, and the structs of messag
     mach.mach_msg(mach.Message(bits, port, msgh_id=7, body=b"ping"), mach.MACH_SEND_MSG)
     got = mach.mach_msg(None, mach.MACH_RCV_MSG, 4096, port)
 
+A message with descriptors carries more than bytes (``bits | mach.MACH_MSGH_BITS_COMPLEX``): rights,
+memory, arrays of rights. What is received so is the receiver's to give up.
+
+    big = mach.OolDescriptor(address, 0x100000, deallocate=True)
+    mach.mach_msg(mach.Message(bits, port, descriptors=[big]), mach.MACH_SEND_MSG)
+
 Read beside it: ``osfmk/mach/mach_port.defs``, ``osfmk/mach/message.h``.
 """
 
@@ -17,24 +23,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from kextlab.abi import mach, mach_messages
 from kextlab.abi.mach import (
     KERN_SUCCESS,
+    MACH_MSG_MASK,
     MACH_MSG_TYPE_MAKE_SEND_ONCE,
+    MACH_MSG_TYPE_MOVE_RECEIVE,
+    MACH_PORT_DEAD,
     MACH_PORT_NULL,
+    MACH_PORT_RIGHT_RECEIVE,
+    MACH_RCV_BODY_ERROR,
     MACH_RCV_MSG,
     MACH_RCV_TRAILER_MASK,
     SIZEOF_AUDIT_TRAILER,
+    SIZEOF_NAME,
     SIZEOF_SEQNO_TRAILER,
     SIZEOF_TRAILER,
     type_names,
 )
 from kextlab.abi.mach_messages import (
+    MACH_MSGH_BITS_REMOTE,
     AuditToken,
+    Descriptor,
     MachMsgHeader,
+    OolDescriptor,
+    OolPortsDescriptor,
     PortDescriptor,
     pack_message,
     unpack_audit_token,
@@ -74,7 +91,8 @@ class Message:
     message with descriptors, ``| MACH_MSGH_BITS_COMPLEX``. ``msgh_size`` is counted if it is 0.
 
     Attributes:
-        descriptors: rights that travel, ``PortDescriptor(name, disposition)``.
+        descriptors: what travels beside bytes: ``PortDescriptor(name, disposition)``,
+            ``OolDescriptor(address, size)``, ``OolPortsDescriptor(address, count, disposition)``.
         body: the bytes behind them.
         seqno: the sequence number a trailer told, if it was asked for.
         audit_token: the sender, if MACH_RCV_TRAILER_AUDIT asked for it; its uid stands at 1, its
@@ -86,10 +104,15 @@ class Message:
     msgh_local_port: int = MACH_PORT_NULL
     msgh_id: int = 0
     body: bytes = b""
-    descriptors: Sequence[PortDescriptor] = field(default_factory=list)
+    descriptors: Sequence[Descriptor] = field(default_factory=list)
     msgh_size: int = 0
     seqno: int | None = None
     audit_token: AuditToken | None = None
+
+    @property
+    def rights(self) -> list[PortDescriptor]:
+        """The port descriptors among all descriptors."""
+        return [one for one in self.descriptors if isinstance(one, PortDescriptor)]
 
     def pack(self) -> bytes:
         """The message as bytes, as it lies in a program's memory."""
@@ -101,11 +124,11 @@ class Message:
             0,
             self.msgh_id,
         )
-        return pack_message(header, list(self.descriptors), self.body)
+        return pack_message(header, self.descriptors, self.body)
 
     @classmethod
     def unpack(cls, data: bytes) -> Message:
-        """A message out of its bytes. ValueError: too short."""
+        """A message out of its bytes. ValueError: too short, or with an unknown descriptor."""
         header, descriptors, body = unpack_message(data)
         return cls(
             header.msgh_bits,
@@ -281,18 +304,13 @@ class Mach:
         data = message.pack() if message is not None else None
         code, buffer = self._gate.mach_msg(self._app.pid, data, option, rcv_size, rcv_name, timeout)
         if code != KERN_SUCCESS:
-            left = Message.unpack(buffer) if message is not None and buffer != data else message
+            left = message
+            if code & ~MACH_MSG_MASK == MACH_RCV_BODY_ERROR:
+                left = _received(buffer, option)
+            elif message is not None and buffer != data:
+                left = Message.unpack(buffer)
             raise MachError(code, "mach_msg", left)
-        if not option & MACH_RCV_MSG:
-            return None
-        got = Message.unpack(buffer)
-        trailer = buffer[got.msgh_size :]
-        if option & MACH_RCV_TRAILER_MASK:
-            tail = trailer[SIZEOF_TRAILER:SIZEOF_SEQNO_TRAILER]
-            got.seqno = int.from_bytes(tail, "little")
-        if len(trailer) == SIZEOF_AUDIT_TRAILER:
-            got.audit_token = unpack_audit_token(trailer)
-        return got
+        return _received(buffer, option) if option & MACH_RCV_MSG else None
 
     def bootstrap_check_in(self, service_name: str) -> int:
         """The receive right of a service, from launchd."""
@@ -317,6 +335,45 @@ class Mach:
         return self._ok("bootstrap_create_service", answer)
 
 
+def _received(buffer: bytes, option: int) -> Message:
+    """A message with its trailer."""
+    got = Message.unpack(buffer)
+    trailer = buffer[got.msgh_size :]
+    if option & MACH_RCV_TRAILER_MASK:
+        tail = trailer[SIZEOF_TRAILER:SIZEOF_SEQNO_TRAILER]
+        got.seqno = int.from_bytes(tail, "little")
+    if len(trailer) == SIZEOF_AUDIT_TRAILER:
+        got.audit_token = unpack_audit_token(trailer)
+    return got
+
+
+def mach_msg_destroy(mach: ModuleType, message: Message) -> None:
+    """Give up what came with a message: the right in ``msgh_remote_port``, the rights and the
+    memory of its descriptors. Names are not destroyed: a sender may have sent a right to a port
+    whose receive right is ours, under the same name."""
+    rights = [(message.msgh_remote_port, MACH_MSGH_BITS_REMOTE(message.msgh_bits))]
+    memory = []
+    for one in message.descriptors:
+        if isinstance(one, PortDescriptor):
+            rights.append((one.name, one.disposition))
+            continue
+        size = one.size if isinstance(one, OolDescriptor) else one.count * SIZEOF_NAME
+        if one.deallocate and one.address:
+            memory.append((one.address, size))
+        if isinstance(one, OolPortsDescriptor) and one.address:
+            names = mach.load_names(one.address, one.count)
+            rights += [(name, one.disposition) for name in names]
+    for name, kind in rights:
+        if name in (MACH_PORT_NULL, MACH_PORT_DEAD):
+            continue
+        if kind == MACH_MSG_TYPE_MOVE_RECEIVE:
+            mach.mach_port_mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1)
+        else:
+            mach.mach_port_deallocate(name)
+    for address, size in memory:
+        mach.mach_vm_deallocate(address, size)
+
+
 def module(app: App, gate: MachGate, launchd: Bootstrap, vm: VmTraps) -> ModuleType:
     """The ``mach`` module of that process."""
     found = ModuleType("mach", __doc__)
@@ -328,7 +385,10 @@ def module(app: App, gate: MachGate, launchd: Bootstrap, vm: VmTraps) -> ModuleT
         for name in vars(type(calls)):
             if not name.startswith("_"):
                 setattr(found, name, getattr(calls, name))
-    for value in (MachError, MachMsgHeader, Message, PortDescriptor, PortStatus, VmFault):
+    for value in (MachError, MachMsgHeader, Message, PortStatus, VmFault):
         setattr(found, value.__name__, value)
+    for descriptor in (PortDescriptor, OolDescriptor, OolPortsDescriptor):
+        setattr(found, descriptor.__name__, descriptor)
+    found.mach_msg_destroy = partial(mach_msg_destroy, found)  # type: ignore[attr-defined]
     found.type_names = type_names  # type: ignore[attr-defined]
     return found

@@ -13,9 +13,11 @@ Read beside it: ``osfmk/mach/mach_vm.defs``.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kextlab.abi.mach import KERN_SUCCESS, MACH_PORT_NULL, VM_FLAGS_ANYWHERE
+from kextlab.abi.mach import KERN_SUCCESS, MACH_PORT_NULL, SIZEOF_NAME, VM_FLAGS_ANYWHERE
 from kextlab.kernel.vm_traps import VmTraps
 from kextlab.userland.mach_error import MachError
 
@@ -130,3 +132,11 @@ class MachVm:
         """Write memory word by word, as a processor does: others may run in between."""
         self._app.check()
         self._traps.write_in_words(self._app.pid, address, data, word)
+
+    def load_names(self, address: int, count: int) -> list[int]:
+        """Read an array of port names, as it came in a message. VmFault."""
+        return list(struct.unpack(f"<{count}I", self.load(address, count * SIZEOF_NAME)))
+
+    def store_names(self, address: int, names: Sequence[int]) -> None:
+        """Write an array of port names, 4 bytes each. VmFault."""
+        self.store(address, struct.pack(f"<{len(names)}I", *names))

@@ -15,7 +15,12 @@ from kextlab.abi.mach import (
     mach_error_name,
     type_names,
 )
-from kextlab.abi.mach_messages import MachMsgHeader, unpack_message
+from kextlab.abi.mach_messages import (
+    MachMsgHeader,
+    OolDescriptor,
+    OolPortsDescriptor,
+    unpack_message,
+)
 from kextlab.trace.events import Event
 from kextlab.views.words import some
 
@@ -121,8 +126,18 @@ def _carried(data: object, got: bool = False) -> str:
     parts = []
     if (header.msgh_remote_port if got else header.msgh_local_port) != MACH_PORT_NULL:
         parts.append("a right to reply")
-    if descriptors:
-        parts.append(some(len(descriptors), "right"))
+    rights = size = 0
+    for one in descriptors:
+        if isinstance(one, OolDescriptor):
+            size += one.size
+        else:
+            rights += one.count if isinstance(one, OolPortsDescriptor) else 1
+    if rights:
+        parts.append(some(rights, "right"))
+    if size:
+        parts.append(f"{some(size, 'byte')} of memory")
+    if len(parts) > 2:
+        parts = [", ".join(parts[:-1]), parts[-1]]
     return f", with {' and '.join(parts)}" if parts else ""
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kextlab import Kernel
 from kextlab.kernel import system as system_module
 from kextlab.kernel.snapshot import snapshot
 from kextlab.kernel.system import System
@@ -12,6 +13,8 @@ from kextlab.scenario.replay import replay
 from kextlab.trace.codes import Entry
 from kextlab.trace.fold import Folder
 from kextlab.trace.log import Trace
+from kextlab.userland.mach import Message
+from kextlab.userland.mach_error import MachError
 
 CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 GENERATED = 60
@@ -69,3 +72,36 @@ def scenarios(release: str) -> list[Scenario]:
 def test_the_fold_of_the_trace_is_the_snapshot_after_every_entry(release: str) -> None:
     for scenario in scenarios(release):
         assert replay(scenario, release).difference is None
+
+
+def test_memory_in_transit_adds_up_after_every_entry() -> None:
+    mac = Kernel()
+    assert isinstance(mac.trace, CheckedTrace)
+    mac.trace.system = None  # memory begins here, half told while it is made
+    assert mac.system.vm.live == {}
+    mac.trace.system = mac.system
+    app = mac.spawn("app")
+    m = app.mach
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    m.mach_port_insert_right(port, port, m.MACH_MSG_TYPE_MAKE_SEND)
+    bits = m.MACH_MSG_TYPE_COPY_SEND | m.MACH_MSGH_BITS_COMPLEX
+    for qlimit in (5, 0):
+        m.mach_port_set_attributes(port, qlimit)
+        for deallocate in (False, True):
+            for copy in (m.MACH_MSG_PHYSICAL_COPY, m.MACH_MSG_VIRTUAL_COPY):
+                address = m.mach_vm_allocate(0x20000)
+                m.store(address, b"x" * 0x20000)
+                m.store_names(address, [port, port])
+                carried = [
+                    m.OolPortsDescriptor(address, 2, m.MACH_MSG_TYPE_COPY_SEND, deallocate, copy),
+                    m.OolDescriptor(address + 0x4001, 0xFFFF, deallocate, copy),
+                    m.OolDescriptor(address + 0x18000, 9, deallocate, copy),
+                ]
+                message = Message(bits, port, descriptors=carried)
+                try:
+                    m.mach_msg(message, m.MACH_SEND_MSG | m.MACH_SEND_TIMEOUT)
+                    m.mach_msg_destroy(m.mach_msg(None, m.MACH_RCV_MSG, 4096, port))
+                except MachError as error:
+                    m.mach_msg_destroy(error.message)
+    m.mach_port_set_attributes(port, 5)
+    assert mac.trace.checked > 300

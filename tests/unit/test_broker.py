@@ -13,6 +13,7 @@ from kextlab import Kernel
 from kextlab.abi.errno import EINVAL, EPERM
 from kextlab.kexts import KextError
 from kextlab.kexts.status import TABLE_SIZE, StatusKext
+from kextlab.osfmk.vm_map import VmMap
 from kextlab.sched.chooser import Seeded
 from kextlab.sched.task import Task
 from kextlab.userland import broker
@@ -175,6 +176,11 @@ def test_a_client_may_die_while_it_is_served(mac: Kernel) -> None:
     assert mac.launchd.jobs[broker.SERVICE].runs == 1
 
 
+def maps(mac: Kernel) -> list[VmMap]:
+    processes = mac.system.processes.values()
+    return [process.map for process in processes if process.map is not None and process.map.size]
+
+
 def test_messages_of_ill_will_do_no_harm(mac: Kernel) -> None:
     served(mac)
     first = mac.spawn("client").run(broker.ask)
@@ -195,12 +201,16 @@ def test_messages_of_ill_will_do_no_harm(mac: Kernel) -> None:
         ),
         m.PortDescriptor(0, copy),
     ]
+    pages = m.mach_vm_allocate(0x10000)
+    m.store_names(pages, [to, full])
+    out_of_line = [m.OolDescriptor(pages, 0x10000), m.OolPortsDescriptor(pages, 2, copy)]
     plain = m.MACH_MSGH_BITS(copy, 0)
     names = len([name for name in mac.snapshot() if name.startswith("right:102:")])
     for message in (
         Message(plain, to, body=b"no reply"),
         Message(plain, to, body=bytes(broker.SIZE)),  # too large
         Message(plain | complex_, to, descriptors=carried),
+        Message(plain | complex_, to, descriptors=out_of_line),
         Message(m.MACH_MSGH_BITS(copy, copy), to, full, broker.READ),  # a queue without room
         Message(m.MACH_MSGH_BITS(copy, copy), to, to, broker.READ),  # the answer asks again
     ):
@@ -212,6 +222,7 @@ def test_messages_of_ill_will_do_no_harm(mac: Kernel) -> None:
     assert mac.launchd.jobs[broker.SERVICE].runs == 1
     left = [name for name in mac.snapshot() if name.startswith("right:102:")]
     assert len(left) == names
+    assert [map.size for map in maps(mac)] == [0x10000]  # eve's; the daemon gave all of it up
     assert in_step(mac)
 
 

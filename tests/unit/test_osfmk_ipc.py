@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -9,10 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kextlab.abi import mach as m
-from kextlab.osfmk import mach_msg, mach_port
+from kextlab.abi.mach_messages import (
+    Descriptor,
+    OolDescriptor,
+    OolPortsDescriptor,
+    PortDescriptor,
+)
+from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_port import IP_DEAD, Port
 from kextlab.osfmk.ipc_space import Ipc, Space
+from kextlab.osfmk.vm_fault import vm_write
+from kextlab.osfmk.vm_map import VmMap
+from kextlab.osfmk.vm_object import Vm
+from kextlab.osfmk.vm_user import mach_vm_allocate
 from kextlab.trace.fold import Folder
 from kextlab.trace.log import Trace
 
@@ -66,7 +77,7 @@ def message(
 ) -> Message:
     size = mach_msg.size_of(len(ports), len(body))
     header = Header(remote, disposition, local, local_type, 100, bool(ports), size)
-    return Message(header, body, list(ports))
+    return Message(header, body, [PortDescriptor(*port) for port in ports])
 
 
 def send(space: Space, what: Message, option: int = NOWAIT) -> int:
@@ -134,7 +145,7 @@ def test_nothing_comes_into_a_space_that_is_gone(space: Space, other: Space) -> 
     assert send(other, message(sp)) == m.MACH_SEND_INVALID_DEST
     _, right = mach_port.copyin(space, name, m.MACH_MSG_TYPE_MAKE_SEND)
     assert isinstance(right, Port)
-    assert mach_msg.copyout_object(other, right, m.MACH_MSG_TYPE_PORT_SEND) == (
+    assert ipc_kmsg_body.copyout_object(other, right, m.MACH_MSG_TYPE_PORT_SEND) == (
         m.MACH_MSG_IPC_SPACE,
         m.MACH_PORT_NULL,
     )
@@ -370,7 +381,9 @@ def test_a_right_that_dies_on_its_way_arrives_as_mach_port_dead(space: Space, ot
     what = message(sp, m.MACH_MSG_TYPE_COPY_SEND, (x, m.MACH_MSG_TYPE_MAKE_SEND))
     assert send(other, what) == m.MACH_MSG_SUCCESS
     mach_port.destroy(other, x)
-    assert take(space, name).descriptors == [(m.MACH_PORT_DEAD, m.MACH_MSG_TYPE_PORT_SEND)]
+    assert take(space, name).descriptors == [
+        PortDescriptor(m.MACH_PORT_DEAD, m.MACH_MSG_TYPE_PORT_SEND)
+    ]
     assert repr(IP_DEAD) == "IP_DEAD"
 
 
@@ -479,7 +492,9 @@ def test_a_receive_right_that_is_destroyed_goes_to_whoever_asked(space: Space) -
     mach_port.destroy(space, name)
     got = take(space, n)
     assert (got.header.id, got.header.complex) == (m.MACH_NOTIFY_PORT_DESTROYED, True)
-    ((again, kind),) = got.descriptors
+    (right,) = got.descriptors
+    assert isinstance(right, PortDescriptor)
+    again, kind = right.name, right.disposition
     assert kind == m.MACH_MSG_TYPE_PORT_RECEIVE
     assert mach_port.type_(space, again) == (m.KERN_SUCCESS, m.MACH_PORT_TYPE_RECEIVE)
     assert port_of(space, again).pdrequest is None
@@ -646,7 +661,9 @@ def _counted(spaces: list[Space]) -> dict[Port, tuple[int, int]]:
                 add(request.soright, 0, 1)
         for kmsg in port.messages:
             rights = [(kmsg.remote, kmsg.remote_type), (kmsg.local, kmsg.local_type)]
-            for thing, kind in [*rights, *kmsg.descriptors]:
+            for one in kmsg.descriptors:
+                rights += [(thing, one.disposition) for thing in one.rights]
+            for thing, kind in rights:
                 add(thing, int(kind == 17), int(kind == 18))
                 if isinstance(thing, Port) and thing not in ports:
                     ports.add(thing)
@@ -656,7 +673,7 @@ def _counted(spaces: list[Space]) -> dict[Port, tuple[int, int]]:
 
 ACTIONS = st.lists(
     st.tuples(
-        st.integers(0, 8),
+        st.integers(0, 10),
         st.integers(0, 2),
         st.integers(0, 2),
         st.integers(0, 6),
@@ -674,6 +691,8 @@ def test_every_right_that_is_counted_is_somewhere(actions: list[tuple[int, ...]]
     trace = Trace()
     ipc = Ipc(trace.record)
     spaces = [Space(ipc, pid) for pid in (100, 101, 102)]
+    vm = Vm(4096, trace.record)
+    maps = [VmMap(vm) for _ in spaces]
     folder = Folder()
     ways = [16, 17, 18, 19, 20, 21]
     for what, one, two, a, b in actions:
@@ -686,7 +705,7 @@ def test_every_right_that_is_counted_is_somewhere(actions: list[tuple[int, ...]]
         elif what == 1:
             code, thing = mach_port.copyin(space, name, way)
             if code == m.KERN_SUCCESS:
-                mach_msg.copyout_object(to, thing, mach_msg.copyin_type(way))
+                ipc_kmsg_body.copyout_object(to, thing, mach_msg.copyin_type(way))
         elif what == 2:
             carried = ((other, second),) if b % 2 else ()
             send(
@@ -700,7 +719,8 @@ def test_every_right_that_is_counted_is_somewhere(actions: list[tuple[int, ...]]
                 ),
             )
         elif what == 3:
-            mach_msg.receive(space, name, 40 if b == 6 else 4096, LISTEN)
+            size = 40 if b == 6 else 4096
+            mach_msg.receive(space, name, size, LISTEN, lambda map=maps[one]: map)
         elif what == 4:
             mach_port.deallocate(space, name)
         elif what == 5:
@@ -717,8 +737,28 @@ def test_every_right_that_is_counted_is_somewhere(actions: list[tuple[int, ...]]
                         gone.sorights -= 1
         elif what == 8:
             mach_port.move_member(space, name, other)
+        elif what in (9, 10):
+            send_out_of_line(space, maps[one], what == 9, name, other, second, a, b)
         for port, counts in _counted(spaces).items():
             assert (port.srights, port.sorights) == counts
         folder.fold(trace.entries(folder.steps))
-        states = [ipc.state(), *(one.state() for one in spaces)]
+        states = [ipc.state(), vm.snapshot(), *(one.state() for one in spaces)]
         assert folder.state == {name: state for one in states for name, state in one.items()}
+    for space, map in zip(spaces, maps, strict=True):
+        mach_port.terminate(space)
+        map.terminate()
+    assert (ipc.state(), vm.live) == ({}, {})
+    assert vm.stat["internal_page_count"] == 0
+
+
+def send_out_of_line(
+    space: Space, map: VmMap, rights: bool, name: int, other: int, way: int, a: int, b: int
+) -> None:
+    """Send an array of two rights, or memory: little or whole pages, moved or copied."""
+    _, address = mach_vm_allocate(map, 0, 0x9000, m.VM_FLAGS_ANYWHERE)
+    vm_write(map, address, struct.pack("<2I", other, (name, 0)[b % 2]))
+    one: Descriptor = OolDescriptor(address, (5, 0x9000)[a % 2], b > 2, b % 2)
+    if rights:
+        one = OolPortsDescriptor(address, 2, way, b > 2)
+    header = Header(name, m.MACH_MSG_TYPE_COPY_SEND, id=100, complex=True, size=44)
+    mach_msg.send(space, Message(header, b"", [one]), NOWAIT, lambda: map)

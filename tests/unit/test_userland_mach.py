@@ -214,9 +214,9 @@ def test_bytes_that_are_no_message(mac: Kernel, client: App) -> None:
         assert code == m.MACH_SEND_MSG_TOO_SMALL
     unknown = head + b"\x01\0\0\0" + bytes(11) + b"\x09"
     assert gate.mach_msg(client.pid, unknown, m.MACH_SEND_MSG)[0] == m.MACH_SEND_INVALID_TYPE
-    memory = head + b"\x01\0\0\0" + bytes(11) + b"\x01"
-    with pytest.raises(NotImplementedError, match="descriptor of type 1 is not modelled"):
-        gate.mach_msg(client.pid, memory, m.MACH_SEND_MSG)
+    guarded = MachMsgHeader(bits, 44, port).pack() + b"\x01\0\0\0" + bytes(11) + b"\x04" + bytes(4)
+    with pytest.raises(NotImplementedError, match=r"guarded port in a message .* not modelled"):
+        gate.mach_msg(client.pid, guarded, m.MACH_SEND_MSG)
     assert m.mach_port_get_attributes(port).mps_msgcount == 0
 
 

@@ -342,7 +342,7 @@ def _granted(answer: Answer) -> tuple[Request, int, int, Miss | None]:
         belief = "bits-overwritten" if error.call == "mach_msg" else "server-wants-a-dead-name"
         return pair, 0, 0, Miss(belief, said_by(error), "the session is granted", pair.mac)
     got = received(pair.c, pair.reply)
-    rights = list(got.descriptors) if got is not None else []
+    rights = got.rights if got is not None else []
     if len(rights) != 1:
         size = len(got.body) if got is not None else 0
         seen = f"the client receives {count(len(rights), 'right')}, and {size} bytes of body"

@@ -41,7 +41,7 @@ class Asked(Pair):
         self.s.mach_msg(Message(bits, to, 0, 101, descriptors=right), mach.MACH_SEND_MSG)
         got = received(self.c, self.reply)
         assert got is not None
-        return got.descriptors[0].name
+        return got.rights[0].name
 
 
 def mapped(app: App, name: int, size: int = PAGE, copy: bool = False) -> int:
@@ -116,7 +116,7 @@ def offers(answer: Answer, word: bytes) -> Miss | None:
     except MachError as error:
         return Miss("gives-back-too-much", said_by(error), due, pair.mac)
     got = received(pair.c, pair.reply)
-    rights = list(got.descriptors) if got is not None else []
+    rights = got.rights if got is not None else []
     if len(rights) != 1:
         size = len(got.body) if got is not None else 0
         seen = f"the client receives {count(len(rights), 'right')}, and {size} bytes of body"
