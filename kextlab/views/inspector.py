@@ -13,7 +13,8 @@ from typing import cast
 from kextlab.abi.constants import M_EOR, M_EXT, M_PKTHDR, MHLEN, MLEN
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace, outside
-from kextlab.views.fields import STRUCTS, Part, parts_of, sized
+from kextlab.views.fields import STRUCTS, least, parts_of
+from kextlab.views.parts import Part, sized
 from kextlab.views.payload import Payload
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.source import trace_of
@@ -89,14 +90,10 @@ def inspect(
     if step is None:
         raise ValueError("inspect() of a trace takes step=, or socket= and record=")
     told, carried = _carried(trace, step)
-    known = carried.struct if len(carried.data) >= _least(carried.struct) else ""
+    known = carried.struct if len(carried.data) >= least(carried.struct) else ""
     parts = parts_of(carried.data, known)
     title = told.text
     return _Drawing(carried.data, carried.length, parts, known, (), field, title).picture()
-
-
-def _least(struct: str) -> int:
-    return int(STRUCTS[struct].SIZE) if struct else 0
 
 
 def _carried(trace: Trace, step: int) -> tuple[Told, Payload]:
