@@ -68,9 +68,16 @@ def word(data: bytes, at: int, size: int = 4) -> int:
     return int.from_bytes(data[at : at + size], "little")
 
 
-def disposition(number: int) -> str:
-    """``MACH_MSG_TYPE_COPY_SEND`` without what they all begin with."""
-    return DISPOSITIONS.get(number, "none" if not number else "no disposition")
+def disposition(number: int, received: bool = False) -> str:
+    """``MACH_MSG_TYPE_COPY_SEND`` without what they all begin with. In a ``received`` message it
+    says what came, not how: ``PORT_SEND`` is the same number as ``MOVE_SEND``."""
+    words = DISPOSITIONS.get(number, "no disposition" if number else "none")
+    return words.replace("MOVE_", "PORT_") if received else words
+
+
+def received(data: bytes) -> bool:
+    """Whether a message has a trailer, as only received ones have."""
+    return len(data) > word(data, 4) >= mach.SIZEOF_HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +159,7 @@ def _parts(data: bytes, at: int, layout: Layout, what: What, prefix: str = "") -
 def _value(name: str, number: int, data: bytes, what: What) -> str:
     match name:
         case "msgh_bits":
-            return bits(number)
+            return bits(number, received(data))
         case "msgh_remote_port" | "msgh_local_port" | "msgh_voucher_port" | "name":
             if not number:
                 return "MACH_PORT_NULL"
@@ -165,7 +172,7 @@ def _value(name: str, number: int, data: bytes, what: What) -> str:
         case "address":
             return f"{number:#x}"
         case "disposition":
-            return f"{number} {disposition(number)}"
+            return f"{number} {disposition(number, received(data))}"
         case "type":
             return f"{number} {KINDS.get(number, '')}".strip()
         case "copy":
@@ -177,11 +184,11 @@ def _value(name: str, number: int, data: bytes, what: What) -> str:
     return f"{number:,}" if number >= 10_000 else str(number)
 
 
-def bits(number: int) -> str:
+def bits(number: int, got: bool) -> str:
     """``msgh_bits`` in words: ``COPY_SEND, local MAKE_SEND_ONCE, COMPLEX``."""
-    words = [disposition(MACH_MSGH_BITS_REMOTE(number))]
+    words = [disposition(MACH_MSGH_BITS_REMOTE(number), got)]
     if MACH_MSGH_BITS_LOCAL(number):
-        words.append(f"local {disposition(MACH_MSGH_BITS_LOCAL(number))}")
+        words.append(f"local {disposition(MACH_MSGH_BITS_LOCAL(number), got)}")
     if number & mach.MACH_MSGH_BITS_COMPLEX:
         words.append("COMPLEX")
     return f"{number:#x} {', '.join(words)}"

@@ -13,11 +13,13 @@ from typing import cast
 from kextlab.abi import mach
 from kextlab.trace.events import Change, Event
 from kextlab.views import iokit_sentences, mach_sentences, provenance, routes
+from kextlab.views.fields import MESSAGE
 from kextlab.views.index import Index
-from kextlab.views.mach_fields import word
+from kextlab.views.mach_about import about
+from kextlab.views.mach_fields import message_parts, word
 from kextlab.views.mach_names import Names
 from kextlab.views.mach_reasons import why
-from kextlab.views.mach_sentences import SUCCESS, header_of, notification
+from kextlab.views.mach_sentences import SUCCESS, header_of, is_mach, notification
 from kextlab.views.payload import given
 from kextlab.views.provenance import DOCUMENTED, Source
 from kextlab.views.told import Frame, Told
@@ -48,14 +50,16 @@ class MachTeller:
     Args:
         seen: who is who in the live state of a fold.
         make: makes a moment.
+        detailed: with what the inspector shows.
     """
 
-    def __init__(self, seen: Index, make: Make) -> None:
+    def __init__(self, seen: Index, make: Make, detailed: bool) -> None:
         self.seen = seen
         self.names = Names(seen.state)
         self.launchd = ""
         """The pid of launchd, once it runs."""
         self._make = make
+        self._detailed = detailed
         self._jobs: set[object] = set()
         """The processes launchd started."""
 
@@ -175,6 +179,19 @@ class MachTeller:
             elif kind == "proc" and change.field == "name" and change.old is None:
                 told += self._process(event, change)
         return told
+
+    def detail(self, told: Told, event: Event, pid: str, value: object = None) -> None:
+        """What the inspector shows of a call, or of its answer ``value``."""
+        if not self._detailed or not self.knows(event):
+            return
+        payload = told.payload
+        if payload is not None and payload.struct == MESSAGE:
+            told.parts = message_parts(payload.data, lambda name: self._known(pid, name))
+        code, more = value if isinstance(value, tuple) and is_mach(event) else ("", None)
+        told.about = about(event, pid, more if code == SUCCESS else None, self.names)
+
+    def _known(self, pid: str, name: int) -> str:
+        return self.names.what(pid, name) if self.names.entry(pid, name) is not None else ""
 
     def learn_map(self, event: Event, frame: Frame | None) -> None:
         """A vm call changed a map: it is its process's."""

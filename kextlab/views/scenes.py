@@ -57,7 +57,7 @@ class SceneWriter:
     def __init__(self, source: object, *, title: str = "") -> None:
         self.title = title
         self._trace = trace_of(source, "SceneWriter()")
-        self._teller = Teller()
+        self._teller = Teller(detail=True)
         self._mirror = Mirror(self._teller.state, self._intern)
         self._lifelines: dict[str, dict[str, str]] = {}
         self._sources: dict[Source, int] = {}
@@ -201,6 +201,10 @@ class SceneWriter:
             moment["data"] = [self._intern(told.payload.data[:CUT]), told.payload.length]
             if told.payload.struct:
                 moment["struct"] = told.payload.struct
+            if told.parts:
+                moment["fields"] = [[p.name, p.start, p.size, p.ctype, p.value] for p in told.parts]
+        if told.about:
+            moment["about"] = [list(row) for row in told.about]
         return moment
 
     # -- writing ---------------------------------------------------------------------------

@@ -47,15 +47,19 @@ from kextlab.views.words import listed, some
 
 
 class Teller:
-    """Folds a trace and tells what each step was."""
+    """Folds a trace and tells what each step was.
 
-    def __init__(self) -> None:
+    Args:
+        detail: with what the inspector shows.
+    """
+
+    def __init__(self, detail: bool = False) -> None:
         self.folder = Folder()
         self.seen = Index(self.folder.state)
         self.stacks: dict[int, list[Frame]] = {0: []}
         self.frames = self.stacks[0]
         self.event: Event | None = None
-        self.mach = MachTeller(self.seen, self._told)
+        self.mach = MachTeller(self.seen, self._told, detail)
         self._broadcasts = Broadcasts(self.seen)
 
     @property
@@ -171,9 +175,8 @@ class Teller:
         frame, fields = calls[-1], self.state[task]
         who, call = self.seen.process(frame.actor), self._call(frame.event)
         channel = str(fields["channel"])
-        kind = channel.partition(":")[0]
-        until = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}.get(kind)
-        until = until or self.mach.until(channel)
+        known = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}
+        until = known.get(channel.partition(":")[0]) or self.mach.until(channel)
         if until is None:
             until = f" in {fields['wmesg']}"
         text = f"{who} sleeps in {call}{until}; others run."
@@ -229,6 +232,7 @@ class Teller:
             text, label = called(seen.process(pid), event), routes.short(event, size)
         told = self._told(event, "user", text, "call", f"proc:{pid}", place, label)
         told.via, told.socket, told.payload = via, socket, asked(event)
+        self.mach.detail(told, event, pid)
         told.frame = Frame(event, pid, place, size, socket)
         self.frames.append(told.frame)
         return [told]
@@ -279,6 +283,7 @@ class Teller:
             self._went_well(told, frame, event, who)
         else:
             self._refused(told, frame, errno, who)
+        self.mach.detail(told, frame.event, frame.actor, event.value)
         return [told]
 
     def _went_well(self, told: Told, frame: Frame, event: Event, who: str) -> None:

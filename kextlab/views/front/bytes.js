@@ -6,7 +6,8 @@ const ROWS = 14; // of eight bytes: what is shown of a long payload
 
 const hex = (v, digits) => v.toString(16).padStart(digits, "0");
 
-function value(bytes, [, offset, size, type]) {
+function value(bytes, [, offset, size, type, said]) {
+  if (said !== undefined) return said; // whoever wrote the document knew more than the bytes
   if (offset + size > bytes.length) return "not carried";
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, size);
   const number = (at, wide) => (wide === 1 ? view.getUint8(at) : wide === 2 ? view.getUint16(at, true) : wide === 4 ? view.getUint32(at, true) : view.getBigUint64(at, true));

@@ -63,12 +63,12 @@ export class Inspector {
     return (by && by()) || this.moment(this.app.now, false);
   }
 
-  payload(reference, struct, heading = "Payload") {
+  payload(reference, struct, heading = "Payload", told = null) {
     const {story} = this.app;
     const bytes = story.bytes(reference);
     if (!bytes) return "";
-    const fields = struct ? fieldsOf(story, struct, bytes) : null;
-    const note = struct ? `struct ${struct}, little endian` : `${count(reference[1])} bytes`;
+    const fields = told || (struct ? fieldsOf(story, struct, bytes) : null);
+    const note = told ? "a Mach message, little endian" : struct ? `struct ${struct}, little endian` : `${count(reference[1])} bytes`;
     return `<h3>${heading}<span>${escaped(note)}</span></h3>${tables(bytes, reference[1], fields, struct || "")}`;
   }
 
@@ -91,8 +91,9 @@ export class Inspector {
     if (moment.queued) rows.push(["Queued after it", `${moment.queued[0]}, ${count(moment.queued[1])} B`]);
     if (found[1]) rows.push(["Recording", found[1]]);
     if (found[2]) rows.push(["Source", found[2]]);
+    for (const row of moment.about || []) rows.push(row);
     const route = moment.from === moment.to ? name(moment.from) : `${name(moment.from)} \u203a ${name(moment.to)}`;
-    return {title: `Step ${count(moment.step)}, ${KINDS[moment.kind] || "an event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.struct ? "Argument" : "Bytes")};
+    return {title: `Step ${count(moment.step)}, ${KINDS[moment.kind] || "an event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.struct ? "Argument" : "Bytes", moment.fields)};
   }
 
   chip({sock, chip}) {
