@@ -174,15 +174,22 @@ def _purpose(pid: str, args: tuple[object, ...], names: Names) -> str:
     if option & MACH_SEND_MSG and header is not None:
         words = f"send message {header.msgh_id}, {some(header.msgh_size, 'byte')}, "
         words += f"to {names.at(pid, header.msgh_remote_port)}"
-        parts.append(words + carried(cast(bytes, args[0]), pid, names))
+        words += carried(cast(bytes, args[0]), pid, names)
+        parts.append(words + _waiting(option & MACH_SEND_TIMEOUT, args))
     elif option & MACH_SEND_MSG:
         parts.append("send a message without a header")
     if option & MACH_RCV_MSG:
-        parts.append(f"receive at {names.at(pid, args[3])}")
-    if option & (MACH_SEND_TIMEOUT | MACH_RCV_TIMEOUT):
-        wait = cast(int, args[4])
-        parts[-1] += f", waiting {count(wait)} ms at most" if wait else ", without waiting"
+        words = f"receive at {names.at(pid, args[3])}"
+        parts.append(words + _waiting(option & MACH_RCV_TIMEOUT, args))
     return " and ".join(parts) or "do nothing"
+
+
+def _waiting(limited: int, args: tuple[object, ...]) -> str:
+    """How long, if there is a limit."""
+    wait = cast(int, args[4]) if limited else None
+    if wait is None:
+        return ""
+    return f", waiting {count(wait)} ms at most" if wait else ", without waiting"
 
 
 def carried(data: bytes, pid: str, names: Names, got: bool = False) -> str:
@@ -263,27 +270,29 @@ def _got(who: str, pid: str, event: Event, value: object, names: Names) -> str:
 # -- arrows ----------------------------------------------------------------------------------
 
 
-def message_label(data: object) -> str:
+def message_label(data: object, pid: str, names: Names) -> str:
     """A message as it stands on an arrow: ``1, 24 B, +1 right``."""
     header = header_of(data)
     if header is None:
         return ""
-    found = descriptors(cast(bytes, data))
-    rights = sum(
-        one.values["count"] if one.type == MACH_MSG_OOL_PORTS_DESCRIPTOR else 1
-        for one in found
-        if "disposition" in one.values
-    )
-    memory = len(found) - sum("disposition" in one.values for one in found)
+    rights = entries = memory = 0
+    for one in descriptors(cast(bytes, data)):
+        if one.type == MACH_MSG_OOL_PORTS_DESCRIPTOR:
+            rights += one.values["count"]
+        elif one.type != MACH_MSG_PORT_DESCRIPTOR:
+            memory += 1
+        elif names.called(names.port(pid, one.values["name"])).startswith("a memory entry"):
+            entries += 1
+        else:
+            rights += 1
     parts = [f"{header.msgh_id}, {count(header.msgh_size)} B"]
-    if rights:
-        parts.append(f"+{some(rights, 'right')}")
-    if memory:
-        parts.append("+memory")
+    parts += ["+memory entry"] * bool(entries)
+    parts += [f"+{some(rights, 'right')}"] * bool(rights)
+    parts += ["+memory"] * bool(memory)
     return ", ".join(parts)
 
 
-def short(event: Event) -> str:
+def short(event: Event, pid: str, names: Names) -> str:
     """A call as it stands on an arrow."""
     name = event.name
     if name != "mach_msg":
@@ -291,16 +300,16 @@ def short(event: Event) -> str:
     option = cast(int, event.arguments[1])
     parts = []
     if option & MACH_SEND_MSG:
-        parts.append(f"send {message_label(event.arguments[0])}".strip())
+        parts.append(f"send {message_label(event.arguments[0], pid, names)}".strip())
     if option & MACH_RCV_MSG:
         parts.append("receive")
     return "; ".join(parts) or "mach_msg"
 
 
-def answer(event: Event, value: object) -> str:
+def answer(event: Event, pid: str, value: object, names: Names) -> str:
     """What a call gave back, as it stands on an arrow."""
     if event.name == "mach_msg" and cast(int, event.arguments[1]) & MACH_RCV_MSG:
-        return f"message {message_label(value)}" if header_of(value) is not None else "message"
+        return f"message {message_label(value, pid, names)}".strip()
     if isinstance(value, int) and event.name in DONE:
         return f"= {value:#x}"
     if event.name == "mach_make_memory_entry_64":

@@ -103,7 +103,7 @@ class MachTeller:
         """A call as it stands on an arrow."""
         if iokit_sentences.is_iokit(event):
             return iokit_sentences.short(event)
-        label = mach_sentences.short(event)
+        label = mach_sentences.short(event, pid, self.names)
         return f"{label}, throttled" if pid == self.launchd and self._throttled(event) else label
 
     def until(self, channel: str) -> str | None:
@@ -134,7 +134,7 @@ class MachTeller:
             return
         self.names.learn(opened, pid, value)
         told.text = mach_sentences.returned(who, pid, opened, value, self.names)
-        told.label = mach_sentences.answer(opened, value)
+        told.label = mach_sentences.answer(opened, pid, value, self.names)
         told.source = WAITED if frame.slept else provenance.mach_shown(opened, value)
         if opened.name == "mach_msg":
             if cast(int, opened.arguments[1]) & mach.MACH_RCV_MSG:

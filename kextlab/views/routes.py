@@ -86,7 +86,7 @@ def short(event: Event, size: int) -> str:
     """A call in two or three words, as it stands on an arrow."""
     name, args = event.name, event.arguments
     if event.kind == "callback":
-        return f"{name}()"
+        return f"{name.rpartition('::')[2]}()"
     if event.kind == "kpi":
         return f"{name} {count(size)}" if name in ENQUEUES else name
     match name:

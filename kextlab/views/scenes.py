@@ -172,6 +172,9 @@ class SceneWriter:
         for name in (routes.EVENTS, routes.PORTS):
             if name in (told.sender, told.receiver):
                 self._lifeline(name, routes.NAMES[name], "kern")
+        for end in (told.sender, told.receiver):
+            if end.startswith("kext:"):  # a driver, which is no kext of its own
+                self._lifeline(end, end.removeprefix("kext:"), "kern")
         moment: dict[str, Json] = {
             "step": told.step,
             "world": told.world,

@@ -177,10 +177,10 @@ class Teller:
         channel = str(fields["channel"])
         known = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}
         until = known.get(channel.partition(":")[0]) or self.mach.until(channel)
-        if until is None:
-            until = f" in {fields['wmesg']}"
+        until = until or f" in {fields['wmesg']}"
         text = f"{who} sleeps in {call}{until}; others run."
-        told = self._told(event, "kern", text, "note", frame.place, frame.place, "sleeps")
+        label = f"{who} sleeps" if self.mach.until(channel) else "sleeps"
+        told = self._told(event, "kern", text, "note", frame.place, frame.place, label)
         told.inside, told.socket = frame, frame.socket
         return [told]
 

@@ -18,6 +18,8 @@ export function lifelines(story, used, room, pinned) {
     const many = users.length - kept.length;
     users = [...users.filter((one) => kept.includes(one.id)), {id: OTHERS, name: `${many} others`, world: "user"}];
   }
+  const shared = (one) => users.some((other) => other !== one && other.name === one.name);
+  users = users.map((one) => (shared(one) && one.id.startsWith("proc:") ? {...one, name: `${one.name} ${one.id.slice(5)}`} : one));
   const kernel = world("kern");
   let kexts = kernel.filter((one) => one.id.startsWith("kext:"));
   if (kexts.length > MOST_KEXTS) {
@@ -80,8 +82,10 @@ const wide = (words) => words.length * 6.65 + 6;
 
 // The longest form of a label that fits: whole, without its number, cut.
 function label(words, room) {
+  // "send 1, 24 B, +1 right; receive": what stands behind the last comma goes first.
+  const shorter = [...words.matchAll(/[,;] /g)].map((one) => words.slice(0, one.index)).reverse();
   const first = words.replace(/ (unit )?[\d,]+$/, "");
-  const fits = [words, first, first.replace(/^(ctl|kev|mbuf)_/, "\u2026")].find((form) => wide(form) <= room);
+  const fits = [words, ...shorter, first, first.replace(/^(ctl|kev|mbuf)_/, "\u2026")].find((form) => wide(form) <= room);
   if (fits) return fits;
   const most = Math.max(2, Math.floor((room - 6) / 6.65) - 1);
   return first.slice(0, Math.ceil(most / 2)) + "\u2026" + first.slice(first.length - Math.floor(most / 2));
