@@ -213,7 +213,8 @@ class MachTeller:
             said = NOTIFIED.get(number, "")
             kind = notification(number)
             text = f"The kernel sends a {kind} notification to {at}{whom}: {said}."
-            one = self._make(event, "data", text, "call", routes.KERNEL, routes.PORTS, kind)
+            label = f"notice: {kind}"
+            one = self._make(event, "data", text, "call", routes.KERNEL, routes.PORTS, label)
             one.source = WOKEN
             return one
         held, most = cast(int, queue["msgcount"]) + 1, queue["qlimit"]

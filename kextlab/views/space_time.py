@@ -198,7 +198,13 @@ class _Drawing:
             kern = all(self.world.get(end) == "kern" for end in ends)
             return kern and right in ends and bool(ends & before)
 
-        return max(GAPS["kern"], min(room, 150), min(self._widest(between), 190))
+        routines = (
+            text_width(self.moments[row].get("via", ""), LABEL) + 30
+            for row in self.rows
+            if right in (self.moments[row]["from"], self.moments[row]["to"])
+        )
+        wide = max(min(room, 150), min(self._widest(between), 190), *routines, 0.0)
+        return max(GAPS["kern"], wide)
 
     def _x(self, ident: str) -> float:
         line_ = self.at.get(ident)

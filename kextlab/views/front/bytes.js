@@ -44,8 +44,10 @@ export function tables(bytes, total, fields, name) {
   let body = "";
   if (fields && fields.length) {
     const rows = fields.map(([field, offset, size, type], i) =>
-      `<tr data-f="${i}" tabindex="${i ? -1 : 0}" aria-label="${escaped(`${field}, ${size} bytes at offset ${offset}: ${value(bytes, fields[i])}`)}"><td class="off">${hex(offset, 3)}</td><th scope="row">${escaped(field)}</th><td class="type">${long[type] || escaped(type)}</td><td class="value">${escaped(value(bytes, fields[i]))}</td></tr>`);
-    body += `<table class="fields"><caption class="sr">Fields of ${escaped(name)}</caption><tbody>${rows.join("")}</tbody></table>`;
+      `<tr data-f="${i}" tabindex="${i ? -1 : 0}" aria-label="${escaped(`${field}, ${size} bytes at offset ${offset}: ${value(bytes, fields[i])}`)}"><td class="off">${hex(offset, 3)}</td><th scope="row">${escaped(field)}</th><td class="type">${long[type] || escaped(type)}</td><td class="value${value(bytes, fields[i]).length > 12 ? " long" : ""}">${escaped(value(bytes, fields[i]))}</td></tr>`);
+    // Values in words may be long: those stand below the name of their field.
+    const told = fields.some((one) => one.length > 4) ? " told" : "";
+    body += `<table class="fields${told}"><caption class="sr">Fields of ${escaped(name)}</caption><tbody>${rows.join("")}</tbody></table>`;
   }
   let lines = "";
   for (let at = 0; at < shown.length; at += 8) {

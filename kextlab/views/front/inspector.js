@@ -72,6 +72,12 @@ export class Inspector {
     return `<h3>${heading}<span>${escaped(note)}</span></h3>${tables(bytes, reference[1], fields, struct || "")}`;
   }
 
+  // What the call is about, as of this step.
+  about({about}) {
+    if (!about) return "";
+    return `<h3>What it is about<span>at this step</span></h3><dl class="kv">${about.map(([k, v]) => `<div><dt>${escaped(k)}</dt><dd>${escaped(v)}</dd></div>`).join("")}</dl>`;
+  }
+
   source(moment) {
     const found = this.app.story.sources[moment.source];
     return found ? badge(found[0], PROVENANCE[found[0]] || found[0]) : "";
@@ -91,9 +97,8 @@ export class Inspector {
     if (moment.queued) rows.push(["Queued after it", `${moment.queued[0]}, ${count(moment.queued[1])} B`]);
     if (found[1]) rows.push(["Recording", found[1]]);
     if (found[2]) rows.push(["Source", found[2]]);
-    for (const row of moment.about || []) rows.push(row);
     const route = moment.from === moment.to ? name(moment.from) : `${name(moment.from)} \u203a ${name(moment.to)}`;
-    return {title: `Step ${count(moment.step)}, ${KINDS[moment.kind] || "an event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.struct ? "Argument" : "Bytes", moment.fields)};
+    return {title: `Step ${count(moment.step)}, ${KINDS[moment.kind] || "an event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.fields ? "Message" : moment.struct ? "Argument" : "Bytes", moment.fields) + this.about(moment)};
   }
 
   chip({sock, chip}) {

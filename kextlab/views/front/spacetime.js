@@ -174,6 +174,9 @@ function arrow(story, moment, lines, m, when, ground) {
     const left = lines.boundary - near - 18 >= wide(words) ? near : low;
     body += plated((left + lines.boundary) / 2 - (back ? 0 : 2), y, words, ink, ground, lines.boundary - left - 18, weight);
     if (moment.via && wide(moment.via) <= high - lines.boundary - 18) body += plated((lines.boundary + high) / 2, y, moment.via, ink, ground, high - lines.boundary - 22, weight);
+  } else if (high < lines.boundary && wide(words) > high - low - 20) {
+    const free = lines.boundary - high - 16; // between two processes: behind the arrow
+    body += plated(high + 8 + Math.min(wide(label(words, free)), free) / 2, y, words, ink, ground, free, weight);
   } else if (!lifted && wide(words) > high - low - 20 && high - low < 100 && low - lines.boundary > wide(words) + 60) {
     body += plated(low - wide(words) / 2 - 8, y, words, ink, ground, wide(words), weight); // beside a short arrow
   } else body += plated((low + high) / 2 + (lifted ? 8 : 0), y, words, ink, ground, high - low - 20, weight);
