@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kextlab import Kernel
 from kextlab.userland.mach import Mach
 from kextlab.userland.mach_error import MachError
 from kextlab.userland.vm import MachVm
-from kextlab.views import log, scene_document
+from kextlab.views import log, scene_document, space_time
 from tests.unit import mach_machines as machines
 
 MACHINES = [machines.memory, machines.brokered, machines.throttled, machines.sensor]
@@ -488,3 +491,62 @@ def test_a_port_that_dies_wakes_its_receiver(mac: Kernel) -> None:
     told = said(mac)
     assert "port:1 is gone, which wakes receiver." in told
     assert any("the port died while the call waited for a message" in line for line in told)
+
+
+# ---------------------------------------------------------------- whatever is called
+
+NAMES = st.sampled_from([0, 0x103, 0x203, 0x303, 0x7703, 0xFFFFFFFF])
+NUMBERS = st.integers(0, 80)
+HEADERS = st.builds(
+    lambda bits, size, to, local, msgid, rest: (
+        b"".join(one.to_bytes(4, "little") for one in (bits, size, to, local, 0, msgid)) + rest
+    ),
+    st.sampled_from([0x13, 0x1513, 0x80000013, 0x14, 0x1411, 0x3F]),
+    st.integers(0, 60),
+    NAMES,
+    NAMES,
+    NUMBERS,
+    st.binary(max_size=40),
+)
+TRAPS = st.one_of(
+    st.tuples(st.just("port_allocate"), NUMBERS),
+    st.tuples(st.just("port_insert_right"), NAMES, NAMES, st.integers(15, 22)),
+    st.tuples(st.just("port_deallocate"), NAMES),
+    st.tuples(st.just("port_mod_refs"), NAMES, st.integers(0, 6), st.integers(-2, 2)),
+    st.tuples(st.just("port_get_attributes"), NAMES),
+    st.tuples(st.just("port_insert_member"), NAMES, NAMES),
+    st.tuples(
+        st.just("port_request_notification"),
+        NAMES,
+        st.integers(64, 73),
+        NUMBERS,
+        NAMES,
+        st.just(21),
+    ),
+    st.tuples(
+        st.just("mach_msg"),
+        st.none() | HEADERS | st.binary(max_size=23),
+        st.sampled_from([0x11, 0x102, 0x106, 0x113, 0x3000102]),
+        NUMBERS,
+        NAMES,
+        st.just(0),
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TRAPS, max_size=14))
+def test_whatever_is_called_is_told_drawn_and_shown(calls: list[tuple[Any, ...]]) -> None:
+    mac = Kernel()
+    pid = mac.spawn("client").pid
+    for right in (1, 1, 3):
+        mac.mach_traps.port_allocate(pid, right)
+    for name, *args in calls:
+        with suppress(NotImplementedError):
+            getattr(mac.mach_traps, name)(pid, *args)
+    lines = said(mac)
+    assert all(line.endswith(".") for line in lines)
+    assert space_time(mac).text
+    for moment in scene_document(mac)["moments"]:
+        for _, offset, size, _, _ in moment.get("fields", ()):
+            assert 0 <= offset <= offset + size
