@@ -42,10 +42,17 @@ class Field:
     ctype: str
 
 
-_BYTES: Final = {"u_char": 1, "u_int16_t": 2, "u_int32_t": 4, "char": 1}
+_BYTES: Final = {
+    "u_char": 1,
+    "u_int16_t": 2,
+    "u_int32_t": 4,
+    "int32_t": 4,
+    "u_int64_t": 8,
+    "char": 1,
+}
 
 
-def _layout(*fields: tuple[str, str, int]) -> tuple[Field, ...]:
+def layout(*fields: tuple[str, str, int]) -> tuple[Field, ...]:
     """Lay out (name, element type, count) one after another: none of these needs padding."""
     rows = []
     offset = 0
@@ -108,7 +115,7 @@ class SockaddrCtl:
     sc_reserved: tuple[int, ...] = (0, 0, 0, 0, 0)
 
     SIZE: ClassVar[int] = 32
-    LAYOUT: ClassVar[tuple[Field, ...]] = _layout(
+    LAYOUT: ClassVar[tuple[Field, ...]] = layout(
         ("sc_len", "u_char", 1),
         ("sc_family", "u_char", 1),
         ("ss_sysaddr", "u_int16_t", 1),
@@ -166,7 +173,7 @@ class CtlInfo:
     ctl_name: bytes = b""
 
     SIZE: ClassVar[int] = 100
-    LAYOUT: ClassVar[tuple[Field, ...]] = _layout(
+    LAYOUT: ClassVar[tuple[Field, ...]] = layout(
         ("ctl_id", "u_int32_t", 1), ("ctl_name", "char", MAX_KCTL_NAME)
     )
 
@@ -211,7 +218,7 @@ class CtlEventData:
     ctl_unit: int = 0
 
     SIZE: ClassVar[int] = 8
-    LAYOUT: ClassVar[tuple[Field, ...]] = _layout(
+    LAYOUT: ClassVar[tuple[Field, ...]] = layout(
         ("ctl_id", "u_int32_t", 1), ("ctl_unit", "u_int32_t", 1)
     )
 
@@ -248,7 +255,7 @@ class KevRequest:
     kev_subclass: int = 0
 
     SIZE: ClassVar[int] = 12
-    LAYOUT: ClassVar[tuple[Field, ...]] = _layout(
+    LAYOUT: ClassVar[tuple[Field, ...]] = layout(
         ("vendor_code", "u_int32_t", 1),
         ("kev_class", "u_int32_t", 1),
         ("kev_subclass", "u_int32_t", 1),
@@ -288,7 +295,7 @@ class KevVendorCode:
     vendor_string: bytes = b""
 
     SIZE: ClassVar[int] = 204
-    LAYOUT: ClassVar[tuple[Field, ...]] = _layout(
+    LAYOUT: ClassVar[tuple[Field, ...]] = layout(
         ("vendor_code", "u_int32_t", 1), ("vendor_string", "char", KEV_VENDOR_CODE_MAX_STR_LEN)
     )
 
@@ -340,7 +347,7 @@ class KernEventMsg:
     event_data: bytes = b""
 
     SIZE: ClassVar[int] = KEV_MSG_HEADER_SIZE
-    LAYOUT: ClassVar[tuple[Field, ...]] = _layout(
+    LAYOUT: ClassVar[tuple[Field, ...]] = layout(
         ("total_size", "u_int32_t", 1),
         ("vendor_code", "u_int32_t", 1),
         ("kev_class", "u_int32_t", 1),

@@ -1,10 +1,65 @@
 """Why a Mach call is refused.
 
 Pure data in the notation of ``explanations``; the name of the code stands for the errno.
-Read beside it: ``osfmk/ipc/mach_port.c``, ``ipc_right.c``, ``ipc_kmsg.c``, ``ipc_mqueue.c``.
+Read beside it: ``osfmk/ipc/mach_port.c``, ``ipc_right.c``, ``ipc_kmsg.c``, ``ipc_mqueue.c``,
+``osfmk/vm/vm_user.c``, ``vm_memory_entry.c``.
 """
 
-from kextlab.kernel.explanations import DOCUMENTED
+from collections.abc import Mapping
+
+from kextlab.kernel.explanations import DOCUMENTED, PORTED
+
+
+def _each(recordings: Mapping[str, str], cause: str, text: str) -> str:
+    """The same cause of several calls, each with its own recording."""
+    return "\n\n".join(
+        f"{call}: {cause} | {recording}\n{text}" for call, recording in recordings.items()
+    )
+
+
+_NO_NAME = _each(
+    {
+        "mach_port_deallocate": "deallocate",
+        "mach_port_destroy": "destroy",
+        "mach_port_mod_refs": "refs-wrong-right",
+        "mach_port_get_refs": "queue-limit-move-send",
+        "mach_port_type": "dead-name",
+        "mach_port_get_attributes": "m00000",
+        "mach_port_set_attributes": "m00002",
+        "mach_port_set_mscount": "mscount",
+        "mach_port_insert_member": "m00000",
+        "mach_port_extract_member": "m00005",
+        "mach_port_move_member": "m00014",
+        "mach_port_request_notification": "m00000",
+        "mach_port_insert_right": "m00000",
+        "mach_port_rename": DOCUMENTED,
+    },
+    "KERN_INVALID_NAME | ipc_right_lookup_read",
+    """The task has no such name: it was freed, or belongs to another task. A name is a number of
+one task only.
+-> Send the right in a message; the number alone means nothing elsewhere.""",
+)
+_NO_RECEIVE = _each(
+    {
+        "mach_port_get_attributes": "m00000",
+        "mach_port_set_attributes": "m00002",
+        "mach_port_set_mscount": "m00033",
+    },
+    "KERN_INVALID_RIGHT | ipc_port_translate_receive",
+    """Only whoever has the receive right may ask or set this.
+-> Ask the task that receives.""",
+)
+_NO_MEMBER = _each(
+    {
+        "mach_port_insert_member": "m00006",
+        "mach_port_extract_member": "m00050",
+        "mach_port_move_member": "m00007",
+    },
+    "KERN_INVALID_RIGHT | ipc_object_translate_two",
+    """A member is a receive right, and what it is put into or taken out of is a port set; one of
+the names is something else.
+-> Ask mach_port_type what both names stand for.""",
+)
 
 MACH = f"""
 mach_port_allocate: KERN_INVALID_VALUE | mach_port_allocate_full | alloc
@@ -50,18 +105,13 @@ mach_port_deallocate: KERN_INVALID_RIGHT | ipc_right_dealloc | deallocate
 A receive right is not deallocated: it has no user references.
 -> Give it up with mach_port_mod_refs(name, MACH_PORT_RIGHT_RECEIVE, -1).
 
-mach_port_deallocate mach_port_destroy mach_port_mod_refs mach_port_get_refs mach_port_type \
-mach_port_get_attributes mach_port_set_attributes mach_port_set_mscount mach_port_insert_member \
-mach_port_extract_member mach_port_move_member mach_port_request_notification mach_port_rename \
-mach_port_insert_right: KERN_INVALID_NAME | ipc_right_lookup_read | {DOCUMENTED}
-The task has no such name: it was freed, or belongs to another task. A name is a number of one task
-only.
--> Send the right in a message; the number alone means nothing elsewhere.
+mach_port_rename: KERN_NAME_EXISTS | ipc_entry_alloc_name | {DOCUMENTED}
+The new name stands for something already.
+-> Choose a name that is free.
 
-mach_port_get_attributes mach_port_set_attributes mach_port_set_mscount: \
-KERN_INVALID_RIGHT | ipc_port_translate_receive | {DOCUMENTED}
-Only whoever has the receive right may ask or set this.
--> Ask the task that receives.
+{_NO_NAME}
+
+{_NO_RECEIVE}
 
 mach_port_set_attributes: KERN_INVALID_VALUE | mach_port_set_attributes | queue-limit-set
 A queue holds 1,024 messages at most.
@@ -74,6 +124,13 @@ The port is a member of this set.
 mach_port_extract_member: KERN_NOT_IN_SET | ipc_pset_remove | pset-extract
 The port is no member of this set.
 -> Nothing is left to do.
+
+{_NO_MEMBER}
+
+mach_port_request_notification: KERN_INVALID_VALUE | mach_port_request_notification | m00043
+Port-destroyed takes no sync, which must be 0; and not every msgid is one of a notification to ask
+for.
+-> Pass 0 as sync, and MACH_NOTIFY_NO_SENDERS, _PORT_DESTROYED, _DEAD_NAME or _SEND_POSSIBLE.
 
 mach_port_request_notification: KERN_INVALID_RIGHT | ipc_port_translate_receive | \
 no-senders-no-receive
@@ -170,4 +227,72 @@ bootstrap_check_in bootstrap_register bootstrap_create_service: \
 BOOTSTRAP_NOT_PRIVILEGED | job_mig_check_in2 | {DOCUMENTED}
 The service belongs to another job.
 -> Look it up instead.
+
+mach_vm_allocate mach_vm_map: KERN_NO_SPACE | vm_map_locate_space | {PORTED}
+No hole of that size is left where it may lie: with VM_FLAGS_FIXED, something is mapped there.
+-> Pass VM_FLAGS_ANYWHERE, or deallocate what lies there.
+
+mach_vm_allocate mach_vm_map: KERN_INVALID_ADDRESS | vm_map_locate_space | {PORTED}
+The address does not lie in what a task may map.
+-> Pass VM_FLAGS_ANYWHERE.
+
+mach_vm_allocate: KERN_INVALID_ARGUMENT | mach_vm_allocate_kernel | {PORTED}
+A flag is none a task may pass, or the size wraps around when it is rounded to whole pages.
+-> Pass VM_FLAGS_ANYWHERE, and a size that there can be.
+
+mach_vm_deallocate: KERN_INVALID_ARGUMENT | mach_vm_deallocate | {PORTED}
+The range wraps around.
+-> Pass address and size as they came back.
+
+mach_vm_protect: KERN_INVALID_ARGUMENT | mach_vm_protect | {PORTED}
+The range wraps around, or the protection is none.
+-> Pass address and size as they came back, and VM_PROT_* bits.
+
+mach_vm_protect mach_vm_region: KERN_INVALID_ADDRESS | vm_map_protect | {DOCUMENTED}
+Nothing is mapped there.
+-> Ask mach_vm_region what is mapped.
+
+mach_vm_protect: KERN_PROTECTION_FAILURE | vm_map_protect | {DOCUMENTED}
+It is more than the maximum of a page there.
+-> Ask mach_vm_region for the maximum.
+
+mach_vm_map: KERN_INVALID_ARGUMENT | vm_map_enter_mem_object | {PORTED}
+A size of 0, an offset that is no whole page, more than the memory entry covers, a range that wraps
+around, or flags, protections or an inheritance that do not exist.
+-> Map no more than the size mach_make_memory_entry_64 gave back.
+
+mach_vm_map: KERN_INVALID_RIGHT | vm_map_enter_mem_object | {PORTED}
+It asks for more protection than the memory entry has.
+-> Ask for what the entry was made with, or make a private copy.
+
+mach_vm_map: KERN_INVALID_OBJECT | vm_map_enter_mem_object | {DOCUMENTED}
+The port stands for no memory entry.
+-> Pass the name mach_make_memory_entry_64 gave back, or one received for it.
+
+mach_vm_map mach_make_memory_entry_64: MACH_SEND_INVALID_RIGHT | ipc_kmsg_copyin_port_descriptor | \
+{DOCUMENTED}
+The name that was passed is no send right of this task; the call is a message to the kernel, and
+that message is refused.
+-> Ask mach_port_type what the name stands for.
+
+mach_make_memory_entry_64: KERN_INVALID_ARGUMENT | mach_make_memory_entry_64 | {PORTED}
+The range is empty or wraps around, the parent is a copy, or a flag does not go with this kind of
+entry.
+-> Pass the address and size of memory that is there.
+
+mach_make_memory_entry_64: KERN_PROTECTION_FAILURE | mach_make_memory_entry_64 | {PORTED}
+It asks for more than the memory, or its parent, allows.
+-> Ask for less, or add VM_PROT_IS_MASK to get as much of it as there is.
+
+mach_make_memory_entry_64: KERN_FAILURE | mach_make_memory_entry_64 | {PORTED}
+New memory of one entry is less than 4 GB.
+-> Make several entries.
+
+mach_make_memory_entry_64: KERN_INVALID_ADDRESS | mach_make_memory_entry_64 | {DOCUMENTED}
+Nothing is mapped there.
+-> Allocate first.
+
+mach_make_memory_entry_64: KERN_INVALID_VALUE | mach_make_memory_entry_64 | {DOCUMENTED}
+A MAP_MEM flag is none a task may pass.
+-> Pass VM_PROT_* and MAP_MEM_* bits only.
 """

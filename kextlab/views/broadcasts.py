@@ -17,6 +17,8 @@ from kextlab.trace import codes
 from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.views.index import Index
+from kextlab.views.sentences import event_named
+from kextlab.views.svg import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,21 @@ class Broadcasts:
 
     def _delivery(self, socket: int, lost: bool) -> Delivery:
         return Delivery(KernEventMsg.unpack(self._data), self._data, socket, lost)
+
+    def told(self, delivery: Delivery) -> tuple[str, str]:
+        """A delivery in a sentence, and whether it is ``data`` or a ``loss``."""
+        name = event_named(delivery.message)
+        who = self._seen.process(self.pids.get(delivery.socket, 0))
+        fields = self._seen.state[f"so_rcv:{delivery.socket}"]
+        used, hiwat = cast(int, fields["sb_cc"]), cast(int, fields["sb_hiwat"])
+        if delivery.lost:
+            return (
+                f"{name.capitalize()} did not fit {who}'s {count(hiwat)}-byte buffer and is lost; "
+                "the poster saw success, and only the gap in ids will tell.",
+                "loss",
+            )
+        return (
+            f"kern_event queues {name} for {who}; {count(used)} of {count(hiwat)} bytes are now in "
+            "use.",
+            "data",
+        )

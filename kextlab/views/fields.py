@@ -6,11 +6,14 @@ fields of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from kextlab.abi import structs
+from kextlab.abi.mach import SIZEOF_HEADER
+from kextlab.abi.mach_layouts import DATA_QUEUE_HEAD, MACH_PORT_STATUS, Layout
 from kextlab.abi.structs import Field, c_str
+from kextlab.views.mach_fields import What, message_parts, table_parts, unknown
+from kextlab.views.parts import Part, short_type, sized
 
 STRUCTS: dict[str, Any] = {  # each has SIZE and LAYOUT
     "sockaddr_ctl": structs.SockaddrCtl,
@@ -20,7 +23,13 @@ STRUCTS: dict[str, Any] = {  # each has SIZE and LAYOUT
     "kev_request": structs.KevRequest,
     "kev_vendor_code": structs.KevVendorCode,
 }
-TYPES = {"u_char": "u8", "u_int16_t": "u16", "u_int32_t": "u32"}
+MESSAGE = "mach_msg"
+"""A Mach message: a struct whose fields its bytes decide."""
+TABLES: dict[str, Layout] = {
+    "mach_port_status_t": MACH_PORT_STATUS,
+    "IODataQueueMemory": DATA_QUEUE_HEAD,
+}
+"""Structs of plain numbers, with where their fields lie."""
 
 _MEANING: dict[tuple[str, int], str] = {
     ("sc_family", 32): "AF_SYSTEM",
@@ -36,36 +45,30 @@ _CONTROL_EVENTS = (1, 3, 2)
 """Vendor, class and subclass of the events about kernel controls."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A run of bytes with a name: ``start`` and ``size`` in bytes, ``ctype`` short as in Rust."""
-
-    name: str
-    start: int
-    size: int
-    ctype: str
-    value: str
-
-
-def short_type(ctype: str) -> str:
-    """``u32[5]`` for ``u_int32_t[5]``."""
-    base, bracket, rest = ctype.partition("[")
-    return TYPES.get(base, base) + bracket + rest
-
-
-def parts_of(data: bytes, struct: str = "") -> list[Part]:
-    """The fields of a struct in ``data``, and what lies behind it.
+def parts_of(data: bytes, struct: str = "", what: What = unknown) -> list[Part]:
+    """The fields of a struct in ``data``, and what lies behind it; ``what`` tells the names in a
+    Mach message.
 
     Raises:
         ValueError: no such struct, or too few bytes for it.
     """
     if not struct:
         return [Part("data", 0, len(data), "bytes", sized(len(data)))] if data else []
-    if struct not in STRUCTS:
-        raise ValueError(f"no struct {struct!r} is known; there are {', '.join(STRUCTS)}")
-    size = STRUCTS[struct].SIZE
+    if struct == MESSAGE:
+        return message_parts(data, what)
+    if struct not in STRUCTS and struct not in TABLES:
+        known = ", ".join([*STRUCTS, MESSAGE, *TABLES])
+        raise ValueError(f"no struct {struct!r} is known; there are {known}")
+    size = least(struct)
     if len(data) < size:
         raise ValueError(f"{struct} from {len(data)} bytes: needs {size}")
+    if struct in TABLES:
+        parts = table_parts(data, TABLES[struct])
+        if len(data) > size:
+            parts.append(
+                Part("behind it", size, len(data) - size, "bytes", sized(len(data) - size))
+            )
+        return parts
     parts = [_part(field, data, 0) for field in STRUCTS[struct].LAYOUT]
     if struct == "kern_event_msg":
         parts += _event(data)
@@ -82,9 +85,13 @@ def parts_of(data: bytes, struct: str = "") -> list[Part]:
     return parts
 
 
-def sized(size: int) -> str:
-    """``1 byte``, ``2 bytes``."""
-    return f"{size:,} byte{'s' * (size != 1)}"
+def least(struct: str) -> int:
+    """The fewest bytes a struct has; 0 for plain data."""
+    if struct == MESSAGE:
+        return SIZEOF_HEADER
+    if struct in TABLES:
+        return sum(field.size for field in TABLES[struct])
+    return int(STRUCTS[struct].SIZE) if struct else 0
 
 
 def _about_controls(data: bytes) -> bool:

@@ -1,7 +1,9 @@
 """The inspector: the bytes of a struct or of a queued record, and the fields they are.
 
 A field and its bytes carry the same number, and highlight each other under the pointer. A queued
-record is drawn as the chain of mbufs it is, each to the scale of its storage.
+record is drawn as the chain of mbufs it is, each to the scale of its storage. Below the bytes of a
+Mach call stands what it is about at that step: the port's status, the map entries around the
+address.
 """
 
 from __future__ import annotations
@@ -13,7 +15,10 @@ from typing import cast
 from kextlab.abi.constants import M_EOR, M_EXT, M_PKTHDR, MHLEN, MLEN
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace, outside
-from kextlab.views.fields import STRUCTS, Part, parts_of, sized
+from kextlab.userland.mach import Message
+from kextlab.views.fields import MESSAGE, STRUCTS, least, parts_of
+from kextlab.views.mach_about import queue_head, status
+from kextlab.views.parts import Part, sized
 from kextlab.views.payload import Payload
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.source import trace_of
@@ -26,6 +31,8 @@ from kextlab.views.words import some
 MOST = 256
 """Bytes shown."""
 TABLE, DUMP, BYTE, ROW = 436, 404, 22.5, 21
+MOST_WIDER = 160.0
+"""How much wider the column of values gets at most, px."""
 DARK = (
     ":root:not([data-theme=light]):not(:has([data-jp-theme-light=true])) ",
     "[data-theme=dark] ",
@@ -57,53 +64,73 @@ def inspect(
     step: int | None = None,
     socket: int = 0,
     record: int = 0,
+    port: int = 0,
+    queue: int = 0,
     field: str = "",
 ) -> Picture:
     """Show bytes and what they mean.
 
     Args:
-        thing: bytes, a struct of ``kextlab.abi``, a trace, a machine or a run.
+        thing: bytes, a struct of ``kextlab.abi``, a Mach ``Message``, a trace, a machine or a run.
         struct: what bytes are: ``sockaddr_ctl``, ``ctl_info``, ``ctl_event_data``,
-            ``kern_event_msg``, ``kev_request``, ``kev_vendor_code``; "" for plain data.
-        step: of a trace: show what the call at this step carries; with ``socket``, the queue after
-            that many steps.
+            ``kern_event_msg``, ``kev_request``, ``kev_vendor_code``, ``mach_msg`` (a message with
+            its descriptors and trailer), ``mach_port_status_t``, ``IODataQueueMemory``; "" for
+            plain data.
+        step: of a trace: show what the call at this step carries and is about: names as what they
+            are in that task, the port's status, the map entries around an address, the data queue;
+            with ``socket``, ``port`` or ``queue``, what there is after that many steps.
         socket: of a trace: show a record in this socket's receive queue, as a chain of mbufs.
         record: which record of the queue, 0 is read next.
+        port: of a trace: show the status of this port (3 for ``port:3``).
+        queue: of a trace: show the head of this data queue of IOKit's.
         field: a field to mark.
 
     Raises:
         IndexError: no such step, no such record.
         TypeError: ``thing`` is nothing of these.
-        ValueError: no such struct, socket or field, too few bytes, or the call carries none.
+        ValueError: no such struct, socket, port, queue or field, too few bytes, or the call
+            carries none and is about nothing that is shown.
     """
     if isinstance(thing, bytes | bytearray | memoryview):
         data = bytes(thing)
         return _Drawing(data, len(data), parts_of(data, struct), struct, (), field).picture()
-    for name, kind in STRUCTS.items():
+    for name, kind in (*STRUCTS.items(), (MESSAGE, Message)):
         if isinstance(thing, kind):
             data = thing.pack()
             return _Drawing(data, len(data), parts_of(data, name), name, (), field).picture()
     trace = trace_of(thing, "inspect()")
     if socket:
         return _queued(trace.state(step), socket, record, field)
+    if port:
+        data = status(trace.state(step), f"port:{port}")
+        struct = "mach_port_status_t"
+        title = f"The status of port:{port}{_after(step)}"
+        return _Drawing(data, len(data), parts_of(data, struct), struct, (), field, title).picture()
+    if queue:
+        data = queue_head(trace.state(step), f"io_queue:{queue}")
+        struct = "IODataQueueMemory"
+        title = f"The head of data queue {queue}{_after(step)}"
+        return _Drawing(data, len(data), parts_of(data, struct), struct, (), field, title).picture()
     if step is None:
-        raise ValueError("inspect() of a trace takes step=, or socket= and record=")
+        raise ValueError(
+            "inspect() of a trace takes step=, or socket= and record=, port= or queue="
+        )
     told, carried = _carried(trace, step)
-    known = carried.struct if len(carried.data) >= _least(carried.struct) else ""
-    parts = parts_of(carried.data, known)
-    title = told.text
-    return _Drawing(carried.data, carried.length, parts, known, (), field, title).picture()
+    known = carried.struct if len(carried.data) >= least(carried.struct) else ""
+    parts = told.parts or parts_of(carried.data, known)
+    drawn = _Drawing(carried.data, carried.length, parts, known, (), field, told.text, told.about)
+    return drawn.picture()
 
 
-def _least(struct: str) -> int:
-    return int(STRUCTS[struct].SIZE) if struct else 0
+def _after(step: int | None) -> str:
+    return "" if step is None else f" after {some(step, 'step')}"
 
 
 def _carried(trace: Trace, step: int) -> tuple[Told, Payload]:
     """What is told of a step, and the bytes that go with it."""
     if not 0 <= step < len(trace):
         raise IndexError(outside(step, len(trace) - 1))
-    teller = Teller()
+    teller = Teller(detail=True)
     last: Told | None = None
     for entry in trace.entries():
         for told in teller.tell(entry):
@@ -112,6 +139,8 @@ def _carried(trace: Trace, step: int) -> tuple[Told, Payload]:
             last = told
         if teller.event is not None and teller.event.step > step and not teller.frames:
             break
+    if last is not None and last.payload is None and last.about:
+        return last, Payload(b"", 0)
     if last is None or last.payload is None:
         what = f": {last.text}" if last is not None else ""
         raise ValueError(f"nothing is carried at step {step}{what}")
@@ -157,25 +186,35 @@ class _Drawing:
         links: Sequence[Link],
         field: str,
         title: str = "",
+        about: Sequence[tuple[str, str]] = (),
     ) -> None:
         if field and field not in [part.name for part in parts]:
             names = ", ".join(part.name for part in parts)
             raise ValueError(f"there is no field {field!r}; there are {names}")
         self.data, self.length, self.parts = data[:MOST], length, parts
         self.struct, self.links, self.field = struct, links, field
-        self.title = f"struct {struct}" if struct else "Bytes"
+        self.about = about
+        self.title = f"struct {struct}" if struct else "Bytes" if parts or not about else "A call"
+        self.title = "A Mach message" if struct == MESSAGE else self.title
         if links:
             self.title = "A record is a chain of mbufs"
         self.subtitle = title
+        self.names = max([104.0, *(text_width(part.name, 12, 600) + 4 for part in parts)])
+        values = max([TABLE - 256.0, *(text_width(part.value, 12) for part in parts)])
+        self.table = min(TABLE - 256 + MOST_WIDER, values) + 256 + self.names - 104
         self.words = self._words()
         self.name = name_for(self.words + field)
         self.top = 56.0 + (112 if links else 0) + (20 if title else 0)
         rows = (len(self.data) + 15) // 16
         body = max(len(parts) * ROW + 26, rows * ROW + 26 + (18 if length > len(self.data) else 0))
-        self.width, self.height = 28.0 + TABLE + DUMP + 148, self.top + body + 14
+        self.width = 28.0 + self.table + DUMP + 148
+        self.beside = self.top + (body if parts else -20)
+        self.height = self.beside + 14 + (ROW * self._rows() + 20 if about else 0)
 
     def _words(self) -> str:
         lines = [f"{self.title}, {sized(self.length)}, little endian."]
+        if not self.parts and self.about:
+            lines = [f"{self.title}."]
         if self.subtitle:
             lines.insert(0, self.subtitle if self.subtitle.endswith(".") else f"{self.subtitle}.")
         lines += [
@@ -186,20 +225,24 @@ class _Drawing:
         lines += [
             f"{part.name}, {part.ctype} at byte {part.start}: {part.value}." for part in self.parts
         ]
+        lines += [f"{what}: {value}." for what, value in self.about]
         return "\n".join(lines)
 
     def picture(self) -> Picture:
         """Draw everything."""
         body = [rect(0, 0, self.width, self.height, "paper"), self._style()]
         body.append(text(16, 26, self.title, 15, "ink", 600))
-        said = f"{sized(self.length)}, little endian"
-        body.append(text(self.width - 16, 26, said, 12, "ink2", anchor="end"))
+        if self.parts or not self.about:
+            said = f"{sized(self.length)}, little endian"
+            body.append(text(self.width - 16, 26, said, 12, "ink2", anchor="end"))
         if self.subtitle:
             words = fit(self.subtitle, self.width - 40, 12.5)
             body.append(text(16, 46, words, 12.5, "ink2"))
         if self.links:
             body.append(self._chain())
-        body += [self._table(), self._dump()]
+        if self.parts or not self.about:
+            body += [self._table(), self._dump()]
+        body.append(self._beside())
         inside = f'<g id="{self.name}">{"".join(body)}</g>'
         svg = document(self.width, self.height, self.name, self.title, self.words, inside)
         return Picture(self.title, self.words, svg)
@@ -260,6 +303,27 @@ class _Drawing:
             body += text(x, top + 30, f"and {len(self.links) - 8} more", 12, "ink2")
         return body
 
+    def _rows(self) -> int:
+        """Rows of what the call is about: many of short values stand in two columns."""
+        many = len(self.about) > 6 and all(len(value) < 40 for _, value in self.about)
+        return (len(self.about) + 1) // 2 if many else len(self.about)
+
+    def _beside(self) -> str:
+        """What the call is about, below its bytes."""
+        if not self.about:
+            return ""
+        y = self.beside + 12
+        body = text(16, y, "what it is about, at this step", 11, "ink2")
+        body += line(16, y + 7, self.width - 16, y + 7, "hair")
+        left = max([130.0, *(text_width(what, 12, 600) + 24 for what, _ in self.about)])
+        for at, (what, value) in enumerate(self.about):
+            column, row = divmod(at, self._rows())
+            x, y_ = 24 + column * (self.width / 2 - 8), y + 26 + row * ROW
+            room = self.width / (2 if len(self.about) > self._rows() else 1)
+            body += text(x, y_, what, 12, "ink", 600)
+            body += text(x + left, y_, fit(value, room - left - 48, 12), 12, "ink")
+        return body
+
     # -- fields and bytes ------------------------------------------------------------------
 
     def _table(self) -> str:
@@ -268,26 +332,29 @@ class _Drawing:
         for left, words, anchor in (
             (30, "byte", "start"),
             (66, "field", "start"),
-            (174, "type", "start"),
-            (240, "value", "start"),
+            (self.names + 70, "type", "start"),
+            (self.names + 136, "value", "start"),
         ):
             body += text(x + left, y, words, 11, "ink2", anchor=anchor)
-        body += line(x, y + 7, x + TABLE - 12, y + 7, "hair")
+        body += line(x, y + 7, x + self.table - 12, y + 7, "hair")
         for at, part in enumerate(self.parts):
             row = y + 12 + at * ROW
             marked = part.name == self.field
             colour, weight = ("sel", 700) if marked else ("ink", 600)
-            inner = self._box(x, row, TABLE - 12, ROW - 2, at)
+            inner = self._box(x, row, self.table - 12, ROW - 2, at)
             inner += text(x + 13, row + 14, str(at + 1), 11, "ink2", 600, "middle")
             inner += text(x + 30, row + 14, f"{part.start:03x}", 12, "ink2", mono=True)
-            inner += text(x + 66, row + 14, fit(part.name, 104, 12, weight), 12, colour, weight)
-            inner += text(x + 174, row + 14, part.ctype, 11, "ink2", mono=True)
-            inner += text(x + 240, row + 14, fit(part.value, (TABLE - 256) * 1.12, 12), 12, "ink")
+            inner += text(x + 66, row + 14, part.name, 12, colour, weight)
+            inner += text(x + self.names + 70, row + 14, part.ctype, 11, "ink2", mono=True)
+            inner += text(x + self.names + 136, row + 14, self._fit(part.value), 12, "ink")
             body += f'<g class="f{at}">{inner}</g>'
         return body
 
+    def _fit(self, value: str) -> str:
+        return fit(value, (self.table - self.names - 152) * 1.12, 12)
+
     def _dump(self) -> str:
-        left, y = 16.0 + TABLE + 8, self.top
+        left, y = 16.0 + self.table + 8, self.top
         hexes = left + 38
         letters = hexes + 16 * BYTE + 14
         body = text(left, y, "byte", 11, "ink2")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 from kextlab.abi.ioctl import CTLIOCGINFO, SIOCGKEVFILT, SIOCGKEVVENDOR, SIOCSKEVFILT
+from kextlab.abi.mach import SIZEOF_HEADER
 from kextlab.abi.structs import KernEventMsg
 from kextlab.trace.events import Event
+from kextlab.views.fields import MESSAGE
 
 REQUESTS = {
     CTLIOCGINFO: "ctl_info",
@@ -26,6 +28,12 @@ class Payload(NamedTuple):
 
 def _bytes(data: object, struct: str = "") -> Payload | None:
     return Payload(data, len(data), struct) if isinstance(data, bytes) and data else None
+
+
+def _message(data: object) -> Payload | None:
+    """A Mach message, or bytes that are too few for one."""
+    whole = isinstance(data, bytes) and len(data) >= SIZEOF_HEADER
+    return _bytes(data, MESSAGE if whole else "")
 
 
 def read_event(payload: Payload) -> KernEventMsg | None:
@@ -53,7 +61,7 @@ def asked(event: Event) -> Payload | None:
         case "setsockopt":
             return _bytes(args[3])
         case "mach_msg":
-            return _bytes(args[0])
+            return _message(args[0])
     return None
 
 
@@ -72,5 +80,5 @@ def given(event: Event, value: object, events: bool) -> Payload | None:
         case "getsockopt":
             return _bytes(cast("tuple[int, bytes]", value)[1])
         case "mach_msg":
-            return _bytes(cast("tuple[str, bytes]", value)[1])
+            return _message(cast("tuple[str, bytes]", value)[1])
     return None

@@ -5,7 +5,9 @@ only). Refusals follow the causes behind ``explain``; of several that fit, the s
 decides, and where it cannot, the weakest badge counts. A call that went well is recorded if
 ``SHOWN`` names a recording in which that very call went well, or in which that callback ran; a test
 looks into the recordings. What slept, or was interrupted by another task, is documented only: no
-recording has more than one thread. docs/fidelity.md says the same for readers.
+recording has more than one thread. A Mach call went well if it answered KERN_SUCCESS; for those of
+virtual memory ``PORTED_CALLS`` says which success one of XNU's own tests asserts.
+docs/fidelity.md says the same for readers.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ from functools import cache
 from typing import NamedTuple, cast
 
 from kextlab.abi import constants as c
+from kextlab.abi import mach
 from kextlab.abi.errno import name_of
+from kextlab.abi.mach_messages import MachMsgHeader
 from kextlab.kernel.explain import (
     ANY,
     FAMILIES,
     Cause,
+    causes_by_code,
     causes_by_errno,
     causes_by_text,
 )
@@ -27,6 +32,7 @@ from kextlab.kernel.explanations import PORTED
 from kextlab.trace.events import Event
 from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
+from kextlab.views.iokit_sentences import IOKITLIB
 
 
 class Source(NamedTuple):
@@ -37,7 +43,7 @@ class Source(NamedTuple):
     where: str
 
 
-RECORDED, DOCUMENTED = "recorded", "documented"
+RECORDED, CARRIED, DOCUMENTED = "recorded", "ported", "documented"
 
 SHOWN = {
     "socket": ("only-connect", "socreate_internal"),
@@ -87,8 +93,36 @@ SHOWN = {
     "callback setopt": ("opt-set", "ctl_ctloutput"),
     "callback setup": ("bind-with-setup", "ctl_setup_kctl"),
     "signal SIGPIPE": ("send-after-failed-connect", "sosend"),
+    "mach_port_allocate": ("alloc", "mach_port_allocate_full"),
+    "mach_port_insert_right": ("refs-modify", "mach_port_insert_right"),
+    "mach_port_deallocate": ("deallocate", "mach_port_deallocate"),
+    "mach_port_destroy": ("destroy", "mach_port_destroy"),
+    "mach_port_mod_refs": ("refs-modify", "mach_port_mod_refs"),
+    "mach_port_get_refs": ("refs-modify", "mach_port_get_refs"),
+    "mach_port_type": ("alloc", "mach_port_type"),
+    "mach_port_get_attributes": ("alloc", "mach_port_get_attributes"),
+    "mach_port_set_attributes": ("queue-limit-set", "mach_port_set_attributes"),
+    "mach_port_set_mscount": ("mscount", "mach_port_set_mscount"),
+    "mach_port_insert_member": ("pset", "mach_port_insert_member"),
+    "mach_port_extract_member": ("pset-extract", "mach_port_extract_member"),
+    "mach_port_move_member": ("pset-two-sets", "mach_port_move_member"),
+    "mach_port_request_notification": ("send-notify", "mach_port_request_notification"),
+    "mach_msg send": ("receive-fifo", "ipc_kmsg_send"),
+    "mach_msg send complex": ("carry-circle", "ipc_kmsg_send"),
+    "mach_msg receive": ("receive-fifo", "ipc_mqueue_receive"),
+    "mach_msg receive complex": ("carry-dead", "ipc_mqueue_receive"),
+    "mach_msg send receive": ("send-receive-one-call", "mach_msg_overwrite_trap"),
 }
 """A call that went well, or a callback that ran, to a recording that shows it and XNU's routine."""
+PORTED_CALLS = {
+    "mach_vm_allocate": "mach_vm_allocate_kernel",
+    "mach_vm_deallocate": "mach_vm_deallocate",
+    "mach_vm_map": "mach_vm_map_kernel",
+    "mach_vm_protect": "mach_vm_protect",
+    "mach_vm_region": "vm_map_region",
+    "mach_make_memory_entry_64": "mach_make_memory_entry_64",
+}
+"""A Mach call whose success one of XNU's own tests asserts, to XNU's routine."""
 
 LOST = Source(RECORDED, "ev-overflow", "kern_event.c, kev_post_msg")
 """An event that a full event socket lost."""
@@ -108,6 +142,20 @@ _FILES = (
     (("kernel_trap",), "trap.c"),
     (("unix_syscall",), "systemcalls.c"),
     (("msleep",), "kern_synch.c"),
+    (("mach_port_",), "mach_port.c"),
+    (("mach_msg",), "mach_msg.c"),
+    (("ipc_kmsg_",), "ipc_kmsg.c"),
+    (("ipc_mqueue_",), "ipc_mqueue.c"),
+    (("ipc_right_",), "ipc_right.c"),
+    (("ipc_object_",), "ipc_object.c"),
+    (("ipc_port_",), "ipc_port.c"),
+    (("ipc_pset_",), "ipc_pset.c"),
+    (("ipc_entry_",), "ipc_entry.c"),
+    (("mach_make_memory_entry",), "vm_memory_entry.c"),
+    (("mach_vm_",), "vm_user.c"),
+    (("vm_map_",), "vm_map.c"),
+    (("vm_fault",), "vm_fault.c"),
+    (("job_mig_",), "launchd's core.c"),
     (
         ("bind", "connect", "getpeername", "getsockaddr", "sockargs", "sendmsg", "setsockopt"),
         "uipc_syscalls.c",
@@ -127,7 +175,7 @@ def where(routine: str) -> str:
 def _of(cause: Cause) -> Source:
     if cause.recorded:
         return Source(RECORDED, cause.recording, where(cause.routine))
-    badge = "ported" if cause.recording == PORTED else DOCUMENTED
+    badge = CARRIED if cause.recording == PORTED else DOCUMENTED
     return Source(badge, "", where(cause.routine))
 
 
@@ -138,6 +186,61 @@ def shown(what: str) -> Source:
         return Source(DOCUMENTED, "", "")
     name, routine = SHOWN[what]
     return Source(RECORDED, name, where(routine))
+
+
+def mach_shown(event: Event, message: object) -> Source:
+    """What a Mach call that answered KERN_SUCCESS rests on; ``message`` is what ``mach_msg``
+    received."""
+    name = event.name
+    if name in PORTED_CALLS:
+        return Source(CARRIED, "", where(PORTED_CALLS[name]))
+    if name != "mach_msg":
+        return shown(name)
+    option = cast(int, event.arguments[1])
+    sent = event.arguments[0] if option & mach.MACH_SEND_MSG else None
+    got = message if option & mach.MACH_RCV_MSG else None
+    return shown(message_shape(cast("bytes | None", sent), cast("bytes | None", got)))
+
+
+def message_shape(sent: bytes | None, got: bytes | None) -> str:
+    """What kind of ``mach_msg`` it is, as ``SHOWN`` has it: what was sent, what was received. A
+    kind no recording has ends in the words for what is new in it."""
+    words = ["mach_msg"]
+    strange = ""
+    for data, way in ((sent, "send"), (got, "receive")):
+        if data is None:
+            continue
+        words.append(way)
+        if len(data) < mach.SIZEOF_HEADER:
+            continue
+        header = MachMsgHeader.unpack(data)
+        if header.complex:
+            words.append("complex")
+            strange = strange or _out_of_line(data)
+        if way == "receive" and header.msgh_id == mach.MACH_NOTIFY_PORT_DESTROYED:
+            strange = "port-destroyed"
+        if way == "receive" and len(data) - header.msgh_size > mach.SIZEOF_SEQNO_TRAILER:
+            strange = strange or "sender's trailer"
+    return " ".join([*words, strange]).strip()
+
+
+def _out_of_line(data: bytes) -> str:
+    """Whether descriptors are other than of ports. In all of them the type is the twelfth byte."""
+    at = mach.SIZEOF_HEADER + mach.SIZEOF_BODY
+    count = int.from_bytes(data[mach.SIZEOF_HEADER : at], "little")
+    for _ in range(count):
+        if len(data) >= at + mach.SIZEOF_PORT_DESCRIPTOR:
+            if data[at + 11] != mach.MACH_MSG_PORT_DESCRIPTOR:
+                return "out of line"
+            at += mach.SIZEOF_PORT_DESCRIPTOR
+    return ""
+
+
+def mach_refused(call: str, code: str) -> tuple[Source, str]:
+    """What a code of Mach's or launchd's rests on, and why it is answered."""
+    return _told(
+        cause for key, cause in causes_by_text()["mach"] if key == code and cause.call == call
+    )
 
 
 def answered(event: Event, request: str = "") -> Source:
@@ -153,6 +256,8 @@ def answered(event: Event, request: str = "") -> Source:
 
 @cache
 def _causes(call: str, errno: str) -> tuple[Cause, ...]:
+    if call in IOKITLIB:
+        return tuple(c for c in causes_by_code().get(errno, ()) if c.call == IOKITLIB[call])
     family = FAMILIES.get(call, call)
     return tuple(cause for cause in causes_by_errno().get(errno, ()) if cause.call == family)
 
@@ -182,6 +287,15 @@ def passed_on(event: Event, callback: str) -> tuple[Source, str]:
     return _told(causes)
 
 
+def first(call: str, code: str) -> str:
+    """The one cause of a code of IOKit's in half a sentence; "" if there are several, or none."""
+    causes = _causes(call, code)
+    if len(causes) != 1:
+        return ""
+    said = causes[0].when.partition(". ")[0].rstrip(".")
+    return said[:1].lower() + said[1:]
+
+
 def stopped(kind: str, text: str, call: str) -> tuple[Source, str]:
     """What a panic or a deadlock rests on."""
     import re
@@ -196,7 +310,7 @@ def _told(causes: Iterable[Cause]) -> tuple[Source, str]:
     causes = list(causes)
     if not causes:
         return Source(DOCUMENTED, "", ""), ""
-    weakest = min(causes, key=lambda cause: cause.recorded)
+    weakest = min(causes, key=lambda cause: (cause.recorded, cause.recording == PORTED))
     if len(causes) > 1:
         return _of(weakest), ""
     return _of(weakest), f"{weakest.when} What to do: {weakest.remedy}"

@@ -10,9 +10,11 @@ from typing import cast
 
 from kextlab.abi import errno as darwin
 from kextlab.abi.ioctl import CTLIOCGINFO
+from kextlab.abi.iokit import io_return_name
 from kextlab.trace.events import Event
 from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
+from kextlab.views.provenance import first
 from kextlab.views.sentences import address, looked_up, size_of
 from kextlab.views.svg import count
 from kextlab.views.words import some
@@ -38,7 +40,7 @@ def reason(
     elif errno == darwin.EBADF:
         words = "this descriptor is not open"
     elif errno > max(darwin.TABLE):  # one of Mach's or IOKit's
-        words = f"code {errno:#x}"
+        words = first(event.name, io_return_name(errno)) or f"code {errno:#x}"
     return words or darwin.message_of(errno)[:1].lower() + darwin.message_of(errno)[1:]
 
 

@@ -10,14 +10,19 @@ from typing import cast
 
 from kextlab.abi.constants import SYSPROTO_CONTROL
 from kextlab.trace.events import Event
-from kextlab.views import mach_sentences
 from kextlab.views.enqueue import ENQUEUES
-from kextlab.views.mach_sentences import is_mach
 from kextlab.views.sentences import REQUESTS, SHORT, address, size_of
 from kextlab.views.svg import count
 
 KERNEL, CONTROL, EVENTS, BOUNDARY = "kernel", "kern_control", "kern_event", "boundary"
-NAMES = {KERNEL: "kernel", CONTROL: CONTROL, EVENTS: EVENTS, BOUNDARY: "system call boundary"}
+PORTS = "mach"
+NAMES = {
+    KERNEL: "kernel",
+    CONTROL: CONTROL,
+    EVENTS: EVENTS,
+    PORTS: "Mach ports",
+    BOUNDARY: "system call boundary",
+}
 
 _SYSCALLS = {
     "socket": (KERNEL, "socreate"),
@@ -81,11 +86,9 @@ def short(event: Event, size: int) -> str:
     """A call in two or three words, as it stands on an arrow."""
     name, args = event.name, event.arguments
     if event.kind == "callback":
-        return f"{name}()"
+        return f"{name.rpartition('::')[2]}()"
     if event.kind == "kpi":
         return f"{name} {count(size)}" if name in ENQUEUES else name
-    if is_mach(event):
-        return mach_sentences.short(event)
     match name:
         case "connect" | "bind":
             where = address(args[1])
@@ -101,8 +104,6 @@ def short(event: Event, size: int) -> str:
 
 def answer(event: Event, value: object) -> str:
     """What a system call gave back, as it stands on an arrow: ``= 1,024``, ``= fd 3``."""
-    if is_mach(event):
-        return mach_sentences.answer(value)
     match event.name:
         case "socket" | "dup":
             return f"= fd {value}"

@@ -17,9 +17,10 @@ from kextlab.bsd.release import release_named
 from kextlab.trace import codes
 from kextlab.trace.events import Event
 from kextlab.views import routes
-from kextlab.views.fields import STRUCTS, short_type
+from kextlab.views.fields import STRUCTS
 from kextlab.views.mirror import Mirror, empty
 from kextlab.views.mirror_queue import CUT
+from kextlab.views.parts import short_type
 from kextlab.views.patches import FORMAT, apply, copied, squeezed
 from kextlab.views.provenance import Source
 from kextlab.views.source import trace_of
@@ -56,7 +57,7 @@ class SceneWriter:
     def __init__(self, source: object, *, title: str = "") -> None:
         self.title = title
         self._trace = trace_of(source, "SceneWriter()")
-        self._teller = Teller()
+        self._teller = Teller(detail=True)
         self._mirror = Mirror(self._teller.state, self._intern)
         self._lifelines: dict[str, dict[str, str]] = {}
         self._sources: dict[Source, int] = {}
@@ -168,8 +169,12 @@ class SceneWriter:
         )
 
     def _moment(self, told: Told) -> dict[str, Json]:
-        if told.sender == routes.EVENTS or told.receiver == routes.EVENTS:
-            self._lifeline(routes.EVENTS, routes.NAMES[routes.EVENTS], "kern")
+        for name in (routes.EVENTS, routes.PORTS):
+            if name in (told.sender, told.receiver):
+                self._lifeline(name, routes.NAMES[name], "kern")
+        for end in (told.sender, told.receiver):
+            if end.startswith("kext:"):  # a driver, which is no kext of its own
+                self._lifeline(end, end.removeprefix("kext:"), "kern")
         moment: dict[str, Json] = {
             "step": told.step,
             "world": told.world,
@@ -199,6 +204,10 @@ class SceneWriter:
             moment["data"] = [self._intern(told.payload.data[:CUT]), told.payload.length]
             if told.payload.struct:
                 moment["struct"] = told.payload.struct
+            if told.parts:
+                moment["fields"] = [[p.name, p.start, p.size, p.ctype, p.value] for p in told.parts]
+        if told.about:
+            moment["about"] = [list(row) for row in told.about]
         return moment
 
     # -- writing ---------------------------------------------------------------------------
@@ -281,10 +290,10 @@ def _queued(ops: list[Json], state: Json, moment: dict[str, Json]) -> dict[str, 
 
 
 def ordered(lifelines: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Processes, the boundary, the kernel with its parts, kexts, kernel events."""
-    rank = {routes.KERNEL: 0, routes.CONTROL: 1, routes.EVENTS: 3}
+    """Processes, the boundary, the kernel, Mach's ports, kernel controls, kexts, kernel events."""
+    rank = {routes.KERNEL: 0, routes.PORTS: 1, routes.CONTROL: 2, routes.EVENTS: 4}
     worlds = {"user": 0, "boundary": 1, "kern": 2}
-    return sorted(lifelines, key=lambda a: (worlds[a["world"]], rank.get(a["id"], 2)))
+    return sorted(lifelines, key=lambda a: (worlds[a["world"]], rank.get(a["id"], 3)))
 
 
 def scene_document(source: object, *, title: str = "") -> dict[str, Json]:

@@ -19,7 +19,6 @@ from kextlab.abi.ioctl import (
 from kextlab.abi.iokit import io_return_name
 from kextlab.abi.structs import CtlEventData, CtlInfo, KernEventMsg, KevRequest, SockaddrCtl
 from kextlab.trace.events import Event
-from kextlab.views import mach_sentences
 from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
 from kextlab.views.svg import count
@@ -87,8 +86,6 @@ def event_named(message: KernEventMsg) -> str:
 
 def called(who: str, event: Event) -> str:
     """A process enters the kernel."""
-    if mach_sentences.is_mach(event):
-        return mach_sentences.called(who, event)
     args = event.arguments
     name = SHORT.get(event.name, event.name)
     match event.name:
@@ -117,8 +114,6 @@ def called(who: str, event: Event) -> str:
             delay = cast("int | None", args[2])
             wait = "for ever" if delay is None else f"at most {delay / 1e9:g} s"
             return f"{who} calls select({called_with(event)}) to wait {wait}."
-    if is_message(name):
-        return f"{who} calls {name}({args[0]})."
     return f"{who} calls {name}(fd {args[0]})." if args else f"{who} calls {name}."
 
 
@@ -168,8 +163,6 @@ def _asked(who: str, args: tuple[object, ...]) -> str:
 
 def returned(who: str, pid: str, event: Event, value: object, seen: Index) -> str:
     """A system call went well."""
-    if mach_sentences.is_mach(event):
-        return mach_sentences.returned(who, event, value)
     args = event.arguments
     name = SHORT.get(event.name, event.name)
     match event.name:

@@ -10,13 +10,14 @@ Left out: changes of single fields, and all steps between two moments.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from kextlab.abi.errno import number_of
 from kextlab.views.patches import Json, checked, moment_at
 from kextlab.views.picture import Picture, name_for
-from kextlab.views.routes import BOUNDARY
+from kextlab.views.routes import BOUNDARY, CONTROL, PORTS
 from kextlab.views.scenes import scene_document
 from kextlab.views.sentences import kext_name
 from kextlab.views.svg import (
@@ -42,12 +43,14 @@ MOST_PROCESSES = 6
 LABEL = 11.5
 BADGES = {"recorded": "●", "ported": "◐", "documented": "◌"}
 GAPS = {"user": 62.0, "boundary": 122.0, "kern": 88.0, "kext": 176.0}
+MOST_GAP = 230.0
+"""The widest gap labels make, px."""
 OTHERS = "others"
 KEY = (
     "call",
     "return",
     "crosses the boundary",
-    "bytes queued",
+    "bytes or a message",
     "refused or lost",
     "routine on the stack",
 )
@@ -79,6 +82,11 @@ def _rows(moments: list[Json], current: int, before: int, after: int) -> range:
     return range(start, min(len(moments), start + before + after + 1))
 
 
+def numbered(errno: str) -> str:
+    """``ENOBUFS (55)``; a code of Mach's or IOKit's, or a signal, by its name."""
+    return f"{errno} ({number_of(errno)})" if errno.startswith("E") else errno
+
+
 @dataclass(slots=True)
 class Line:
     """A lifeline of the drawing: where it stands."""
@@ -99,9 +107,10 @@ class _Drawing:
         self.current = current
         last = str(self.moments[rows[-1]]["step"]) if rows else ""
         self.left = max(STEP, text_width(last, 12, 600) + 36)
+        self.world = {one["id"]: one["world"] for one in doc["lifelines"]}
         self.lines = self._lifelines(doc["lifelines"])
         self.at = {one.id: one for one in self.lines}
-        self.right = self.lines[-1].x + 58
+        self.right = self.lines[-1].x + max(58.0, self._widest(self._beside_last) - 10)
         self.width = self.right + 28 + WORDS
         self.y: dict[int, float] = {}
         y = HEAD + 8.0
@@ -124,6 +133,7 @@ class _Drawing:
             moment = self.moments[row]
             for end in (moment["from"], moment["to"]):
                 seen[end] = seen.get(end, 0) + (100 if row == self.current else 1)
+        always = CONTROL if PORTS not in seen else ""
         users = [one["id"] for one in known if one["world"] == "user" and one["id"] in seen]
         kept = set(sorted(users, key=lambda ident: -seen[ident])[:MOST_PROCESSES])
         rest = len(users) - len(kept)
@@ -132,10 +142,14 @@ class _Drawing:
             for one in known
             if one["id"] in kept
             or one["id"] == BOUNDARY
-            or (one["world"] == "kern" and (one["id"] in seen or one["id"] == "kern_control"))
+            or (one["world"] == "kern" and (one["id"] in seen or one["id"] == always))
         ]
         if rest:
             lines.insert(0, Line(OTHERS, f"{count(rest)} others", "user"))
+        names = [one.name for one in lines if one.world == "user"]
+        for one in lines:
+            if names.count(one.name) > 1 and one.id.startswith("proc:"):
+                one.name += f" {one.id.removeprefix('proc:')}"
         kexts = [one for one in lines if one.id.startswith("kext:")]
         if len(kexts) > 1:
             for one in kexts:
@@ -145,17 +159,52 @@ class _Drawing:
             one.x = x
             following = lines[at + 1] if at + 1 < len(lines) else None
             if following is not None:
-                x += self._gap(one, following)
+                x += self._gap(one, following, {left.id for left in lines[: at + 1]})
         return lines
 
-    @staticmethod
-    def _gap(one: Line, following: Line) -> float:
-        if following.id.startswith("kext:") and one.id == "kern_control":
+    def _widest(self, counts: Callable[[Json], bool]) -> float:
+        """How wide a gap must be for the labels of those moments, px; at most ``MOST_GAP``."""
+        wide = (
+            text_width(f"✕ {m['errno']}" if m.get("back") else m.get("label", ""), LABEL, 600)
+            for m in (self.moments[row] for row in self.rows)
+            if counts(m)
+        )
+        return min(max(wide, default=0) + 40, MOST_GAP)
+
+    def _crosses(self, moment: Json) -> bool:
+        ends = [self.world.get(moment[end], "user") for end in ("from", "to")]
+        return "user" in ends and "kern" in ends
+
+    def _between_users(self, moment: Json) -> bool:
+        ends = [self.world.get(moment[end], "user") for end in ("from", "to")]
+        return ends == ["user", "user"] and moment["from"] != moment["to"]
+
+    def _beside_last(self, moment: Json) -> bool:
+        return bool(moment["from"] == moment["to"] == self.lines[-1].id)
+
+    def _gap(self, one: Line, following: Line, before: set[str]) -> float:
+        """How far apart two lifelines stand; ``before`` are those to the left of ``following``."""
+        if following.id.startswith("kext:") and one.id == CONTROL:
             return GAPS["kext"]
         if following.world == "boundary":
-            return GAPS["boundary"]
+            return max(GAPS["boundary"], self._widest(self._crosses))
         room = (text_width(one.name, 12, 600) + text_width(following.name, 12, 600)) / 2 + 6
-        return max(GAPS["user" if following.world == "user" else "kern"], min(room, 150))
+        if following.world == "user":
+            return max(GAPS["user"], min(room, 150), min(self._widest(self._between_users), 100))
+        right = following.id
+
+        def between(moment: Json) -> bool:
+            ends = {moment["from"], moment["to"]}
+            kern = all(self.world.get(end) == "kern" for end in ends)
+            return kern and right in ends and bool(ends & before)
+
+        routines = (
+            text_width(self.moments[row].get("via", ""), LABEL) + 30
+            for row in self.rows
+            if right in (self.moments[row]["from"], self.moments[row]["to"])
+        )
+        wide = max(min(room, 150), min(self._widest(between), 190), *routines, 0.0)
+        return max(GAPS["kern"], wide)
 
     def _x(self, ident: str) -> float:
         line_ = self.at.get(ident)
@@ -319,9 +368,9 @@ class _Drawing:
         if kind == "panic":
             return self._panic(moment, y)
         if kind == "note" and start == end:
-            return circle(start, y, 4, "paper", colour, 1.75) + self._plate(
-                start + 40, y, label, ink
-            )
+            beside = start + 10 + text_width(label, LABEL, 600) / 2
+            mark = circle(start, y, 4, "paper", colour, 1.75)
+            return mark + self._plate(beside, y, label, ink)
         if kind == "refusal":
             return self._refusal(moment, start, end, y, colour, ink)
         dash = "5 3" if kind == "return" else ""
@@ -386,7 +435,7 @@ class _Drawing:
         toward = 1 if end > start else -1
         stop = end - 11 * toward
         errno = moment.get("errno", "")
-        said = f"{errno} ({number_of(errno)})" if errno else "lost"
+        said = numbered(errno) if errno else "lost"
         if moment.get("back"):
             body = self._shaft(stop, start, y, colour, "5 3", True)
             body += self._labels(moment, stop, start, y, f"✕ {errno}", ink)

@@ -21,6 +21,9 @@ from kextlab.views import provenance, routes
 from kextlab.views.broadcasts import Broadcasts
 from kextlab.views.enqueue import ENQUEUES, offered
 from kextlab.views.index import Index
+from kextlab.views.iokit_sentences import ENQUEUE, enqueued, is_iokit
+from kextlab.views.mach_sentences import is_mach
+from kextlab.views.mach_teller import MachTeller
 from kextlab.views.payload import Payload, asked, given, read_event
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
@@ -39,20 +42,24 @@ from kextlab.views.sentences import (
     size_of,
     truncated,
 )
-from kextlab.views.svg import count
 from kextlab.views.told import Frame, Told
 from kextlab.views.words import listed, some
 
 
 class Teller:
-    """Folds a trace and tells what each step was."""
+    """Folds a trace and tells what each step was.
 
-    def __init__(self) -> None:
+    Args:
+        detail: with what the inspector shows.
+    """
+
+    def __init__(self, detail: bool = False) -> None:
         self.folder = Folder()
         self.seen = Index(self.folder.state)
         self.stacks: dict[int, list[Frame]] = {0: []}
         self.frames = self.stacks[0]
         self.event: Event | None = None
+        self.mach = MachTeller(self.seen, self._told, detail)
         self._broadcasts = Broadcasts(self.seen)
 
     @property
@@ -102,6 +109,9 @@ class Teller:
             return []
         if event.kind == "signal":
             who, signal = self.seen.process(event.name), str(event.arguments[0])
+            fault = self.mach.fault(event, event.name, signal)
+            if fault is not None:
+                return [fault]
             text = f"The kernel sends {who} a {signal}."
             source = provenance.shown(f"signal {signal}")
             told = self._told(
@@ -128,8 +138,10 @@ class Teller:
                 told.append(self._later(event, cast(int, change.new)))
             elif change.new == "asleep" and change.field == "state" and self.frames:
                 told += self._asleep(event, change.object)
+        told += self.mach.changed(event)
+        self.mach.learn_map(event, self.frames[-1] if self.frames else None)
         for delivery in self._broadcasts.take(event, entry):
-            text, world = self._delivered(delivery.message, delivery.socket, delivery.lost)
+            text, world = self._broadcasts.told(delivery)
             one = self._told(event, world, text, "call", routes.EVENTS, routes.KERNEL)
             one.label, one.socket = f"event {delivery.message.id}", delivery.socket
             one.source = provenance.shown("kev_post_msg")
@@ -162,35 +174,15 @@ class Teller:
             return []
         frame, fields = calls[-1], self.state[task]
         who, call = self.seen.process(frame.actor), self._call(frame.event)
-        kind = str(fields["channel"]).partition(":")[0]
-        until = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}.get(kind)
-        if until is None:
-            until = f" in {fields['wmesg']}"
+        channel = str(fields["channel"])
+        known = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}
+        until = known.get(channel.partition(":")[0]) or self.mach.until(channel)
+        until = until or f" in {fields['wmesg']}"
         text = f"{who} sleeps in {call}{until}; others run."
-        told = self._told(event, "kern", text, "note", frame.place, frame.place, "sleeps")
+        label = f"{who} sleeps" if self.mach.until(channel) else "sleeps"
+        told = self._told(event, "kern", text, "note", frame.place, frame.place, label)
         told.inside, told.socket = frame, frame.socket
         return [told]
-
-    def _pid(self, socket: int) -> int:
-        """The process that holds an event socket."""
-        return self._broadcasts.pids.get(socket, 0)
-
-    def _delivered(self, message: object, socket: int, lost: bool) -> tuple[str, str]:
-        name = event_named(message)  # type: ignore[arg-type]
-        who = self.seen.process(self._pid(socket))
-        fields = self.state[f"so_rcv:{socket}"]
-        used, hiwat = cast(int, fields["sb_cc"]), cast(int, fields["sb_hiwat"])
-        if lost:
-            return (
-                f"{name.capitalize()} did not fit {who}'s {count(hiwat)}-byte buffer and is lost; "
-                "the poster saw success, and only the gap in ids will tell.",
-                "loss",
-            )
-        return (
-            f"kern_event queues {name} for {who}; {count(used)} of {count(hiwat)} bytes are now in "
-            "use.",
-            "data",
-        )
 
     def _told(
         self,
@@ -231,18 +223,16 @@ class Teller:
         socket = seen.socket_at(pid, args[0]) if named else 0
         kcb = self.state.get(f"kcb:{socket}")
         connected = kcb is not None and bool(kcb["kctl"])
-        place, via = routes.route(event, seen.listens(socket), connected)
         size = size_of(args[1]) if event.name in SENDS else 0
-        told = self._told(
-            event,
-            "user",
-            called(seen.process(pid), event),
-            "call",
-            f"proc:{pid}",
-            place,
-            routes.short(event, size),
-        )
+        if self.mach.knows(event):
+            place, via = self.mach.route(event, pid)
+            text, label = self.mach.called(event, pid), self.mach.short(event, pid)
+        else:
+            place, via = routes.route(event, seen.listens(socket), connected)
+            text, label = called(seen.process(pid), event), routes.short(event, size)
+        told = self._told(event, "user", text, "call", f"proc:{pid}", place, label)
         told.via, told.socket, told.payload = via, socket, asked(event)
+        self.mach.detail(told, event, pid)
         told.frame = Frame(event, pid, place, size, socket)
         self.frames.append(told.frame)
         return [told]
@@ -285,10 +275,15 @@ class Teller:
         who = self.seen.process(frame.actor)
         told = self._told(event, "user", "", "return", frame.place, f"proc:{frame.actor}")
         told.inside, told.socket = frame, frame.socket
-        if not errno:
+        if is_mach(frame.event):
+            self.mach.returned(told, frame, event, who)
+        elif not errno and is_iokit(frame.event):
+            self.mach.iokit_returned(told, frame, event, who)
+        elif not errno:
             self._went_well(told, frame, event, who)
         else:
             self._refused(told, frame, errno, who)
+        self.mach.detail(told, frame.event, frame.actor, event.value)
         return [told]
 
     def _went_well(self, told: Told, frame: Frame, event: Event, who: str) -> None:
@@ -408,6 +403,11 @@ class Teller:
             told.step = event.step
         if errno:
             self._kpi_refused(told, frame, errno)
+        elif opened.name == ENQUEUE:
+            told.text = enqueued(kext, opened, event.value, self.state)
+            told.world, told.label = "data", f"enqueue {opened.arguments[1]}"
+            if not event.value:
+                told.world, told.kind = "loss", "refusal"
         else:
             words = kpi_done(kext, opened, event.value, self.seen, frame.size, frame.socket)
             if words is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kextlab.trace.events import Event
+from kextlab.views.parts import Part
 from kextlab.views.payload import Payload
 from kextlab.views.provenance import Source
 
@@ -57,6 +58,8 @@ class Told:
         socket: the socket it is about, 0 if none.
         payload: the bytes concerned.
         mark: (bytes, errno or "lost") that did not get into the socket's queue.
+        parts: the fields of the payload where they depend on the state, as those of a Mach message.
+        about: what stands beside it in the inspector, as of this step: (what, value).
     """
 
     step: int
@@ -78,3 +81,5 @@ class Told:
     socket: int = 0
     payload: Payload | None = None
     mark: tuple[int, str] | None = None
+    parts: list[Part] = field(default_factory=list)
+    about: list[tuple[str, str]] = field(default_factory=list)

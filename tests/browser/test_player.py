@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from kextlab.views import scene_document
 from kextlab.views.tokens import TOKENS
 from tests.browser import scenes
 from tests.browser.mounted import until
+from tests.unit.mach_machines import memory
 
 Player = Callable[..., Any]
 FULL = scenes.scope()
@@ -136,6 +138,16 @@ def test_chips_are_reached_and_selected_by_keyboard(player: Player) -> None:
     assert page.locator('.chip[aria-selected="true"]').count() == 1
     page.keyboard.press("Escape")
     assert page.locator('.chip[aria-selected="true"]').count() == 0
+
+
+def test_a_message_shows_its_fields_in_words_and_what_it_is_about(player: Player) -> None:
+    doc = scene_document(memory())
+    (got,) = [m for m in doc["moments"] if m["text"].startswith("client receives message 2")]
+    page = player(doc, at=got["step"])
+    name = page.locator(".fields tr").filter(has_text="0x303 = a send right to a memory entry")
+    name.hover()
+    assert page.locator(".hex .on").first.inner_text() == "03 03 00 00"
+    assert "Receive right\nclient, pid 101" in page.locator(".inspector .payload").inner_text()
 
 
 def test_fields_and_bytes_light_up_together(player: Player) -> None:

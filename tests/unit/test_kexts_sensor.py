@@ -137,9 +137,10 @@ def test_the_log_tells_of_drivers_and_their_codes_and_a_scene_can_be_made(mac: K
             io.IOConnectCallMethod(connect(io, type) + 1, kSensorOpen)
     told = str(log(mac))
     for line in (
-        "reader calls io_service_open(259).",
+        "reader opens SensorDriver, type 0 (io_service_open).",
         "The kernel runs SensorDriver's SensorUserClient::start routine.",
-        "The kernel refused io_connect_method: code 0x10000003 (MACH_SEND_INVALID_DEST).",
+        "reader calls method 0 of name 0x204, which this task does not have (io_connect_method).",
+        "The kernel refused io_connect_method: the name ",
         "SensorDriver's SensorDriver::newUserClient routine answers kIOReturnNotPrivileged.",
         "io_service_open returns kIOReturnNotPrivileged to reader.",
     ):

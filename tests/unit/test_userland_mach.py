@@ -435,20 +435,21 @@ def test_the_log_tells_of_ports_and_messages(mac: Kernel, server: App, client: A
     c.mach_msg(None, 0)
     told = str(log(mac))
     for line in (
-        f"server asks launchd: bootstrap_check_in({SERVICE}).",
-        f"bootstrap_look_up returns name {to:#x} to client.",
+        f"server asks launchd for the receive right of {SERVICE} (bootstrap_check_in).",
+        f"bootstrap_look_up returns to client: the send right is name {to:#x}.",
         "client allocates a receive right (mach_port_allocate).",
-        f"client calls mach_msg to send message 7, 28 bytes, to name {to:#x}, with a right to",
-        f"server calls mach_msg to receive at name {port:#x}.",
+        f"client calls mach_msg to send message 7, 28 bytes, to {SERVICE} (name {to:#x}), with a",
+        f"Message 7 is queued at {SERVICE} for server: 1 of at most 5.",
+        f"server calls mach_msg to receive at {SERVICE} (name {port:#x}).",
         "server receives message 7, 28 bytes, with a right to reply.",
-        "mach_port_deallocate answers KERN_INVALID_NAME to client.",
-        "mach_port_get_refs returns 1 to client.",
-        f"server changes the RECEIVE references of name {port:#x} by -1.",
+        "The kernel refused mach_port_deallocate of client: it has no name 0x7703",
+        "mach_port_get_refs returns to client: 1 reference.",
+        f"server gives up the receive right of {SERVICE}, name {port:#x} (mach_port_mod_refs).",
         "client calls mach_msg to do nothing.",
     ):
         assert line in told, told
     moments = scene_document(mac)["moments"]
-    assert any(moment.get("label") == "mach_msg 7" for moment in moments)
+    assert any(moment.get("label") == "send 7, 28 B" for moment in moments)
 
 
 def test_a_scenario_with_mach_calls_is_refused(mac: Kernel, client: App) -> None:
@@ -556,8 +557,9 @@ def test_the_log_says_what_a_name_is_and_what_came_back(mac: Kernel, client: App
     m.mach_port_get_attributes(port)
     told = " ".join(str(log(mac)).split())
     for line in (
-        "mach_port_type returns to client: SEND and RECEIVE.",
-        "mach_msg answers MACH_SEND_TIMED_OUT to client; the message came back, its right to send",
+        f"mach_port_type returns to client: name {port:#x} is SEND and RECEIVE.",
+        "The kernel refused mach_msg of client: the queue of port:1 holds 0 of at most 0 messages",
+        "and it must not wait longer; message 7 came back (MACH_SEND_TIMED_OUT).",
         "mach_port_get_attributes returns to client: no messages queued, 0 at most, make-send",
     ):
         assert line in told, told

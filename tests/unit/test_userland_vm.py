@@ -172,7 +172,7 @@ def test_the_log_tells_of_memory(mac: Kernel, client: App) -> None:
     told = " ".join(str(log(mac)).split())
     for line in (
         "client asks for 16,384 bytes of memory (mach_vm_allocate).",
-        f"mach_vm_allocate returns address {address:#x} to client.",
+        f"mach_vm_allocate returns to client: the memory begins at {address:#x}.",
         f"mach_make_memory_entry_64 returns to client: name {entry:#x} stands for 16,384 bytes.",
         f"client maps 16,384 bytes of memory entry {entry:#x} (mach_vm_map).",
     ):

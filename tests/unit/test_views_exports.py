@@ -22,6 +22,7 @@ from kextlab.views import (
     units_picture,
 )
 from kextlab.views.player import packed, still_picture
+from tests.unit import mach_machines
 from tests.unit import scene_machines as machines
 from tests.unit.views_machines import client, echoing
 
@@ -102,7 +103,11 @@ ROW = re.compile(
 )
 
 
-@pytest.mark.parametrize("machine", [machines.echo, machines.full, machines.panic, machines.empty])
+DRAWN = [machines.echo, machines.full, machines.panic, machines.empty]
+DRAWN += [mach_machines.brokered, mach_machines.throttled, mach_machines.sensor]
+
+
+@pytest.mark.parametrize("machine", DRAWN)
 def test_every_line_is_of_mermaids_grammar(machine: object) -> None:
     first, *rows = mermaid(machine()).splitlines()  # type: ignore[operator]
     assert first == "sequenceDiagram"

@@ -10,6 +10,7 @@ from kextlab import Kernel
 from kextlab.views import log, scene_document, space_time
 from kextlab.views.picture import Picture
 from kextlab.views.tokens import TOKENS
+from tests.unit import mach_machines
 from tests.unit import scene_machines as machines
 from tests.unit.views_machines import echoing
 
@@ -21,7 +22,13 @@ def crowd() -> Kernel:
     return machines.many(12, 2000)
 
 
-MACHINES = [machines.echo, machines.full, machines.panic, machines.empty, crowd]
+MACH = [
+    mach_machines.memory,
+    mach_machines.brokered,
+    mach_machines.throttled,
+    mach_machines.sensor,
+]
+MACHINES = [machines.echo, machines.full, machines.panic, machines.empty, crowd, *MACH]
 
 
 @pytest.fixture(params=MACHINES, ids=lambda machine: machine.__name__)
@@ -119,3 +126,69 @@ def test_another_version_is_refused_in_one_line(doc: dict[str, Any]) -> None:
     said = rf"^scene of format {doc.get('format')}; this kextlab reads kextlab-scene/1$"
     with pytest.raises(ValueError, match=said):
         space_time(doc)
+
+
+# ---------------------------------------------------------------- Mach, launchd, drivers
+
+
+def around(mac: Kernel, text: str) -> Picture:
+    """The diagram at the last sentence with ``text``."""
+    step = [line.step for line in log(mac) if text in line.text][-1]
+    return space_time(mac, step, before=16)
+
+
+@pytest.mark.parametrize("machine", MACH, ids=lambda machine: machine.__name__)
+def test_no_label_of_mach_is_cut(machine: Any) -> None:
+    mac = machine()
+    for line in log(mac):
+        assert not [text for text in texts(space_time(mac, line.step)) if "\u2026" in text]
+
+
+def test_a_message_goes_from_its_sender_to_the_port_and_on_to_its_receiver() -> None:
+    shown = texts(around(mach_machines.memory(), "client receives message 2"))
+    for words in ("Mach ports", "launchd", "look up", "check in", "port:3 1 of 5"):
+        assert words in shown, shown
+    for words in ("send 2, 40 B, +memory entry", "message 2, 40 B, +memory entry", "port:4"):
+        assert words in shown, shown
+    assert "kern_control" not in shown
+
+
+def test_an_arrow_of_mach_reaches_from_lifeline_to_lifeline() -> None:
+    moments = scene_document(mach_machines.brokered())["moments"]
+    ways = {(m["from"], m["to"], m.get("label", "").partition(",")[0]) for m in moments}
+    for way in (
+        ("proc:101", "mach", "send 1"),
+        ("mach", "mach", "port:3 1 of 5"),
+        ("mach", "proc:100", "wakes"),
+        ("proc:100", "proc:103", "starts"),
+        ("proc:103", "proc:100", "check in"),
+        ("mach", "proc:103", "message 1"),
+        ("mach", "proc:101", "message 101"),
+    ):
+        assert way in ways, sorted(ways)
+
+
+def test_processes_of_one_name_are_told_apart() -> None:
+    shown = texts(space_time(mach_machines.brokered()))
+    assert {"client 101", "client 102"} <= set(shown)
+
+
+def test_a_fault_is_a_refusal_of_the_kernel() -> None:
+    mac = mach_machines.memory()
+    (moment,) = [m for m in scene_document(mac)["moments"] if m.get("errno") == "SIGSEGV"]
+    assert (moment["kind"], moment["from"], moment["to"]) == ("refusal", "proc:101", "kernel")
+    assert "\u2715 SIGSEGV" in texts(around(mac, "SIGSEGV"))
+
+
+def test_a_notification_of_the_kernel_is_marked_and_a_job_is_throttled() -> None:
+    mac = mach_machines.throttled()
+    shown = texts(around(mac, "has ended"))
+    assert {"notice: no-senders", "notice: port-destroyed", "ends"} <= set(shown)
+    assert "receive, throttled" in texts(around(mac, "may not start again"))
+
+
+def test_a_driver_has_a_line_and_a_lost_record_is_a_refusal_nobody_is_told_of() -> None:
+    mac = mach_machines.sensor()
+    shown = texts(around(mac, "does not fit the data queue"))
+    assert {"SensorDriver", "enqueue 8", "lost", "port:4 1 of 1"} <= set(shown)
+    assert "externalMethod()" in texts(around(mac, "io_connect_method returns kIO"))

@@ -6,7 +6,8 @@ const ROWS = 14; // of eight bytes: what is shown of a long payload
 
 const hex = (v, digits) => v.toString(16).padStart(digits, "0");
 
-function value(bytes, [, offset, size, type]) {
+function value(bytes, [, offset, size, type, said]) {
+  if (said !== undefined) return said; // whoever wrote the document knew more than the bytes
   if (offset + size > bytes.length) return "not carried";
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, size);
   const number = (at, wide) => (wide === 1 ? view.getUint8(at) : wide === 2 ? view.getUint16(at, true) : wide === 4 ? view.getUint32(at, true) : view.getBigUint64(at, true));
@@ -43,8 +44,10 @@ export function tables(bytes, total, fields, name) {
   let body = "";
   if (fields && fields.length) {
     const rows = fields.map(([field, offset, size, type], i) =>
-      `<tr data-f="${i}" tabindex="${i ? -1 : 0}" aria-label="${escaped(`${field}, ${size} bytes at offset ${offset}: ${value(bytes, fields[i])}`)}"><td class="off">${hex(offset, 3)}</td><th scope="row">${escaped(field)}</th><td class="type">${long[type] || escaped(type)}</td><td class="value">${escaped(value(bytes, fields[i]))}</td></tr>`);
-    body += `<table class="fields"><caption class="sr">Fields of ${escaped(name)}</caption><tbody>${rows.join("")}</tbody></table>`;
+      `<tr data-f="${i}" tabindex="${i ? -1 : 0}" aria-label="${escaped(`${field}, ${size} bytes at offset ${offset}: ${value(bytes, fields[i])}`)}"><td class="off">${hex(offset, 3)}</td><th scope="row">${escaped(field)}</th><td class="type">${long[type] || escaped(type)}</td><td class="value${value(bytes, fields[i]).length > 12 ? " long" : ""}">${escaped(value(bytes, fields[i]))}</td></tr>`);
+    // Values in words may be long: those stand below the name of their field.
+    const told = fields.some((one) => one.length > 4) ? " told" : "";
+    body += `<table class="fields${told}"><caption class="sr">Fields of ${escaped(name)}</caption><tbody>${rows.join("")}</tbody></table>`;
   }
   let lines = "";
   for (let at = 0; at < shown.length; at += 8) {

@@ -63,13 +63,19 @@ export class Inspector {
     return (by && by()) || this.moment(this.app.now, false);
   }
 
-  payload(reference, struct, heading = "Payload") {
+  payload(reference, struct, heading = "Payload", told = null) {
     const {story} = this.app;
     const bytes = story.bytes(reference);
     if (!bytes) return "";
-    const fields = struct ? fieldsOf(story, struct, bytes) : null;
-    const note = struct ? `struct ${struct}, little endian` : `${count(reference[1])} bytes`;
+    const fields = told || (struct ? fieldsOf(story, struct, bytes) : null);
+    const note = told ? "a Mach message, little endian" : struct ? `struct ${struct}, little endian` : `${count(reference[1])} bytes`;
     return `<h3>${heading}<span>${escaped(note)}</span></h3>${tables(bytes, reference[1], fields, struct || "")}`;
+  }
+
+  // What the call is about, as of this step.
+  about({about}) {
+    if (!about) return "";
+    return `<h3>What it is about<span>at this step</span></h3><dl class="kv">${about.map(([k, v]) => `<div><dt>${escaped(k)}</dt><dd>${escaped(v)}</dd></div>`).join("")}</dl>`;
   }
 
   source(moment) {
@@ -92,7 +98,7 @@ export class Inspector {
     if (found[1]) rows.push(["Recording", found[1]]);
     if (found[2]) rows.push(["Source", found[2]]);
     const route = moment.from === moment.to ? name(moment.from) : `${name(moment.from)} \u203a ${name(moment.to)}`;
-    return {title: `Step ${count(moment.step)}, ${KINDS[moment.kind] || "an event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.struct ? "Argument" : "Bytes")};
+    return {title: `Step ${count(moment.step)}, ${KINDS[moment.kind] || "an event"}`, path: route, rows, badge: this.source(moment), why: moment.why, mark, data: this.payload(moment.data, moment.struct, moment.fields ? "Message" : moment.struct ? "Argument" : "Bytes", moment.fields) + this.about(moment)};
   }
 
   chip({sock, chip}) {

@@ -71,7 +71,7 @@ export class Rows {
     const old = this.measured;
     const key = `${room}/${across}/${said}`;
     if (!old || old.key !== key || old.story !== story) {
-      this.measured = {key, story, room, across, said, tops: [0], count: 0, lines: null, used: new Set(["kern_control"])};
+      this.measured = {key, story, room, across, said, tops: [0], count: 0, lines: null, used: new Set()};
       this.measured.queued = said > 520 ? QUEUED : 0;
       this.rows.clear();
       this.list.textContent = "";
@@ -89,7 +89,9 @@ export class Rows {
     if (drawing) {
       const pinned = this.pinned();
       if (!me.lines || me.pinned !== pinned || me.many !== me.used.size) {
-        me.lines = lifelines(story, me.used, across, pinned ? [pinned] : []);
+        // Kernel controls have their line from the start, unless the story is Mach's.
+        const used = me.used.has("mach") ? me.used : new Set([...me.used, "kern_control"]);
+        me.lines = lifelines(story, used, across, pinned ? [pinned] : []);
         me.pinned = pinned;
         me.many = me.used.size;
         this.rows.clear();

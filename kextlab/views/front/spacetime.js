@@ -18,6 +18,8 @@ export function lifelines(story, used, room, pinned) {
     const many = users.length - kept.length;
     users = [...users.filter((one) => kept.includes(one.id)), {id: OTHERS, name: `${many} others`, world: "user"}];
   }
+  const shared = (one) => users.some((other) => other !== one && other.name === one.name);
+  users = users.map((one) => (shared(one) && one.id.startsWith("proc:") ? {...one, name: `${one.name} ${one.id.slice(5)}`} : one));
   const kernel = world("kern");
   let kexts = kernel.filter((one) => one.id.startsWith("kext:"));
   if (kexts.length > MOST_KEXTS) {
@@ -80,8 +82,10 @@ const wide = (words) => words.length * 6.65 + 6;
 
 // The longest form of a label that fits: whole, without its number, cut.
 function label(words, room) {
+  // "send 1, 24 B, +1 right; receive": what stands behind the last comma goes first.
+  const shorter = [...words.matchAll(/[,;] /g)].map((one) => words.slice(0, one.index)).reverse();
   const first = words.replace(/ (unit )?[\d,]+$/, "");
-  const fits = [words, first, first.replace(/^(ctl|kev|mbuf)_/, "\u2026")].find((form) => wide(form) <= room);
+  const fits = [words, ...shorter, first, first.replace(/^(ctl|kev|mbuf)_/, "\u2026")].find((form) => wide(form) <= room);
   if (fits) return fits;
   const most = Math.max(2, Math.floor((room - 6) / 6.65) - 1);
   return first.slice(0, Math.ceil(most / 2)) + "\u2026" + first.slice(first.length - Math.floor(most / 2));
@@ -170,6 +174,9 @@ function arrow(story, moment, lines, m, when, ground) {
     const left = lines.boundary - near - 18 >= wide(words) ? near : low;
     body += plated((left + lines.boundary) / 2 - (back ? 0 : 2), y, words, ink, ground, lines.boundary - left - 18, weight);
     if (moment.via && wide(moment.via) <= high - lines.boundary - 18) body += plated((lines.boundary + high) / 2, y, moment.via, ink, ground, high - lines.boundary - 22, weight);
+  } else if (high < lines.boundary && wide(words) > high - low - 20) {
+    const free = lines.boundary - high - 16; // between two processes: behind the arrow
+    body += plated(high + 8 + Math.min(wide(label(words, free)), free) / 2, y, words, ink, ground, free, weight);
   } else if (!lifted && wide(words) > high - low - 20 && high - low < 100 && low - lines.boundary > wide(words) + 60) {
     body += plated(low - wide(words) / 2 - 8, y, words, ink, ground, wide(words), weight); // beside a short arrow
   } else body += plated((low + high) / 2 + (lifted ? 8 : 0), y, words, ink, ground, high - low - 20, weight);
