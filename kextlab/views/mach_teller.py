@@ -217,7 +217,7 @@ class MachTeller:
             one = self._make(event, "data", text, "call", routes.KERNEL, routes.PORTS, label)
             one.source = WOKEN
             return one
-        held, most = cast(int, queue["msgcount"]) + 1, queue["qlimit"]
+        held, most = queue["msgcount"], queue["qlimit"]
         label = f"{port} {held} of {most}"
         if not any(cast("tuple[int, ...]", fields["audit"])[5:6]):
             text = f"The kernel queues a message at {at}{whom}, to say that there are data."
