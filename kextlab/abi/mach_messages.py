@@ -90,6 +90,13 @@ class MachMsgHeader:
         return bool(self.msgh_bits & MACH_MSGH_BITS_COMPLEX)
 
 
+def _packed(form: struct.Struct, what: object, *fields: int) -> bytes:
+    try:
+        return form.pack(*fields)
+    except struct.error as error:
+        raise ValueError(f"{what} is no descriptor: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class PortDescriptor:
     """``mach_msg_port_descriptor_t``: a right that travels, and how."""
@@ -99,8 +106,8 @@ class PortDescriptor:
     type: int = MACH_MSG_PORT_DESCRIPTOR
 
     def pack(self) -> bytes:
-        """The 12 bytes."""
-        return _PORT.pack(self.name, 0, 0, self.disposition, self.type)
+        """The 12 bytes. ValueError: a field does not fit."""
+        return _packed(_PORT, self, self.name, 0, 0, self.disposition, self.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +126,9 @@ class OolDescriptor:
     type: int = MACH_MSG_OOL_DESCRIPTOR
 
     def pack(self) -> bytes:
-        """The 16 bytes."""
-        return _OOL.pack(self.address, self.deallocate, self.copy, 0, self.type, self.size)
+        """The 16 bytes. ValueError: a field does not fit."""
+        ways = (self.deallocate, self.copy, 0, self.type)
+        return _packed(_OOL, self, self.address, *ways, self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +144,9 @@ class OolPortsDescriptor:
     type: int = MACH_MSG_OOL_PORTS_DESCRIPTOR
 
     def pack(self) -> bytes:
-        """The 16 bytes."""
+        """The 16 bytes. ValueError: a field does not fit."""
         ways = (self.deallocate, self.copy, self.disposition, self.type)
-        return _OOL.pack(self.address, *ways, self.count)
+        return _packed(_OOL, self, self.address, *ways, self.count)
 
 
 Descriptor: TypeAlias = PortDescriptor | OolDescriptor | OolPortsDescriptor

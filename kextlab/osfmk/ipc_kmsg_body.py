@@ -8,7 +8,7 @@ Models ``ipc_kmsg_copyin_body``, ``_copyin_port_descriptor``, ``_copyin_ool_desc
 Read beside it: ``osfmk/ipc/ipc_kmsg.c``, ``ipc_init.c``. No recording shows memory or arrays.
 
 Left out: guarded ports; the kernel running short of memory (MACH_SEND_NO_BUFFER,
-MACH_MSG_IPC_KERNEL).
+MACH_MSG_IPC_KERNEL). MACH_SEND_INVALID_RT_OOL_SIZE is in XNU's headers, and no routine answers it.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ from kextlab.views.mach_reasons import protection
 from kextlab.views.svg import count
 from kextlab.views.words import listed, some
 
+TOLD = 3
+"""How many of the things a message carries are named."""
 PREFIXES = ("mach_", "bootstrap_")
 SUCCESS = mach_error_name(KERN_SUCCESS)
 ALLOCATED = {"RECEIVE": "a receive right", "PORT_SET": "a port set", "DEAD_NAME": "a dead name"}
@@ -199,9 +201,9 @@ def carried(data: bytes, pid: str, names: Names, got: bool = False) -> str:
     reply = header.msgh_remote_port if got else header.msgh_local_port
     parts = ["a right to reply"] if reply != MACH_PORT_NULL else []
     found = descriptors(data)
-    parts += [_travels(one, pid, names, got) for one in found[:2]]
-    if len(found) > 2:
-        parts.append(f"{len(found) - 2} more")
+    parts += [_travels(one, pid, names, got) for one in found[:TOLD]]
+    if len(found) > TOLD:
+        parts.append(f"{len(found) - TOLD} more")
     return f", with {listed(parts)}" if parts else ""
 
 
@@ -210,7 +212,7 @@ def _travels(one: Descriptor, pid: str, names: Names, got: bool) -> str:
     if one.type == MACH_MSG_OOL_PORTS_DESCRIPTOR:
         return f"{some(values['count'], 'right')} out of line"
     if one.type != MACH_MSG_PORT_DESCRIPTOR:
-        return f"{some(values['size'], 'byte')} out of line"
+        return f"{some(values['size'], 'byte')} of memory"
     name = values["name"]
     if got and names.entry(pid, name) is not None:
         return f"{names.what(pid, name)} (name {name:#x})"

@@ -183,6 +183,8 @@ def test_rename_refuses_what_cannot_be(space: Space, other: Space) -> None:
     assert mach_port.rename(space, 0, name) == m.KERN_INVALID_NAME
     assert mach_port.rename(space, name, m.MACH_PORT_DEAD) == m.KERN_INVALID_VALUE
     assert mach_port.rename(space, 0x7703, 0x8803) == m.KERN_INVALID_NAME
+    assert mach_port.rename(space, name, 0x8802) == m.KERN_INVALID_VALUE
+    assert mach_port.rename(space, name, 0x7F) == m.KERN_FAILURE
     assert 0x8803 not in space.entries
     sp = give(space, name, other)
     mach_port.destroy(space, name)

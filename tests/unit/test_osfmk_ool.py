@@ -585,3 +585,12 @@ def test_the_rest_of_a_message_is_its_body() -> None:
     head = struct.pack("<IIIIIi", m.MACH_MSGH_BITS_COMPLEX, 24 + len(rest), 0, 0, 0, 0)
     _, found, body = unpack_message(head + rest + b"trailer")
     assert (tuple(found), body) == (carried, b"body")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [PortDescriptor(-1, COPY), OolDescriptor(0, 1 << 32), OolPortsDescriptor(0, 1, 256)],
+)
+def test_a_number_that_does_not_fit_is_refused_with_what_was_seen(one: Descriptor) -> None:
+    with pytest.raises(ValueError, match=f"^{type(one).__name__}.* is no descriptor: "):
+        one.pack()

@@ -236,6 +236,7 @@ def test_the_log_tells_what_a_message_carries(
     s.mach_msg(None, s.MACH_RCV_MSG, 4096, port)
     c.mach_msg(carrying(c, to, c.OolDescriptor(address, SIZE)), c.MACH_SEND_MSG)
     told = " ".join(str(log(mac)).split())
-    carried = "with a right to reply, 3 rights and 65,536 bytes of memory"
+    rights = "a send right to port:3 (name 0x303), 2 rights out of line"
+    carried = f"with a right to reply, {rights} and 65,536 bytes of memory"
     assert f"server receives message 9, 76 bytes, {carried}." in told
-    assert f"to name {to:#x}, with 65,536 bytes of memory" in told
+    assert f"(name {to:#x}), with 65,536 bytes of memory." in told
