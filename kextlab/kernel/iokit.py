@@ -133,7 +133,7 @@ class IOKitGate(Traps):
         """Terminate a driver, and first what stands on it. It goes, and its code leaves memory, as
         soon as its clients have closed it."""
         self._system.check("driver")
-        with self._system.journal.noting("terminate", driver.name):
+        with self._system.journal.noting("terminate", getattr(driver, "name", "")):
             self._run("stop", driver.terminate)
 
     def _unloaded(self, bundle: str) -> None:

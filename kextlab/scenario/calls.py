@@ -4,24 +4,21 @@ A call is data: it is written to a file, done on any machine, and done again. Do
 raises for what the machine answers: an errno, a refusal to unload and a panic are part of the
 story, and the story goes on.
 
-Left out, because a scenario holds calls and no code: what a notebook does with a kext's own
-object. Where that reached the kernel (``echo.kpi.ctl_enqueuedata(...)``), it is a ``KpiCall``,
-as far as the function's arguments are plain (``REPLAYED``).
+Left out, because a scenario holds calls and no code: what a notebook does with the object of a
+kext or a driver. Where that reached the kernel (``echo.kpi.ctl_enqueuedata(...)``), it is a
+``KpiCall``, as far as the function's arguments are plain (``REPLAYED``), or an ``Enqueue``.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
 from kextlab.kernel.kpi import KevMsg, Kpi, Out
-from kextlab.kernel.syscalls import Syscalls
-from kextlab.remote.signatures import KINDS, SYSCALLS
 from kextlab.scenario.fault import Fault
 from kextlab.scenario.faults import fault_from_json, fault_to_json
+from kextlab.scenario.gates import KINDS, parameters
 from kextlab.scenario.recording import Step, in_json
 from kextlab.scenario.values import (
     Json,
@@ -31,6 +28,7 @@ from kextlab.scenario.values import (
     from_json,
     to_json,
 )
+from kextlab.userland.launchd_plist import job_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Syscall:
-    """A system call of a process."""
+    """A call of a process into the kernel or to launchd, by C's name (``scenario.gates``)."""
 
     pid: int
     name: str
@@ -121,6 +119,62 @@ class KpiCall:
     kext: str
     name: str
     args: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A process reads or writes its memory, which is no call: ``TOUCHES`` says how."""
+
+    pid: int
+    how: str
+    args: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddDriver:
+    """Start a driver. ``driver`` is its name in the scenario's table of kexts, ``name`` what
+    processes find it by."""
+
+    driver: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Terminate a driver, by its name in the trace, ``io_service:2``."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """A driver puts a record into a data queue, by its name in the trace, ``io_queue:1``."""
+
+    queue: str
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadJob:
+    """Load a job of launchd: its property list, and its program's name in the scenario's table."""
+
+    plist: dict[str, Json]
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadJob:
+    """Unload a job of launchd."""
+
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    """Start a job of launchd."""
+
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +203,13 @@ Call = (
     | Kill
     | Syscall
     | KpiCall
+    | Touch
+    | AddDriver
+    | Terminate
+    | Enqueue
+    | LoadJob
+    | UnloadJob
+    | StartJob
     | Inject
     | Recorded
 )
@@ -167,23 +228,15 @@ REPLAYED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The kernel functions a scenario can call, with the arguments the trace keeps of them."""
 
-
-@cache
-def parameters(name: str) -> tuple[tuple[str, str, bool], ...]:
-    """The arguments of a system call behind the pid: name, kind (``remote.signatures``), whether
-    it may be left out.
-
-    Raises:
-        ScenarioError: there is no such call.
-    """
-    kinds = SYSCALLS.get(name)
-    if kinds is None:
-        raise ScenarioError(f"unknown system call {in_json(name)}: there are {', '.join(SYSCALLS)}")
-    given = list(inspect.signature(getattr(Syscalls, name)).parameters.values())[2:]
-    return tuple(
-        (parameter.name.rstrip("_"), kind, parameter.default is not parameter.empty)
-        for parameter, kind in zip(given, kinds[1:], strict=True)
-    )
+TOUCHES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "load": (("address", "i"), ("size", "i")),
+    "store": (("address", "i"), ("data", "b")),
+    "store_words": (("address", "i"), ("data", "b"), ("word", "i")),
+    "window": (("address", "i"), ("offset", "i"), ("data", "b")),
+    "peek": (("address", "i"),),
+}
+"""How memory is touched, with the arguments behind the pid: ``app.mach``'s ``load``, ``store`` and
+``store_words``, a write into a window of IOKit, and a look at one."""
 
 
 def do_kpi(kpi: Kpi, call: KpiCall) -> object:
@@ -234,6 +287,23 @@ def call_to_json(call: Call) -> dict[str, Json]:
         case KpiCall(kext, name, args):
             shown_args = zip(REPLAYED[name], args, strict=False)
             return {"kpi": name, "kext": kext} | {key: to_json(v) for key, v in shown_args}
+        case Touch(pid, how, args):
+            return {"touch": how, "pid": pid} | {
+                key: _argument_to_json(kind, value)
+                for (key, kind), value in zip(TOUCHES[how], args, strict=True)
+            }
+        case AddDriver(driver, name):
+            return {"add_driver": driver, "name": name}
+        case Terminate(service):
+            return {"terminate": service}
+        case Enqueue(queue, data, size):
+            return {"enqueue": queue, "data": data_to_json(data), "size": size}
+        case LoadJob(plist, program):
+            return {"load_job": plist, "program": program}
+        case UnloadJob(label):
+            return {"unload_job": label}
+        case StartJob(label):
+            return {"start_job": label}
         case Inject(fault):
             return {"inject": fault_to_json(fault)}
         case Recorded(step):
@@ -245,6 +315,8 @@ def _argument_to_json(kind: str, value: Any) -> Json:
         return [data_to_json(bytes(item)) for item in value]
     if kind in "bn" and value is not None:
         return data_to_json(bytes(value))
+    if kind == "i":
+        return int(value)  # True is 1
     return to_json(value)
 
 
@@ -254,7 +326,7 @@ def _argument_from_json(kind: str, value: Json) -> object:
     wants_data = kind in "bn" and value is not None
     found = data_from_json(value) if wants_data else from_json(value)
     what, fits = KINDS[kind]
-    if isinstance(found, bool) or not fits(found):
+    if (isinstance(found, bool) and kind != "f") or not fits(found):
         raise ScenarioError(f"{in_json(value)} is not {what}")
     return found
 
@@ -308,8 +380,16 @@ _NAMES = {
 
 def _syscall(fields: dict[str, Json]) -> Call:
     name, pid = _take(fields, "call", str), _take(fields, "pid", int)
+    return Syscall(pid, name, _arguments(name, parameters(name), fields))
+
+
+def _arguments(
+    name: str, wanted: Iterable[tuple[str, str, bool]], fields: dict[str, Json]
+) -> tuple[object, ...]:
+    """The arguments of a call, taken out of its line; those at the end may be left out that say
+    so."""
     args: list[object] = []
-    for key, kind, optional in parameters(name):
+    for key, kind, optional in wanted:
         if key not in fields:
             if not optional:
                 raise ScenarioError(f"{name} needs {in_json(key)}")
@@ -318,7 +398,31 @@ def _syscall(fields: dict[str, Json]) -> Call:
             args.append(_argument_from_json(kind, fields.pop(key)))
         except ScenarioError as error:
             raise ScenarioError(f"{name}, {in_json(key)}: {error}") from None
-    return Syscall(pid, name, tuple(args))
+    return tuple(args)
+
+
+def _touch(fields: dict[str, Json]) -> Call:
+    how, pid = _take(fields, "touch", str), _take(fields, "pid", int)
+    if how not in TOUCHES:
+        raise ScenarioError(f"{in_json(how)} is none of {', '.join(TOUCHES)}")
+    wanted = [(key, kind, False) for key, kind in TOUCHES[how]]
+    return Touch(pid, how, _arguments(how, wanted, fields))
+
+
+def _enqueue(fields: dict[str, Json]) -> Call:
+    queue, size = _take(fields, "enqueue", str), _take(fields, "size", int)
+    (data,) = _arguments("enqueue", [("data", "b", False)], fields)
+    assert isinstance(data, bytes)
+    return Enqueue(queue, data, size)
+
+
+def _load_job(fields: dict[str, Json]) -> Call:
+    plist = _take(fields, "load_job", dict)
+    try:
+        job_of(plist)
+    except (ValueError, NotImplementedError) as error:
+        raise ScenarioError(f"load_job: {error}") from None
+    return LoadJob(plist, _take(fields, "program", str))
 
 
 def _kpi(fields: dict[str, Json]) -> Call:
@@ -365,6 +469,13 @@ READERS: Final[dict[str, Callable[[dict[str, Json]], Call]]] = {
     "kill": lambda f: Kill(_take(f, "kill", int)),
     "call": _syscall,
     "kpi": _kpi,
+    "touch": _touch,
+    "add_driver": lambda f: AddDriver(_take(f, "add_driver", str), _take(f, "name", str, "")),
+    "terminate": lambda f: Terminate(_take(f, "terminate", str)),
+    "enqueue": _enqueue,
+    "load_job": _load_job,
+    "unload_job": lambda f: UnloadJob(_take(f, "unload_job", str)),
+    "start_job": lambda f: StartJob(_take(f, "start_job", str)),
     "inject": lambda f: Inject(fault_from_json(f.pop("inject"))),
 }
 """The first key of a call: how the rest is read."""

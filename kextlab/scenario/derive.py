@@ -2,10 +2,11 @@
 
 System calls, and kernel functions called for a kext from outside its callbacks, stand in the
 trace. What reached the machine in another way (kexts, processes, programs, running) it keeps in
-``mac.asked``, each with the step at which it was asked. The two are merged by step.
+``mac.asked``, each with the step at which it was asked, and so does touched memory. The two are
+merged by step.
 
-Left out: what a notebook did to a kext's own object. If that matters to the kernel, the replay
-says where.
+Left out: what a notebook did to the object of a kext or a driver. If that matters to the kernel,
+the replay says where.
 """
 
 from __future__ import annotations
@@ -16,27 +17,36 @@ from typing import Any, cast
 
 from kextlab.kernel.asked import Asked
 from kextlab.kernel.kernel import Kernel
-from kextlab.kernel.kext import Kext
-from kextlab.remote.signatures import SYSCALLS
 from kextlab.scenario.calls import (
     REPLAYED,
+    AddDriver,
     Call,
+    Enqueue,
     Exit,
     Inject,
     Kill,
     KpiCall,
     Load,
+    LoadJob,
     RunTasks,
     Sleep0,
     Spawn,
     Start,
+    StartJob,
     StepTask,
     Syscall,
+    Terminate,
+    Touch,
     Unload,
+    UnloadJob,
 )
+from kextlab.scenario.gates import CALLS
 from kextlab.scenario.values import ScenarioError
 from kextlab.trace import codes
 from kextlab.trace.log import Trace
+
+ENQUEUE = "::enqueue"
+"""How the function of a data queue is called that a driver puts a record into it with."""
 
 
 @dataclass(slots=True)
@@ -44,7 +54,7 @@ class Derived:
     """The calls, and the code they name."""
 
     calls: list[Call] = field(default_factory=list)
-    kexts: dict[str, Callable[[], Kext]] = field(default_factory=dict)
+    kexts: dict[str, Callable[[], Any]] = field(default_factory=dict)
     programs: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
 
@@ -67,16 +77,18 @@ def calls_of(mac: Kernel) -> Derived:
         if isinstance(thing, Asked):
             derived.calls.append(_asked(thing, derived))
         else:
+            if isinstance(thing, KpiCall) and thing.name.endswith(ENQUEUE):
+                derived.calls.append(_enqueue(mac.trace, step, thing))
+                continue
             if isinstance(thing, KpiCall) and thing.name not in REPLAYED:
                 raise ScenarioError(
                     f"step {step}: {thing.name} was called for {thing.kext} from outside its "
                     f"callbacks, which a scenario cannot do again; it can call "
                     f"{', '.join(REPLAYED)}"
                 )
-            if isinstance(thing, Syscall) and thing.name not in SYSCALLS:
+            if isinstance(thing, Syscall) and thing.name not in CALLS:
                 raise ScenarioError(
-                    f"step {step}: {thing.name} is a call to IOKit, which a scenario cannot do "
-                    "again yet"
+                    f"step {step}: {thing.name} is a call a scenario cannot do again"
                 )
             derived.calls.append(thing)
     return derived
@@ -113,13 +125,27 @@ def _outside(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall | None, code
 
 def _call(code: int, entry: codes.Entry) -> Syscall | KpiCall | None:
     args = entry[4:]
-    if code == codes.SYSCALL and str(entry[2]).startswith(("mach_", "bootstrap_")):
-        raise ScenarioError(f"{entry[2]} was called: a scenario with Mach calls is not modelled")
     if code == codes.SYSCALL:
         return Syscall(cast(int, entry[1]), cast(str, entry[2]), args)
     if code == codes.KPI:
         return KpiCall(cast(str, entry[1]), cast(str, entry[2]), args)
     return None
+
+
+def _enqueue(trace: Trace, step: int, call: KpiCall) -> Enqueue:
+    """A record a driver was made to put into a queue; which one tells the first change of one."""
+    data, size = cast("tuple[bytes, int]", call.args)
+    for entry in trace.entries(step):
+        if entry[0] in (codes.RETURN, codes.STOP):
+            break
+        if entry[0] in (codes.SET, codes.GROUP):
+            for name in entry[1:]:
+                if isinstance(name, str) and name.startswith("io_queue:"):
+                    return Enqueue(name, data, size)
+    raise ScenarioError(
+        f"step {step}: {call.name} was called for {call.kext} from outside its callbacks and did "
+        "not come to its end, which a scenario cannot do again"
+    )
 
 
 def _check_tasks(trace: Trace, within: list[tuple[int, int]]) -> None:
@@ -141,8 +167,14 @@ def _asked(ask: Asked, derived: Derived) -> Call:
             return Load(_put(derived.kexts, name_of_factory(args[0]), args[0]))
         case "start":
             pid, function, values, name = args
-            program = _put(derived.programs, getattr(function, "__name__", "program"), function)
-            return Start(program, pid, tuple(values), name)
+            return Start(_program(derived, function), pid, tuple(values), name)
+        case "add_driver":
+            return AddDriver(_put(derived.kexts, name_of_factory(args[0]), args[0]), args[1])
+        case "load_job":
+            return LoadJob(dict(args[0]), _program(derived, args[1]))
+        case "touch":
+            how, pid, *values = args
+            return Touch(pid, how, tuple(values))
         case "fault":
             return Inject(args[0])
         case what:
@@ -157,7 +189,16 @@ _KINDS: dict[str, Callable[..., Call]] = {
     "sleep": Sleep0,
     "exit": Exit,
     "kill": Kill,
+    "terminate": Terminate,
+    "unload_job": UnloadJob,
+    "start_job": StartJob,
 }
+
+
+def _program(derived: Derived, function: object) -> str:
+    """The name of a program: a function's own, or that of an object's class."""
+    name = getattr(function, "__name__", type(function).__name__)
+    return _put(derived.programs, name, function)
 
 
 def _put(table: dict[str, Any], name: str, code: object) -> str:  # factories, or functions

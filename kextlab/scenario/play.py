@@ -7,37 +7,54 @@ length of the trace; the kernel reads nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+from kextlab.iokit import IODataQueue, IOService
+from kextlab.iokit.memory import MemoryFault
+from kextlab.iokit.server import DriverError
 from kextlab.kernel.kext import KextError
+from kextlab.osfmk.vm_fault import VmFault
 from kextlab.scenario.calls import (
+    AddDriver,
     Call,
+    Enqueue,
     Exit,
     Inject,
     Kill,
     KpiCall,
     Load,
+    LoadJob,
     Recorded,
     RunTasks,
     Sleep0,
     Spawn,
     Start,
+    StartJob,
     StepTask,
     Syscall,
+    Terminate,
+    Touch,
     Unload,
+    UnloadJob,
     do_kpi,
 )
 from kextlab.scenario.fault import Armed, Fault, app_of, kext_named
+from kextlab.scenario.gates import call_of
 from kextlab.scenario.operations import Answer, Machine
 from kextlab.scenario.values import ScenarioError
 from kextlab.sched.chooser import Choice, Chooser, Fifo, Seeded
 from kextlab.sched.stop import SimStop, Sleep
 from kextlab.trace.log import Trace
+from kextlab.userland.launchd import LaunchdError
+from kextlab.userland.launchd_plist import job_of
 from kextlab.userland.mac import Kernel
 
 if TYPE_CHECKING:
     from kextlab.scenario.scenario import Scenario
+
+REFUSED: Final = (VmFault, MemoryFault, DriverError, LaunchdError)
+"""What a call from outside answers that is no system call."""
 
 
 class Followed:
@@ -131,7 +148,7 @@ class Player:
                 continue
             try:
                 self._do(call)
-            except (SimStop, KextError, ProcessLookupError, NotImplementedError):
+            except (SimStop, KextError, ProcessLookupError, NotImplementedError, *REFUSED):
                 pass  # it is in the trace, or nobody was there to make the call
             except Exception as error:
                 self.errors.append((at, error))
@@ -215,6 +232,25 @@ class Player:
                     app.kill()
             case Syscall():
                 self._syscall(call)
+            case Touch():
+                self._touch(call)
+            case AddDriver(driver, name):
+                mac.iokit.add_driver(self.scenario.kexts[driver], name)
+            case Terminate(service):
+                found = mac.iokit.kernel.objects.get(service)
+                if isinstance(found, IOService):
+                    mac.iokit.terminate(found)
+            case Enqueue(number, data, size):
+                queue = mac.iokit.kernel.objects.get(number)
+                if isinstance(queue, IODataQueue):
+                    queue.enqueue(data, size)
+            case LoadJob(plist, program):
+                code = self.scenario.programs[program]
+                mac.launchd.load(plist, {job_of(plist).program: code}, override=True)
+            case UnloadJob(label):
+                mac.launchd.unload(label)
+            case StartJob(label):
+                mac.launchd.start(label)
             case KpiCall(kext, _, _):
                 loaded = kext_named(mac, kext)
                 if loaded is not None:
@@ -235,9 +271,31 @@ class Player:
         if app is not None and call.name in ("close", "dup", "ioctl"):
             getattr(app.files, call.name)(*args)
             return
-        errno, value = getattr(self.mac.syscalls, call.name)(call.pid, *args)
+        errno, value = call_of(self.mac, call.name)(call.pid, *args)
         if app is not None and call.name == "socket" and not errno:
             app.files.opened(value)
+
+    def _touch(self, call: Touch) -> None:
+        """Memory is touched as the process did it; a window that is not there is not."""
+        args: tuple[Any, ...] = call.args
+        pid = call.pid
+        if call.how in ("window", "peek"):
+            try:
+                window = self.mac.iokit.window(pid, args[0])
+            except KeyError:
+                return
+            if call.how == "window":
+                window.write(*args[1:])
+            else:
+                window.read(0, 0)
+        else:
+            vm = self.mac.vm_traps
+            touches: dict[str, Callable[..., object]] = {
+                "load": vm.read,
+                "store": vm.write,
+                "store_words": vm.write_in_words,
+            }
+            touches[call.how](pid, *args)
 
     def _inject(self, fault: Fault) -> None:
         """What was applied by hand is applied as it was then: it leaves no call out."""

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from kextlab.bsd.release import DEFAULT_RELEASE, release_named
 from kextlab.kernel.kernel import Kernel
-from kextlab.kernel.kext import Kext
 from kextlab.scenario.calls import (
+    AddDriver,
     Call,
     Load,
+    LoadJob,
     Recorded,
     RunTasks,
     Spawn,
@@ -39,7 +40,8 @@ from kextlab.sched.chooser import Choice
 if TYPE_CHECKING:
     from kextlab.scenario.run import Run
 
-Factory = Callable[[], Kext]
+Factory = Callable[[], Any]
+"""What makes a kext, or a driver of IOKit: its class."""
 Function = Callable[..., Any]
 """A program: called with its app and its arguments; Any, as a student writes it."""
 
@@ -128,9 +130,9 @@ class Scenario:
 
     def _lacks(self, call: Call) -> str:
         match call:
-            case Load(kext) if kext not in self.kexts:
+            case Load(kext) | AddDriver(kext, _) if kext not in self.kexts:
                 return _missing("kext", kext, self.kexts)
-            case Start(program, _, _, _) if program not in self.programs:
+            case Start(program, _, _, _) | LoadJob(_, program) if program not in self.programs:
                 return _missing("program", program, self.programs)
             case Recorded(step):
                 return next(iter(faults_of_step(step)), "")

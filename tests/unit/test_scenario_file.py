@@ -16,25 +16,32 @@ from kextlab.kexts import EchoKext
 from kextlab.remote.signatures import SYSCALLS
 from kextlab.scenario import Program, Run, Scenario, ScenarioError, calls, faults, file
 from kextlab.scenario.calls import (
+    AddDriver,
     Call,
+    Enqueue,
     Exit,
     Inject,
     Kill,
     KpiCall,
     Load,
+    LoadJob,
     Recorded,
     RunTasks,
     Sleep0,
     Spawn,
     Start,
+    StartJob,
     StepTask,
     Syscall,
+    Terminate,
+    Touch,
     Unload,
+    UnloadJob,
     call_from_json,
     call_to_json,
-    parameters,
 )
 from kextlab.scenario.faults import fault_from_json, fault_to_json
+from kextlab.scenario.gates import parameters
 from kextlab.scenario.values import from_json, to_json
 from tests.unit.scenario_machines import echo, flooded, two_programs
 
@@ -133,6 +140,18 @@ CALLS: list[Call] = [
     KpiCall("a", "ctl_enqueuedata", (65537, 1, bytes(80), 80, 2)),
     KpiCall("a", "kev_msg_post", (1000, 1, 2, 3, (b"x",))),
     KpiCall("a", "kev_msg_post", ()),
+    Syscall(100, "mach_msg", (b"head" * 6, 3, 100, 0x103, 0)),
+    Syscall(100, "mach_vm_protect", (0x4000, 1, True, 3)),
+    Syscall(100, "bootstrap_register", ("name", 0x103)),
+    Syscall(100, "io_connect_method", (0x103, 2, (1, 2), b"in", 3, 4)),
+    Touch(100, "store_words", (0x4000, bytes(100), 8)),
+    Touch(100, "window", (0x4000, 4, b"")),
+    AddDriver("d", "thermometer"),
+    Terminate("io_service:2"),
+    Enqueue("io_queue:1", b"record", 6),
+    LoadJob({"Label": "job", "Program": "/job", "KeepAlive": {"SuccessfulExit": False}}, "p"),
+    UnloadJob("job"),
+    StartJob("job"),
     Inject(faults.MbufShortage(left=3)),
     Recorded({"op": "stats", "expect": {}}),
 ]

@@ -11,7 +11,6 @@ import pytest
 from kextlab import Kernel
 from kextlab.abi.mach_messages import MachMsgHeader, unpack_message
 from kextlab.kernel.kernel import Kernel as Bare
-from kextlab.scenario import Scenario
 from kextlab.sched.stop import SimDeadlock
 from kextlab.userland.mach import Message
 from kextlab.userland.mach_error import MachError
@@ -450,12 +449,6 @@ def test_the_log_tells_of_ports_and_messages(mac: Kernel, server: App, client: A
         assert line in told, told
     moments = scene_document(mac)["moments"]
     assert any(moment.get("label") == "send 7, 28 B" for moment in moments)
-
-
-def test_a_scenario_with_mach_calls_is_refused(mac: Kernel, client: App) -> None:
-    port_of(client.mach)
-    with pytest.raises(Exception, match="a scenario with Mach calls is not modelled"):
-        Scenario.of(mac)
 
 
 def test_nothing_is_recorded_where_nothing_is_to_be() -> None:
