@@ -28,7 +28,7 @@ from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
 from kextlab.osfmk.memory_entry import NamedEntry, mach_make_memory_entry_64
-from kextlab.osfmk.vm_fault import VmFault, copy_steps, vm_read, vm_write
+from kextlab.osfmk.vm_fault import VmFault, copy_steps, may_write, vm_read, vm_write
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_user import (
     mach_vm_allocate,
@@ -37,7 +37,7 @@ from kextlab.osfmk.vm_user import (
     mach_vm_protect,
     mach_vm_region,
 )
-from kextlab.trace.codes import RETURN, SIGNAL, SYSCALL
+from kextlab.trace.codes import RETURN, SIGNAL, SYSCALL, TOUCH
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class VmTraps:
     def _process(self, pid: int) -> Process:
         process = self._system.running.get(pid) or self._system.enter(pid)
         if process.map is None:
-            process.map = VmMap(self._system.vm)
+            process.map = VmMap(self._system.vm, f"proc:{pid}")
         return process
 
     def _enter(self, pid: int, name: str, *args: object) -> tuple[VmMap, Space]:
@@ -183,6 +183,8 @@ class VmTraps:
         """Write memory. VmFault: after the signal was sent."""
         process = self._process(pid)
         assert process.map is not None
+        if self._system.rec is not None and data and may_write(process.map, address):
+            self._system.rec((TOUCH, pid, "write", address, len(data), 0))
         try:
             vm_write(process.map, address, data)
         except VmFault as fault:
@@ -192,16 +194,22 @@ class VmTraps:
     def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
         """Write word by word, and let others in between two words: a torn update shows. VmFault:
         after the signal was sent."""
-        process = self._process(pid)
-        assert process.map is not None
+        map = self._process(pid).map
+        assert map is not None
+
+        def touch(at: int, count: int, left: int) -> None:
+            if self._system.rec is not None and may_write(map, at):
+                self._system.rec((TOUCH, pid, "write", at, count, left))
+
         try:
-            self._system.tasks.drive(copy_steps(process.map, address, data, word))
+            self._system.tasks.drive(copy_steps(map, address, data, word, touch))
         except VmFault as fault:
             self._signal(pid, fault)
             raise
 
     def _signal(self, pid: int, fault: VmFault) -> None:
         if self._system.rec is not None:
+            self._system.rec((TOUCH, pid, fault.access, fault.address, 0, 0))
             self._system.rec((SIGNAL, pid, fault.signal))
 
     # -- the end of a process ----------------------------------------------------------
