@@ -219,32 +219,35 @@ function portBox(c, m, key, at) {
   const {x, width: w} = at;
   const on = chosenKey(c, key);
   const entry = entryOf(c.state, id);
-  const title = portName(c.state, id);
+  const long = portName(c.state, id);
+  const title = width(long, m.mid, 600) < w - 18 * f ? long : long.replace("memory ", "");
   const full = port.limit > 0 && port.count >= port.limit;
   let body = rect(x, m.row, w, m.box, "raise", on ? "sel" : "kern", {radius: 4 * f, width: on ? 2 : 1});
   body += text(x + 9 * f, m.row + 18 * f, fit(title, w - 18 * f, m.mid, 600), m.mid, "ink", {weight: 600});
-  const who = !port.receiver ? (port.goes ? "its right is in a message" : "nobody receives") : entry ? `${count(entry.size / 1024)} KB of memory` : `${procName(c, port.receiver)} receives`;
-  const second = port.service && port.receiver ? port.service : who;
+  const who = !port.receiver ? (port.goes ? "right in a message" : "nobody receives") : entry ? `${count(entry.size / 1024)} KB${w > 100 * f ? " of memory" : ""}` : `${procName(c, port.receiver)} receives`;
+  const brief = port.receiver && !entry ? [who, `R ${procName(c, port.receiver)}`].find((words) => width(words, m.small) < w - 18 * f) || who : who;
+  const second = port.service && port.receiver ? port.service : brief;
   body += text(x + 9 * f, m.row + 33 * f, fit(second, w - 18 * f, m.small), m.small, port.receiver || port.goes ? "ink2" : "loss");
-  const counts = [port.send ? `${count(port.send)} S` : "", port.once ? `${count(port.once)} O` : ""].filter(Boolean).join(" \u00b7 ") || "no senders";
+  const of = entry || port.receiver === "kernel" ? "" : `${count(port.count)} of ${count(port.limit)}`;
+  const counts = [port.send ? `${count(port.send)} S` : "", port.once ? `${count(port.once)} O` : ""].filter(Boolean).join(" \u00b7 ") || ["no senders", "none"].find((words) => width(words, m.small, 600) < w - 26 * f - width(of, m.small)) || "";
   const foot = m.row + m.box - 8 * f;
   const pieces = [];
   let options = false;
   if (entry) {
     body += pageMark(x + w / 2 - 13 * f, m.row + 58 * f, 26 * f);
-    body += text(x + w / 2, m.row + 108 * f, fit(`stands for memory ${entry.object || "\u2026"}`, w - 12 * f, m.small), m.small, "ink2", {anchor: "middle"});
+    body += text(x + w / 2, m.row + 108 * f, fit(`${w > 120 * f ? "stands for memory" : "memory"} ${entry.object || "\u2026"}`, w - 12 * f, m.small), m.small, "ink2", {anchor: "middle"});
   } else if (port.receiver === "kernel") {
     body += text(x + w / 2, m.row + 78 * f, fit("a kernel object", w - 12 * f, m.small), m.small, "ink2", {anchor: "middle"});
   } else {
-    body += text(x + w - 9 * f, foot, fit(`${count(port.count)} of ${count(port.limit)}`, w / 2, m.small), m.small, full ? "loss" : "ink2", {anchor: "end", weight: full ? 600 : 0});
+    body += text(x + w - 9 * f, foot, of, m.small, full ? "loss" : "ink2", {anchor: "end", weight: full ? 600 : 0});
     const drawn = queue(c, m, id, port, x, w, full);
     body += drawn.body;
     pieces.push(...drawn.pieces);
     options = drawn.pieces.length > 0;
   }
-  body += text(x + 9 * f, foot, fit(counts, w * 0.5, m.small, 600), m.small, "user", {weight: 600});
+  body += text(x + 9 * f, foot, fit(counts, w - 22 * f - width(of, m.small), m.small, 600), m.small, "user", {weight: 600});
   pieces.unshift(["box", body]);
-  const label = `${title}${title.startsWith("port") ? "" : ", port " + id}${port.service ? ", " + port.service : ""}: ${who}, ${some(port.count, "message")} queued of at most ${count(port.limit)}${full ? ", full" : ""}, ${some(port.send, "send right")}, ${some(port.once, "send-once right")}`;
+  const label = `${long}${long.startsWith("port") ? "" : ", port " + id}${port.service ? ", " + port.service : ""}: ${who}, ${some(port.count, "message")} queued of at most ${count(port.limit)}${full ? ", full" : ""}, ${some(port.send, "send right")}, ${some(port.once, "send-once right")}`;
   return {pieces, attributes: {class: `lane box${on ? " chosen" : ""}`, role: options ? "listbox" : "button", tabindex: 0, "data-key": key, "aria-label": label}};
 }
 

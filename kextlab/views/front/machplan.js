@@ -9,7 +9,7 @@ const GAP = 14;
 
 // The measures of this part; f scales type and marks, x and y are its corner, boundary is given
 // where something else stands on it too.
-export function planOf(story, state, c, x, y, room, boundary = 0) {
+export function planOf(story, state, c, x, y, room, boundary = 0, low = 0) {
   const {f, small, mid, large} = c.g;
   const m = {f, small, mid, large, x, y, room};
   m.user = y + 18 * f;
@@ -22,11 +22,12 @@ export function planOf(story, state, c, x, y, room, boundary = 0) {
   m.process += m.boundary - 12 * f - m.collar;
   m.collar = m.boundary - 12 * f;
   m.hatch = 14 * f;
-  m.row = m.boundary + (airy ? 150 : 104) * f;
+  m.row = m.boundary + (airy ? 180 : 104) * f;
   m.slot = (airy ? 20 : 17) * f;
   m.box = 46 * f + 5 * m.slot + 22 * f;
+  if (low) m.row = Math.max(m.row, Math.min(m.boundary + 200 * f, low - m.box - 72 * f));
   m.wires = m.row + m.box;
-  m.height = m.wires + (airy ? 60 : 50) * f - y;
+  m.height = m.wires + (airy ? 64 : 50) * f - y;
   const pad = 12 * f;
   const free = room - 2 * pad;
   Object.assign(m, above(story, state, c, x + pad, free, m), below(story, state, c, x + pad, free, m));
@@ -81,19 +82,19 @@ function above(story, state, c, x, free, m) {
   const weight = (key) => (c.sel && c.sel.key === key ? 1e9 : recent(story, key, c.now));
   let found = null;
   // Fewer cells, then narrower ones, then fewer processes, until they fit.
-  const tries = [[6, 3, 1], [4, 2, 1], [3, 2, 1], [3, 1, 0.9], [2, 1, 0.9], [2, 1, 0.78], [2, 0, 0.78]];
+  const tries = [[6, 3, 1], [4, 2, 1], [3, 2, 1], [3, 1, 0.9], [2, 1, 0.9], [2, 1, 0.74]];
   for (let many = pids.length; many > 0 && !found; many--) {
     const kept = many < pids.length ? ranked(pids, story, c, many) : pids;
-    const extra = pids.length > kept.length ? 84 * f : 0;
+    const extra = pids.length > kept.length && !c.plain ? (84 + GAP) * f : 0;
     for (const [names, wins, ease] of many === pids.length || many < 3 ? tries : tries.slice(2)) {
       const boxes = kept.map((pid) => {
         const own = chosen(lives.placesOf("name", pid), (key) => Boolean(nameAt(state, key)), Math.min(names, MOST.names), weight);
         const seen = chosen(lives.placesOf("win", pid), (key) => Boolean(windowAt(state, key)), Math.min(wins, MOST.windows), weight);
         const cells = own.shown.length * name * ease + seen.shown.length * windows * ease + (own.left || seen.left ? 30 * f : 0);
-        return {pid, own, seen, ease, width: Math.max(least * ease, cells + 16 * f)};
+        return {pid, own, seen, ease, width: Math.max(least * ease, cells + 16 * f * ease)};
       });
       const total = boxes.reduce((sum, one) => sum + one.width + GAP * f, -GAP * f) + extra;
-      if (total <= free || (many === 1 && names === 2 && !wins)) {
+      if (total <= free || (many === 1 && names === 2)) {
         found = {boxes, extra, hidden: pids.length - kept.length, total};
         break;
       }
@@ -107,7 +108,7 @@ function above(story, state, c, x, free, m) {
   for (const one of found.boxes) {
     one.x = at;
     one.width = Math.min(one.width, free);
-    let left = at + 8 * f;
+    let left = at + 8 * f * one.ease;
     for (const key of one.own.shown) {
       if (key) cells.set(key, {x: left, width: name * one.ease, pid: one.pid});
       left += name * one.ease;
@@ -117,14 +118,14 @@ function above(story, state, c, x, free, m) {
       left += 30 * f;
     }
     // Windows stand at the right, behind free room.
-    left = Math.max(left, at + one.width - 8 * f - one.seen.shown.length * windows * one.ease);
+    left = Math.max(left, at + one.width - 8 * f * one.ease - one.seen.shown.length * windows * one.ease);
     for (const key of one.seen.shown) {
       if (key) cells.set(key, {x: left + 4 * f, width: windows * one.ease - 4 * f, pid: one.pid});
       left += windows * one.ease;
     }
     at += one.width + GAP * f + spare;
   }
-  return {boxes: found.boxes, cells, hidden: found.hidden, rest: found.hidden ? {x: at, width: 84 * f} : null};
+  return {boxes: found.boxes, cells, hidden: found.hidden, rest: found.hidden && found.extra ? {x: at, width: 84 * f} : null};
 }
 
 // The processes that did something last, in their order.
@@ -149,25 +150,21 @@ function below(story, state, c, x, free, m) {
     const port = portAt(state, key);
     return (c.sel && c.sel.key === key ? 1e9 : 0) + (port && port.count ? 1e6 : 0) + recent(story, key, c.now);
   };
-  const rest = 70 * f;
+  const rest = (c.plain ? 54 : 70) * f;
+  const most = [Math.min(MOST.ports, ports.length + sets.length), Math.min(MOST.objects, objects.length)];
   let best = null;
-  for (const [wide, memory, gap] of [[124, 156, GAP], [108, 140, GAP], [94, 112, 10], [86, 96, 8]]) {
-    const pitch = (wide + gap) * f;
-    const wanted = Math.min(MOST.objects, objects.length);
-    for (let many = Math.min(MOST.ports, ports.length + sets.length); many >= 1; many--) {
-      const over = ports.length + sets.length > many || objects.length > wanted;
-      const all = many * pitch + wanted * (memory + gap) * f + (over ? rest : 0) - gap * f;
-      if (all > free) continue;
-      if (!best || many > best.many) best = {many, wanted, wide: wide * f, memory: memory * f, gap: gap * f, over, all};
-      break;
+  for (const [wide, memory, gap] of [[124, 156, GAP], [108, 140, GAP], [94, 112, 10], [84, 96, 8]]) {
+    for (let wanted = most[1]; wanted >= Math.min(1, most[1]); wanted--) {
+      for (let many = most[0]; many >= Math.min(1, most[0]); many--) {
+        const over = ports.length + sets.length > many || objects.length > wanted;
+        const all = (many * (wide + gap) + wanted * (memory + gap) - gap) * f + (over ? rest + gap * f : 0);
+        const worth = many + wanted - (many < Math.min(2, most[0]) ? 3 : 0);
+        if (all <= free && (!best || worth > best.worth)) best = {many, wanted, wide: wide * f, memory: memory * f, gap: gap * f, all, worth};
+      }
     }
-    if (best && best.many === Math.min(MOST.ports, ports.length + sets.length)) break;
+    if (best && best.worth === most[0] + most[1]) break;
   }
-  if (!best) {
-    // So little room that memory has to give way, too.
-    const memory = objects.length ? 1 : 0;
-    best = {many: Math.max(1, Math.floor((free - memory * 104 * f - rest) / (94 * f))), wanted: memory, wide: 86 * f, memory: 96 * f, gap: 8 * f, over: true, all: free};
-  }
+  best = best || {many: 1, wanted: 0, wide: free - rest - GAP * f, memory: 0, gap: GAP * f, all: free};
   const own = chosen([...ports, ...sets], has, best.many, weight);
   const seen = chosen(objects, has, best.wanted, weight);
   const things = new Map();

@@ -6,13 +6,13 @@ import {planOf} from "./machplan.js";
 import {boxes, rights, spaces, wires} from "./mach.js";
 import {objects, ribbons, windowCell} from "./memory.js";
 
-const LEAST = 520; // px beside the lanes; in less it stands below them
+const LEAST = 420; // px beside the lanes; in less it stands below them
 
 // Where it goes: alone, beside the lanes that end at `end`, or below them.
 export function placed(c, kctl, end, high) {
   const {room, g} = c;
   if (!kctl) return planOf(c.story, c.state, c, 0, 0, room);
-  if (!c.plain && room - end - 16 * g.f >= LEAST * g.f) return {...planOf(c.story, c.state, c, end + 8 * g.f, 0, room - end - 8 * g.f, g.boundary), beside: true};
+  if (!c.plain && room - end - 16 * g.f >= LEAST * g.f) return {...planOf(c.story, c.state, c, end + 8 * g.f, 0, room - end - 8 * g.f, g.boundary, g.height), beside: true};
   return {...planOf(c.story, c.state, c, 0, high, room), under: true};
 }
 
@@ -40,18 +40,30 @@ function ground(c, m) {
     body += text(m.x + 12 * f, m.user, "USER SPACE", m.small, "user", {weight: 700, more: spaced});
     body += text(m.x + 12 * f, foot, "KERNEL", m.small, "kern", {weight: 700, more: spaced});
     const from = m.x + 22 * f + width("USER SPACE", m.small, 700) * 1.09;
-    const about = ["a name stands for rights to a port: R receives, S sends, O sends once", "R receives, S sends, O sends once"].find((words) => from + width(words, m.small) < end - 12 * f);
+    const about = ["a name stands for rights to a port: R receives, S sends, O sends once", "R receives, S sends, O sends once"].find((words) => from + width(words, m.small) < end - (m.hidden && !m.rest ? 90 : 12) * f);
     if (about) body += text(from, m.user, about, m.small, "ink2");
     const low = m.x + 22 * f + width("KERNEL", m.small, 700) * 1.09;
     const below = ["ports are queues of messages; a memory object is seen through windows", "ports, and memory with its windows"].find((words) => low + width(words, m.small) < end - 12 * f);
     if (below) body += text(low, foot, below, m.small, "ink2");
     const w = Math.min(f, 1.6);
-    const label = "syscall boundary";
-    const wide = width(label, m.small, 600) + 12 * f;
     body += rect(m.x, m.boundary, m.room, m.hatch, `url(#${p}ground)`) + line(m.x, m.boundary, end, m.boundary, "bound", 2.5 * w);
-    if (m.room > 560 * f) body += rect(end - wide, m.boundary + 1.25 * w, wide, m.hatch, "kern-bg") + text(end - 6 * f, m.boundary + m.hatch * 0.5 + m.small * 0.36 + 1, label, m.small, "ink", {weight: 600, anchor: "end"});
+    if (m.hidden && !m.rest) {
+      const more = `+${m.hidden} ${m.hidden === 1 ? "process" : "processes"}`;
+      body += text(end - 12 * f, m.user, more, m.small, "ink", {anchor: "end", weight: 600});
+    }
   }
   return group(body, "");
+}
+
+// Its name stands before what crosses it.
+function boundary(m) {
+  const {f} = m;
+  const end = m.x + m.room;
+  const w = Math.min(f, 1.6);
+  const label = "syscall boundary";
+  const wide = width(label, m.small, 600) + 12 * f;
+  if (!m.beside && m.room <= 560 * f) return "";
+  return rect(end - wide, m.boundary + 1.25 * w, wide, m.hatch, "kern-bg") + text(end - 6 * f, m.boundary + m.hatch * 0.5 + m.small * 0.36 + 1, label, m.small, "ink", {weight: 600, anchor: "end"});
 }
 
 // Three lists of pieces for the three layers of the scene.
@@ -60,6 +72,6 @@ export function machPieces(c, m) {
   return [
     [["mach/ground", ground(c, m)]],
     [...ribbons(c, m), ...rights(c, m), ...wires(c, m)],
-    [...boxes(c, m), ...objects(c, m), ...spaces(c, m, windowCell)],
+    [...boxes(c, m), ...objects(c, m), ...spaces(c, m, windowCell), ["mach/boundary", boundary(m)]],
   ];
 }

@@ -21,8 +21,13 @@ export function glimpse(bytes, room, size) {
   while (end > 0 && !bytes[end - 1]) end--;
   const used = bytes.subarray(0, end);
   if (!end) return "zeros";
-  if (used.every((b) => b === 0 || (b >= 32 && b < 127))) return fit(String.fromCharCode(...used.map((b) => b || 183)), room, size);
-  const words = [...used].map((b) => b.toString(16).padStart(2, "0"));
+  if (used[0] && used.every((b) => b === 0 || (b >= 32 && b < 127))) return fit(String.fromCharCode(...used.map((b) => b || 183)), room, size);
+  const first = used.findIndex((b) => b);
+  return (first > 3 ? "\u2026 " : "") + numbers(first > 3 ? used.subarray(first) : used, room - (first > 3 ? width("\u2026 ", size) : 0), size);
+}
+
+function numbers(bytes, room, size) {
+  const words = [...bytes].map((b) => b.toString(16).padStart(2, "0"));
   let found = "";
   for (const word of words) {
     if (width(found + word + " \u2026", size) > room) return found + "\u2026";
@@ -64,7 +69,7 @@ export function windowCell(c, m, key, at) {
   const both = width(where, m.small) <= room;
   body += text(x + 5 * f, top + 16 * f, both ? where : fit(where, w - 12 * f, m.small), m.small, on ? "sel" : "ink", {weight: on ? 600 : 0});
   if (both) body += text(x + w - 7 * f, top + 16 * f, rights, m.small, "ink2", {anchor: "end"});
-  const bytes = page ? glimpse(pageBytes(c, page), w - 12 * f, m.small) : "zeros";
+  const bytes = page ? glimpse(pageBytes(c, page), w - (touch && touch[3] ? 26 : 12) * f, m.small) : "zeros";
   body += text(x + 5 * f, top + 30 * f, bytes, m.small, page ? "ink" : "ink2", {weight: page ? 600 : 0});
   if (touch && touch[3]) body += rect(x + w - 16 * f, top + 21 * f, 10 * f, 10 * f, "ink", "", {radius: 5 * f}) + path(`M${r(x + w - 13.5 * f)} ${r(top + 28 * f)}l${3 * f} ${-3.6 * f}l${1.8 * f} ${1.5 * f}l${-3 * f} ${3.6 * f}l${-2.2 * f} ${0.6 * f}z`, "paper");
   body += rect(x, m.collar, w - 2 * f, 4 * f, "data");
@@ -128,9 +133,10 @@ function objectBox(c, m, key, at) {
   const size = sized(object.size);
   const title = id.startsWith("io") ? `IOKit memory ${id.slice(2)}` : `memory ${id}`;
   const room = w - 26 * f - width(size, m.small);
-  body += text(x + 9 * f, m.row + 18 * f, fit(title, Math.max(room, w * 0.5), m.mid, 600), m.mid, "ink", {weight: 600});
-  if (room > 40 * f) body += text(x + w - 9 * f, m.row + 18 * f, size, m.small, "ink2", {anchor: "end"});
-  const seen = object.shadow && pages.length ? `copied from memory ${bottomOf(c.state, object.shadow)}` : some(windows.length, "window");
+  const both = width(title, m.mid, 600) <= room;
+  body += text(x + 9 * f, m.row + 18 * f, fit(title, w - 18 * f, m.mid, 600), m.mid, "ink", {weight: 600});
+  if (both) body += text(x + w - 9 * f, m.row + 18 * f, size, m.small, "ink2", {anchor: "end"});
+  const seen = object.shadow && pages.length ? `${w > 130 * f ? "copied from memory" : "copy of"} ${bottomOf(c.state, object.shadow)}` : some(windows.length, "window");
   body += text(x + 9 * f, m.row + 33 * f, fit(seen, w - 18 * f, m.small), m.small, "ink2");
   const top = m.row + 42 * f;
   const high = 43 * f;
@@ -160,21 +166,29 @@ function pageBox(c, m, id, index, page, x, y, w, h, touch) {
     const words = `from byte ${count(at)}`;
     if (width(words, m.small) + width(`page ${index}`, m.small) < w - 18 * f) body += text(x + w - 6 * f, y + 14 * f, words, m.small, "ink2", {anchor: "end"});
   }
-  body += text(x + 6 * f, y + 28 * f, glimpse(pageBytes(c, page), w - 12 * f, m.small), m.small, "ink", {weight: 600});
-  return body + torn(c, m, id, index, page, x + 6 * f, y + 33 * f, w - 12 * f, touch);
+  const edge = tornAt(c, id, index, page, touch);
+  const bytes = pageBytes(c, page);
+  const words = edge === null || !bytes ? glimpse(bytes, w - 12 * f, m.small) : "\u2026" + numbers(bytes.subarray(Math.max(0, edge - 2), edge), w, m.small) + " | " + numbers(bytes.subarray(edge, edge + 2), w, m.small) + "\u2026";
+  body += text(x + 6 * f, y + 28 * f, words, m.small, "ink", {weight: 600});
+  return body + scale(c, m, page, edge, touch, x + 6 * f, y + 33 * f, w - 12 * f);
+}
+
+// Where in the line of a page a longer write stands now: what lies behind is old; null: nowhere.
+function tornAt(c, id, index, page, touch) {
+  const window = touch && touch[4] && Object.values(c.state.mem.windows).find((one) => one.pid === touch[0] && touch[2] >= one.start && touch[2] < one.start + one.size);
+  if (!window || seenBy(c.state, window.object) !== id) return null;
+  const at = touch[2] + touch[3] - window.start + window.offset - index * PAGE - page[0];
+  return at >= 0 && at < LINE ? at : null;
 }
 
 // The bytes of the line as a scale, and on it what of a longer write is still old.
-function torn(c, m, id, index, page, x, y, w, touch) {
+function scale(c, m, page, edge, touch, x, y, w) {
   const {f} = m;
   const h = 6 * f;
-  let body = rect(x, y, w, h, "raise", "data", {radius: 1 * f});
-  const window = touch && touch[4] && Object.values(c.state.mem.windows).find((one) => one.pid === touch[0] && touch[2] >= one.start && touch[2] < one.start + one.size);
-  if (!window || seenBy(c.state, window.object) !== id) return body + written(page, x, y, w, h, c);
-  const first = touch[2] + touch[3] - window.start + window.offset - index * PAGE - page[0];
-  const [from, to] = [first, first + touch[4]].map((v) => Math.max(0, Math.min(LINE, v)));
-  if (to > from) body += rect(x, y, (from / LINE) * w, h, "data", "", {radius: 1 * f}) + rect(x + (from / LINE) * w, y, ((to - from) / LINE) * w, h, `url(#${c.p}loss)`, "loss", {radius: 1 * f});
-  return group(body, `torn: ${count(touch[4])} bytes of this write are still old`);
+  const body = rect(x, y, w, h, "raise", "data", {radius: 1 * f});
+  if (edge === null) return body + written(page, x, y, w, h, c);
+  const to = Math.min(LINE, edge + touch[4]);
+  return group(body + rect(x, y, (edge / LINE) * w, h, "data", "", {radius: 1 * f}) + rect(x + (edge / LINE) * w, y, ((to - edge) / LINE) * w, h, `url(#${c.p}loss)`, "loss", {radius: 1 * f}), `torn: ${count(touch[4])} bytes of this write are still old`);
 }
 
 function written(page, x, y, w, h, c) {

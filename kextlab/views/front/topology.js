@@ -108,7 +108,7 @@ export class Topology {
     c.alone = !kctl;
     if (c.mach.beside && c.mach.boundary > g.boundary) {
       c.g = measures(f, story.series.hiwat, height, c.mach.boundary - g.boundary);
-      c.mach = placed(c, kctl, laid.end, g.height);
+      c.mach = placed(c, kctl, laid.end, c.g.height);
     }
     c.height = c.alone ? c.mach.height : c.mach.under ? c.g.height + c.mach.height : Math.max(c.g.height, c.mach.height);
     if (c.mach.beside) c.g.height = c.height;
