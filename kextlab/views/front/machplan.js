@@ -75,7 +75,8 @@ const recent = (story, key, now) => {
 function above(story, state, c, x, free, m) {
   const {f} = m;
   const {lives} = story.series;
-  const pids = lives.pids.filter((pid) => state.procs[pid]);
+  const had = new Set(lives.pids);
+  const pids = [...story.series.procs.keys()].filter((pid) => state.procs[pid] && (c.alone || had.has(pid)));
   const name = 54 * f;
   const windows = 116 * f;
   const least = 132 * f;

@@ -104,8 +104,8 @@ export class Topology {
   withMach(c, f, height) {
     const {story, g, laid} = c;
     const kctl = story.series.queues.size > 0 || story.series.controls.size > 0;
-    c.mach = placed(c, kctl, kctl ? laid.end : 0, g.height);
     c.alone = !kctl;
+    c.mach = placed(c, kctl, kctl ? laid.end : 0, g.height);
     if (c.mach.beside && c.mach.boundary > g.boundary) {
       c.g = measures(f, story.series.hiwat, height, c.mach.boundary - g.boundary);
       c.mach = placed(c, kctl, laid.end, c.g.height);
