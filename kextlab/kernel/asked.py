@@ -38,13 +38,20 @@ class Journal:
     """Everything asked since boot, in order, by whoever is outside: not by a program, and not
     what is part of something else that was asked."""
 
-    __slots__ = ("_busy", "_tasks", "_trace", "items")
+    __slots__ = ("_asked", "_busy", "_tasks", "_trace")
 
     def __init__(self, trace: Trace, tasks: Scheduler) -> None:
         self._trace = trace
         self._tasks = tasks
         self._busy = False
-        self.items: list[Asked] = []
+        self._asked: list[Asked] = []
+        """With ``Trace.mark`` for steps: those are counted when somebody wants to know."""
+
+    @property
+    def items(self) -> list[Asked]:
+        """All of it."""
+        step = self._trace.step_at
+        return [Asked(step(one.step), one.what, one.args, step(one.end)) for one in self._asked]
 
     @contextmanager
     def noting(self, what: str, *args: object) -> Iterator[None]:
@@ -52,21 +59,22 @@ class Journal:
         if not self._heard():
             yield
             return
-        start = len(self._trace)
+        start = self._trace.mark()
         item = Asked(start, what, args, start)
-        self.items.append(item)
+        self._asked.append(item)
         self._busy = True
         try:
             yield
         finally:
             self._busy = False
-            item.end = len(self._trace)
+            item.end = self._trace.mark()
 
     def noted(self, start: int, what: str, *args: object) -> None:
-        """What was just done, and began at step ``start``, was asked: ``noting`` for what cannot
-        ask for anything else meanwhile."""
-        if self._heard():
-            self.items.append(Asked(start, what, args, len(self._trace)))
+        """What was just done, and began at ``Trace.mark`` ``start``, was asked if it left a trace:
+        ``noting`` for what cannot ask for anything else meanwhile."""
+        end = self._trace.mark()
+        if end != start and self._heard():
+            self._asked.append(Asked(start, what, args, end))
 
     def _heard(self) -> bool:
         """Whether what is asked now is for the journal."""

@@ -238,10 +238,9 @@ class IOKitGate(Traps):
 
     def _touch(self, pid: int, address: int) -> None:
         """A process touches memory; no call into the kernel, but it must be alive."""
-        start = len(self._system.trace)
-        process = self._process(pid)
-        if len(self._system.trace) != start:  # it is task 0's turn again
-            self._system.journal.noted(start, "touch", "peek", pid, address)
+        start = self._system.trace.mark()
+        process = self._process(pid)  # it may be task 0's turn again
+        self._system.journal.noted(start, "touch", "peek", pid, address)
         if process.exited:
             raise ProcessLookupError(f"process {pid} ({process.name}) has exited")
 

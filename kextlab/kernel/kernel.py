@@ -148,7 +148,7 @@ class Kernel:
     @property
     def asked(self) -> list[Asked]:
         """What was asked of this boot other than by system calls, for ``Scenario.of``."""
-        return list(self.system.journal.items)
+        return self.system.journal.items
 
     def leaks(self, kext: Kext | str) -> list[Mbuf]:
         """The mbufs a kext holds, loaded or not. Between callbacks that should be none, unless it

@@ -131,7 +131,7 @@ class System:
     def map_of(self, process: Process) -> VmMap:
         """The address map of a process, which begins with its first use."""
         if process.map is None:
-            process.map = VmMap(self.vm)
+            process.map = VmMap(self.vm, f"proc:{process.pid}")
         return process.map
 
     def memory_state(self) -> dict[str, dict[str, object]]:

@@ -12,6 +12,7 @@ Left out: maps of other tasks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from kextlab.abi.mach import (
@@ -28,7 +29,7 @@ from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
 from kextlab.osfmk.memory_entry import NamedEntry, mach_make_memory_entry_64
-from kextlab.osfmk.vm_fault import VmFault, copy_steps, vm_read, vm_write
+from kextlab.osfmk.vm_fault import VmFault, copy_steps, may_write, vm_read, vm_write
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_user import (
     mach_vm_allocate,
@@ -37,7 +38,7 @@ from kextlab.osfmk.vm_user import (
     mach_vm_protect,
     mach_vm_region,
 )
-from kextlab.trace.codes import SIGNAL
+from kextlab.trace.codes import SIGNAL, TOUCH
 
 T = TypeVar("T")
 
@@ -161,30 +162,41 @@ class VmTraps(Traps):
 
     def write(self, pid: int, address: int, data: bytes) -> None:
         """Write memory. VmFault: after the signal was sent."""
-        self._touch("store", pid, vm_write, address, data)
+
+        def store(map: VmMap, address: int, data: bytes) -> None:
+            self._writes(map, pid, address, len(data), 0)
+            vm_write(map, address, data)
+
+        self._touch("store", pid, store, address, data)
 
     def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
         """Write word by word, and let others in between two words: a torn update shows. VmFault:
         after the signal was sent."""
 
         def in_words(map: VmMap, address: int, data: bytes, word: int) -> None:
-            self._system.tasks.drive(copy_steps(map, address, data, word))
+            told = partial(self._writes, map, pid)
+            self._system.tasks.drive(copy_steps(map, address, data, word, told))
 
         self._touch("store_words", pid, in_words, address, data, word)
+
+    def _writes(self, map: VmMap, pid: int, at: int, count: int, left: int) -> None:
+        """A process is about to write ``count`` bytes, and ``left`` more of the same write."""
+        if self._rec is not None and count and may_write(map, at):
+            self._rec((TOUCH, pid, "write", at, count, left))
 
     def _touch(self, what: str, pid: int, touch: Callable[..., T], address: int, *args: Any) -> T:
         """A process touches its memory: what it may not do ends in a signal. It is no call, so the
         journal is told if it left a trace."""
-        start = len(self._system.trace)
+        start = self._system.trace.mark()
         try:
             return touch(self._map(pid), address, *args)
         except VmFault as fault:
             if self._rec is not None:
+                self._rec((TOUCH, pid, fault.access, fault.address, 0, 0))
                 self._rec((SIGNAL, pid, fault.signal))
             raise
         finally:
-            if len(self._system.trace) != start:
-                self._system.journal.noted(start, "touch", what, pid, address, *args)
+            self._system.journal.noted(start, "touch", what, pid, address, *args)
 
     # -- the end of a process ----------------------------------------------------------
 

@@ -12,7 +12,7 @@ Left out: what a processor still finds in its translation cache; fetching instru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kextlab.abi.mach import (
     KERN_INVALID_ADDRESS,
@@ -84,6 +84,13 @@ def vm_fault(map: VmMap, address: int, *, write: bool) -> VmPage:
         return object.fault(index, write=write)
 
 
+def may_write(map: VmMap, address: int) -> bool:
+    """Whether a write at an address would go well; nothing is done."""
+    entry = map.lookup(address)
+    both = VM_PROT_READ | VM_PROT_WRITE
+    return entry is not None and entry.protection & both == both
+
+
 def vm_read(map: VmMap, address: int, size: int) -> bytes:
     """What the task reads at an address.
 
@@ -148,10 +155,21 @@ def _words(address: int, size: int, word: int) -> Iterator[tuple[int, int]]:
         address += count
 
 
-def copy_steps(map: VmMap, address: int, data: bytes, word: int = 8) -> Routine[None]:
+def _untold(address: int, size: int, left: int) -> None:
+    """Nobody wants to know."""
+
+
+def copy_steps(
+    map: VmMap,
+    address: int,
+    data: bytes,
+    word: int = 8,
+    touch: Callable[[int, int, int], None] = _untold,
+) -> Routine[None]:
     """The task writes word by word, and lets others in between two words: a torn update shows.
 
-    ``word`` is how many bytes the processor writes at once, aligned.
+    ``word`` is how many bytes the processor writes at once, aligned; ``touch`` is told before each
+    where, how many bytes, and how many are still to come.
 
     Raises:
         VmFault: as ``vm_write``; the words before are written.
@@ -161,6 +179,7 @@ def copy_steps(map: VmMap, address: int, data: bytes, word: int = 8) -> Routine[
     for where, count in _words(address, len(data), word):
         if done:
             yield LET_GO
+        touch(where, count, len(data) - done - count)
         vm_write(map, where, data[done : done + count])
         done += count
 

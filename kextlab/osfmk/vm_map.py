@@ -156,10 +156,12 @@ class VmMap(Tracked):
     """
 
     KIND = "vm_map"
-    FIELDS = ("page_size", "min_offset", "max_offset", "size")
+    FIELDS = ("task", "page_size", "min_offset", "max_offset", "size")
 
-    def __init__(self, vm: Vm) -> None:
+    def __init__(self, vm: Vm, task: str = "") -> None:
         super().__init__(vm)
+        self.task = task
+        """Whose memory it is, by its name in the trace."""
         self.page_size = vm.page_size
         self.mask = vm.page_mask
         self.min_offset = VM_MIN_ADDRESS

@@ -47,6 +47,9 @@ SIGNAL: Final = 11
 """(SIGNAL, pid, name): a signal was sent to the process."""
 SLEEP: Final = 12
 """(SLEEP, channel, wmesg): the running thread went to sleep."""
+TOUCH: Final = 13
+"""(TOUCH, pid, access, address, n, left): a process touches memory, which is no call. It writes
+``n`` bytes; ``left`` more bytes of the same write are still to come. 0 bytes: it could not."""
 
 # Changes of state.
 SET: Final = 20
@@ -122,6 +125,7 @@ SIZES: Final = {
     WAKEUP: 3,
     SIGNAL: 3,
     SLEEP: 3,
+    TOUCH: 6,
     SET: 4,
     DELETE: 2,
     MBUF_NEW: 9,
@@ -138,7 +142,7 @@ SIZES: Final = {
 """How many values an entry has, its code included; the others say so themselves (``size``)."""
 
 FRAMES: Final = {SYSCALL: "syscall", KPI: "kpi", CALLBACK: "callback", PASS: "callback"}
-NOTES: Final = {WAKEUP: "wakeup", SIGNAL: "signal", SLEEP: "sleep"}
+NOTES: Final = {WAKEUP: "wakeup", SIGNAL: "signal", SLEEP: "sleep", TOUCH: "touch"}
 
 Entry = tuple[object, ...]
 """One entry, as it is handed to ``record`` and as it is read back."""

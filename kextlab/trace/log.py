@@ -6,7 +6,7 @@ calls it with a tuple. Everything else here is for readers.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Final
@@ -45,6 +45,14 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self._index())
+
+    def mark(self) -> int:
+        """Where the next step will begin, as a number for ``step_at``: to note it costs nothing."""
+        return len(self._flat)
+
+    def step_at(self, mark: int) -> int:
+        """The step that begins at a mark."""
+        return bisect_left(self._index(), mark)
 
     def _index(self) -> list[int]:
         """Where every step starts in the flat list, brought up to date."""

@@ -11,6 +11,7 @@ from typing import cast
 from kextlab.abi.constants import SYSPROTO_EVENT
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
+from kextlab.views.windows import KINDS, Windows
 
 
 class Index:
@@ -25,6 +26,8 @@ class Index:
         self._ids: dict[object, list[int]] = {}
         self._units: dict[tuple[int, int], list[int]] = {}
         self._of: dict[int, tuple[int, int]] = {}
+        self.windows = Windows(state)
+        """Who sees which memory."""
 
     def update(self, event: Event) -> None:
         """Take in what ``event`` changed."""
@@ -34,6 +37,8 @@ class Index:
                 self._client(int(name[4:]))
             elif name.startswith("kctl:") and change.field in ("kctlref", "id"):
                 self._control(int(name[5:]), change.field, change.old, change.new)
+            elif name.partition(":")[0] in KINDS:
+                self.windows.update(name)
 
     def _control(self, serial: int, field: str, old: object, new: object) -> None:
         if field == "kctlref":

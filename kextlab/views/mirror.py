@@ -17,6 +17,7 @@ from kextlab.trace import codes
 from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
+from kextlab.views import mirror_mach, mirror_memory
 from kextlab.views.mirror_queue import Pending, QueueMirror
 from kextlab.views.scene import control_named, kind_of, state_named
 from kextlab.views.sentences import SHORT
@@ -33,6 +34,8 @@ BUFFER_FIELDS = {
     "sb_lowat": "lowat",
 }
 """Fields of a socket buffer and their names in a scene."""
+MACH_KINDS = mirror_mach.KINDS | mirror_memory.KINDS
+"""Objects of Mach IPC and of memory."""
 QUEUE_CODES = (codes.SB_APPEND, codes.SB_TAKE, codes.MBUF_CUT, codes.MBUF_GROW)
 
 
@@ -74,6 +77,9 @@ class Mirror:
         self._shown: dict[str, dict[str, Json]] = {}
         self._descriptors: dict[str, int] = {}
         self._holders: dict[int, set[tuple[int, int]]] = {}
+        self._mach = mirror_mach.MachMirror(state, intern, self.op)
+        self._memory = mirror_memory.MemoryMirror(state, intern, self.op)
+        self._answer: object = None
 
     def op(self, *parts: Json) -> None:
         """A change of the picture at this step."""
@@ -93,7 +99,7 @@ class Mirror:
                 self.pending.call = frames[-1].event.step if frames else -1
                 self._mbuf(code, entry)
             else:
-                self._changed(event)
+                self._changed(event, moment)
             return
         if kind == "callback":
             if code == codes.PASS:
@@ -104,6 +110,10 @@ class Mirror:
             self._do(str(entry[1]), _inside(frames[-1]))
         elif kind == "sleep":
             self._sleep(frames, str(event.arguments[0]))
+        elif kind == "return":
+            self._answer = event.value
+        elif kind == "touch":
+            self._memory.touched(event, moment + 1)  # it is told of, in a moment of its own
 
     # -- what runs -------------------------------------------------------------------------
 
@@ -111,6 +121,8 @@ class Mirror:
         """A call returned; ``above`` are those still open around it. If nothing is ``told`` of
         that, a picture shows it with the next moment: until then the callback runs."""
         if frame.event.kind == "syscall":
+            if told and frame.event.name in mirror_mach.SERVICES:
+                self._mach.answered(frame.actor, frame.event, self._answer)
             outer = [f for f in above if f.event.kind == "syscall" and f.actor == frame.actor]
             self._do(frame.actor, _inside(outer[-1]) if outer else "")
         elif frame.event.kind == "callback":
@@ -255,12 +267,15 @@ class Mirror:
 
     # -- everything else -------------------------------------------------------------------
 
-    def _changed(self, event: Event) -> None:
+    def _changed(self, event: Event, moment: int) -> None:
         made: set[str] = set()
         touched: set[str] = set()
         for change in event.changes:
             name = change.object
             kind, _, rest = name.partition(":")
+            if kind in MACH_KINDS:
+                self._of_mach(event, moment)
+                return
             if kind in ("kcb", "socket", "ev_pcb"):
                 touched.add(rest)
             there = name in self.state
@@ -274,6 +289,19 @@ class Mirror:
         for name in sorted(touched):
             if f"socket:{name}" in self.state:
                 self._socket(name)
+
+    def _of_mach(self, event: Event, moment: int) -> None:
+        """Names, ports, messages, memory: no other change stands in such an entry."""
+        first = event.changes[0]
+        kind, _, rest = first.object.partition(":")
+        if kind in mirror_mach.KINDS:
+            self._mach.take(event, moment)
+            if kind == "port" and first.old is None:
+                made = self.state.get(first.object)
+                if made is not None and made["receiver"] == "kernel":
+                    self._memory.port_made(int(rest), event.cause)
+        else:
+            self._memory.take(event, moment)
 
     def _set(self, kind: str, rest: str, field: str, new: Json) -> None:
         if kind in ("so_rcv", "so_snd"):

@@ -164,8 +164,12 @@ class SceneWriter:
     def _size(self) -> int:
         """Roughly how many values the state holds."""
         socks = self._state["socks"].values()
-        return 24 * len(self._state["procs"]) // 4 + sum(
-            24 + 3 * (len(sock["rcv"]["q"]) + len(sock["snd"]["q"])) for sock in socks
+        mach, mem = self._state.get("mach", {}), self._state.get("mem", {})
+        more = sum(len(one) for table in (mach, mem) for one in table.values() if one)
+        return (
+            12 * more
+            + 24 * len(self._state["procs"]) // 4
+            + sum(24 + 3 * (len(sock["rcv"]["q"]) + len(sock["snd"]["q"])) for sock in socks)
         )
 
     def _moment(self, told: Told) -> dict[str, Json]:

@@ -24,6 +24,7 @@ from kextlab.views.index import Index
 from kextlab.views.iokit_sentences import ENQUEUE, enqueued, is_iokit
 from kextlab.views.mach_sentences import is_mach
 from kextlab.views.mach_teller import MachTeller
+from kextlab.views.memory_sentences import touched
 from kextlab.views.payload import Payload, asked, given, read_event
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
@@ -98,15 +99,15 @@ class Teller:
     def _noted(self, event: Event) -> list[Told]:
         if event.kind == "stop":
             return self._stopped(event)
-        if event.kind == "switch":
+        if event.kind in ("switch", "sleep"):
             for frame in self.frames:
                 frame.slept = True
-            self.frames = self.stacks.setdefault(event.task, [])
+            if event.kind == "switch":
+                self.frames = self.stacks.setdefault(event.task, [])
             return []
-        if event.kind == "sleep":
-            for frame in self.frames:
-                frame.slept = True
-            return []
+        if event.kind == "touch":
+            who, (text, world) = f"proc:{event.name}", touched(self.seen, event)
+            return [self._told(event, world, text, "note", who, who, "memory")]
         if event.kind == "signal":
             who, signal = self.seen.process(event.name), str(event.arguments[0])
             fault = self.mach.fault(event, event.name, signal)

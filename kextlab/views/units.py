@@ -23,7 +23,10 @@ from kextlab.views.lane import (
     Frame,
     draw_lane,
 )
-from kextlab.views.patches import Json, checked, moment_at
+from kextlab.views.mach_figure import HEIGHT as MACH_HEIGHT
+from kextlab.views.mach_figure import MachFigure
+from kextlab.views.mach_scene import MachScene, mach_in_document, mach_in_state
+from kextlab.views.patches import Json, after, checked, moment_at
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.queues import Queue, queues
 from kextlab.views.scene import Control, Lane, Process, Scene, scene
@@ -99,13 +102,16 @@ def units_picture(
         source = source.snapshot()  # a machine that records nothing can be drawn as it is
     if isinstance(source, dict) and "format" in source:
         doc = checked(source)
-        seen, history = still(doc, moment_at(doc, step))
+        moment = moment_at(doc, step)
+        seen, history = still(doc, moment)
+        mach = mach_in_document(doc, after(doc, moment))
     elif isinstance(source, dict):
-        seen, history = scene(source), {}
+        seen, history, mach = scene(source), {}, mach_in_state(source)
     else:
         trace = trace_of(source, "units_picture()")
-        seen, history = scene(trace.state(step)), queues(trace, step)
-    return _Drawing(seen, history, notes).picture()
+        state = trace.state(step)
+        seen, history, mach = scene(state), queues(trace, step), mach_in_state(state)
+    return _Drawing(seen, history, notes, mach).picture()
 
 
 def _order(seen: Scene) -> list[Lane]:
@@ -117,7 +123,7 @@ def _order(seen: Scene) -> list[Lane]:
     return lanes
 
 
-def _columns(seen: Scene, history: dict[int, Queue]) -> list[Column]:
+def _columns(seen: Scene, history: dict[int, Queue], drawn: set[int]) -> list[Column]:
     lanes = _order(seen)
     rest: tuple[Lane, ...] = ()
     if len(lanes) > MOST_LANES:
@@ -129,7 +135,7 @@ def _columns(seen: Scene, history: dict[int, Queue]) -> list[Column]:
     columns = [Column(lane, seen.process(lane.pid), seen.control(lane.control)) for lane in lanes]
     if rest:
         columns.append(Column(rest=Rest(rest)))
-    holders = {lane.pid for lane in seen.lanes}
+    holders = {lane.pid for lane in seen.lanes} | drawn
     used = {lane.control for lane in seen.lanes}
     idle = [process for process in seen.processes if process.pid not in holders]
     free = [control for control in seen.controls if control.serial not in used]
@@ -146,11 +152,15 @@ def _columns(seen: Scene, history: dict[int, Queue]) -> list[Column]:
 class _Drawing:
     """One picture being drawn."""
 
-    def __init__(self, seen: Scene, history: dict[int, Queue], notes: bool) -> None:
+    def __init__(
+        self, seen: Scene, history: dict[int, Queue], notes: bool, mach: MachScene | None
+    ) -> None:
         self.seen = seen
         self.history = history
         self.words = describe(seen, history)
-        self.columns = _columns(seen, history)
+        if mach is not None:
+            self.words = "\n".join([self.words, *mach.sentences()])
+        self.columns = _columns(seen, history, {int(pid) for pid in mach.pids} if mach else set())
         self.notes = notes
         shown = [column.lane for column in self.columns if column.lane is not None]
         self.piped = [lane for lane in shown if lane.connected or lane.kind == "events"]
@@ -176,6 +186,12 @@ class _Drawing:
             name_for(self.words + str(notes)),
             seen.panic is not None,
         )
+        self.below = None
+        if mach is not None:
+            alone = not seen.lanes and not seen.controls
+            top = 0 if alone else self.height
+            self.below = MachFigure(mach, self.frame.name, seen.release, top)
+            self.width = max(LEAST_WIDTH, int(self.below.width), 0 if alone else self.width)
 
     def picture(self) -> Picture:
         """Draw everything, back to front."""
@@ -206,7 +222,14 @@ class _Drawing:
         if self.seen.panic is not None:
             body.append(self._panic(self.seen.panic))
         title = "Processes, kernel controls and units"
-        svg = document(self.width, self.height, name, title, self.words, "".join(body))
+        height = self.height
+        if self.below is not None:
+            title = "Processes, ports and memory"
+            alone, height = not self.below.top, self.below.top + MACH_HEIGHT
+            body = [*([defs] if alone else body), self.below.draw(self.width)]
+            if alone and self.seen.panic is not None:
+                body.append(self._panic(self.seen.panic))
+        svg = document(self.width, height, name, title, self.words, "".join(body))
         return Picture(title, self.words, svg)
 
     def _x(self, at: int) -> float:

@@ -249,10 +249,11 @@ export class App {
 
   along(forward) {
     this.pause();
-    const sock = this.sel && this.sel.sock;
-    if (!sock) return this.step(forward ? 1 : -1);
-    const at = this.story.series.event(sock, this.now, forward);
-    if (at === null) return this.say(`There is no ${forward ? "later" : "earlier"} event of this queue.`);
+    const {sock, key} = this.sel || {};
+    if (!sock && !key) return this.step(forward ? 1 : -1);
+    const {series} = this.story;
+    const at = sock ? series.event(sock, this.now, forward) : series.lives.event(key.replace(/^msg\/(\d+).*/, "port/$1"), this.now, forward);
+    if (at === null) return this.say(`There is no ${forward ? "later" : "earlier"} event of this ${sock ? "queue" : "part"}.`);
     return this.goto(at);
   }
 

@@ -5,6 +5,7 @@ import {count, escaped, some} from "./marks.js";
 import {badge} from "./icons.js";
 import {along, dark, linked, tables} from "./bytes.js";
 import {Markup} from "./markup.js";
+import {machShown} from "./machinfo.js";
 import {eventOf, fds, nameOf, PROVENANCE, unitOf} from "./words.js";
 
 const KINDS = {call: "a call", return: "a return", refusal: "a refusal", note: "an event", panic: "a panic"};
@@ -59,7 +60,7 @@ export class Inspector {
 
   shown() {
     const {sel} = this.app;
-    const by = {chip: () => this.chip(sel), sock: () => this.sock(sel), mark: () => this.moment(sel.at, true), ctl: () => this.control(sel), kev: () => this.events()}[sel && sel.kind];
+    const by = {chip: () => this.chip(sel), sock: () => this.sock(sel), mark: () => this.moment(sel.at, true), ctl: () => this.control(sel), kev: () => this.events(), mach: () => machShown(sel.key, this.app.story, (...of) => this.payload(...of))}[sel && sel.kind];
     return (by && by()) || this.moment(this.app.now, false);
   }
 

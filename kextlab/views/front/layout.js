@@ -97,7 +97,7 @@ const owner = (slot, state) => {
 
 // Processes and controls that never have a socket get a place of their own behind the slots.
 function lonely(story, state, slots) {
-  const pids = new Set(slots.map((slot) => String(slot.pid)));
+  const pids = new Set([...slots.map((slot) => String(slot.pid)), ...story.series.lives.pids]);
   const names = new Set(slots.map((slot) => slot.control));
   const registered = new Set(Object.values(state.ctls).map((ctl) => ctl.name));
   const idle = [...story.series.procs.keys()].filter((pid) => !pids.has(String(pid)) && state.procs[pid]);

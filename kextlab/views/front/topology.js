@@ -9,9 +9,12 @@ import {NAMES, drawThin} from "./thin.js";
 import {drawCrowd} from "./crowd.js";
 import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "./world.js";
 import {changes, leaving, play, time} from "./motion.js";
+import {machPieces, placed} from "./machscene.js";
 import {said, scene} from "./words.js";
 
 const FRAME = 235; // px the head and the dock take: what a scene must leave of the window
+
+const MACH = new Set(["port", "set", "name", "msg", "win", "obj"]);
 
 let mounted = 0;
 
@@ -88,12 +91,28 @@ export class Topology {
     this.open = one && laid.columns.length ? laid.columns[0].sock : "";
     if (laid.kind === "thin") g = measures(f, story.series.hiwat, height, Math.max(0, NAMES * f - 40 * f));
     const {sel} = app;
-    return {
+    const c = {
       g, laid, room, state, story, now, sel, p: this.prefix, plain: one, moment: story.moments[now],
       selected: (sock) => sel !== null && sel.kind === "sock" && state.socks[sel.sock] === sock,
       chosen: (id, chip) => sel !== null && sel.kind === "chip" && String(sel.sock) === String(id) && sel.chip === chip,
       perPxOf: (sock) => g.perPx / zoom(sock.rcv.hiwat, g),
     };
+    return story.series.lives.any ? this.withMach(c, f, height) : c;
+  }
+
+  // Beside Mach, or alone with it: where each part stands.
+  withMach(c, f, height) {
+    const {story, g, laid} = c;
+    const kctl = story.series.queues.size > 0 || story.series.controls.size > 0;
+    c.alone = !kctl;
+    c.mach = placed(c, kctl, kctl ? laid.end : 0, g.height);
+    if (c.mach.beside && c.mach.boundary > g.boundary) {
+      c.g = measures(f, story.series.hiwat, height, c.mach.boundary - g.boundary);
+      c.mach = placed(c, kctl, laid.end, c.g.height);
+    }
+    c.height = c.alone ? c.mach.height : c.mach.under ? c.g.height + c.mach.height : Math.max(c.g.height, c.mach.height);
+    if (c.mach.beside) c.g.height = c.height;
+    return c;
   }
 
   // Called before a patch is applied: what leaves must be known while it is still there.
@@ -117,14 +136,15 @@ export class Topology {
 
   draw(c) {
     const {g, laid, state, story, room} = c;
-    const {columns} = laid;
-    const size = `0 0 ${room} ${Math.ceil(g.height)}`;
+    const columns = c.alone ? [] : laid.columns;
+    const high = Math.ceil(c.height || g.height);
+    const size = `0 0 ${room} ${high}`;
     if (this.drawn !== size) {
       this.drawn = size;
       this.svg.setAttribute("viewBox", size);
       this.svg.setAttribute("width", room);
-      this.svg.setAttribute("height", Math.ceil(g.height));
-      this.el.style.height = `${Math.ceil(g.height)}px`;
+      this.svg.setAttribute("height", high);
+      this.el.style.height = `${high}px`;
     }
     const words = scene(state, story);
     if (this.words !== words) this.svg.setAttribute("aria-label", (this.words = words));
@@ -132,7 +152,8 @@ export class Topology {
     const ends = columns.filter((column) => column.kind !== "crowd").map((column) => column.x + column.width);
     const end = ends.length ? Math.max(...ends) : g.gutter;
     c.post = postingOf(c, columns);
-    this.layers[0].show([["ground", ground(c, columns, end, any)]]);
+    const mach = c.mach ? machPieces(c, c.mach) : [[], [], []];
+    this.layers[0].show([["ground", c.alone ? "" : ground(c, columns, end, any)], ...mach[0]]);
     const lanes = [];
     for (const column of columns) {
       const sock = column.sock && state.socks[column.sock];
@@ -140,8 +161,8 @@ export class Topology {
       else if (sock && column.kind === "thin") lanes.push([`sock/${column.sock}`, drawThin(column, sock, c)]);
       else if (sock) lanes.push([`sock/${column.sock}`, drawLane(column, sock, c)]);
     }
-    this.layers[1].show([...lanes, ["broadcasts", broadcasts(c, columns)]]);
-    const front = [...processes(c, columns), ...controls(c, columns), ["ports", ports(c, columns)], ["panic", panic(c)]];
+    this.layers[1].show([...lanes, ["broadcasts", broadcasts(c, columns)], ...mach[1]]);
+    const front = [...processes(c, columns), ...controls(c, columns), ["ports", ports(c, columns)], ...mach[2], ["panic", panic(c)]];
     this.layers[2].show(front.map(([key, body], i) => [key || `none/${i}`, body]));
     // Of the bars, the first alone is a stop of the Tab key.
     const first = this.svg.querySelector(".thin");
@@ -161,7 +182,8 @@ export class Topology {
 
   choose(key) {
     const [kind, id, chip] = key.split("/");
-    if (kind === "chip") this.app.select({kind: "chip", sock: id, chip: Number(chip)});
+    if (MACH.has(kind)) this.app.select({kind: "mach", key});
+    else if (kind === "chip") this.app.select({kind: "chip", sock: id, chip: Number(chip)});
     else if (kind === "sock") this.app.select({kind: "sock", sock: id});
     else if (kind === "ctl") this.app.select({kind: "ctl", ctl: id});
     else if (kind === "kev") this.app.select({kind: "kev"});

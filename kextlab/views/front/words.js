@@ -23,13 +23,16 @@ export function said(sock, state, story) {
   return words;
 }
 
+const machOf = ({mach, mem}) =>
+  (mach ? some(Object.keys(mach.ports).length, "port") + ", " : "") + (mem ? some(Object.keys(mem.objects).length, "memory object") + ", " : "");
+
 export function scene(state, story) {
   const socks = Object.values(state.socks);
   const connected = socks.filter((sock) => sock.state === "connected").length;
   const events = socks.filter((sock) => sock.type === "events").length;
   return (
     `Topology: ${some(Object.keys(state.procs).length, "process", "processes")}, ` +
-    `${some(Object.keys(state.ctls).length, "kernel control")}, ${some(connected - (connected ? 0 : 0), "connection")}` +
+    `${machOf(state)}${some(Object.keys(state.ctls).length, "kernel control")}, ${some(connected - (connected ? 0 : 0), "connection")}` +
     `${events ? " and " + some(events, "event socket") : ""}${state.panic ? ". The kernel has panicked: " + state.panic : ""}`
   );
 }

@@ -288,8 +288,9 @@ export function broadcasts(c, columns) {
   return body;
 }
 
-export function panic({g, state, room}) {
+export function panic({g: own, mach, alone, state, room}) {
   if (!state.panic) return "";
+  const g = alone ? {...own, boundary: mach.boundary} : own;
   const f = g.f;
   const words = `panic: ${state.panic}`;
   const size = Math.min(g.large, (g.large * (room - 80 * f)) / width(words, g.large, 600));
