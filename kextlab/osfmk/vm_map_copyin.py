@@ -8,7 +8,7 @@ Models ``vm_map_copyin``, ``vm_map_copyin_kernel_buffer``, ``vm_map_copyout_size
 ``vm_map_copy_overwrite``, what a message of bytes that are no whole pages needs. Read beside it:
 ``osfmk/vm/vm_map.c``, ``ipc_kmsg_copyout_ool_descriptor`` of ``osfmk/ipc/ipc_kmsg.c``.
 
-In doubt: MSG_OOL_SIZE_SMALL, 32 KB on macOS. No recording shows any of it.
+In doubt: whether exactly MSG_OOL_SIZE_SMALL, 32 KB, are little. No recording shows any of it.
 """
 
 from __future__ import annotations

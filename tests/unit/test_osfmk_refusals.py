@@ -79,6 +79,34 @@ def test_a_dead_name_cannot_lose_more_references_than_it_has(space: Space) -> No
     assert guards(space) == ["INVALID_VALUE"]
 
 
+def test_a_dead_name_loses_one_reference_after_the_other(space: Space) -> None:
+    _, dead = mach_port.allocate(space, m.MACH_PORT_RIGHT_DEAD_NAME)
+    assert mach_port.mod_refs(space, dead, m.MACH_PORT_RIGHT_DEAD_NAME, 1) == m.KERN_SUCCESS
+    assert mach_port.deallocate(space, dead) == m.KERN_SUCCESS
+    assert mach_port.get_refs(space, dead, m.MACH_PORT_RIGHT_DEAD_NAME) == (m.KERN_SUCCESS, 1)
+    assert mach_port.deallocate(space, dead) == m.KERN_SUCCESS
+    assert mach_port.type_(space, dead)[0] == m.KERN_INVALID_NAME
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [(0, m.KERN_SUCCESS), (1, m.KERN_INVALID_VALUE), (-2, m.KERN_INVALID_VALUE)],
+)
+def test_a_receive_right_has_one_reference_which_can_only_go(
+    space: Space, change: int, code: int
+) -> None:
+    name = receive_right(space)
+    assert mach_port.mod_refs(space, name, m.MACH_PORT_RIGHT_RECEIVE, change) == code
+    assert mach_port.type_(space, name) == (m.KERN_SUCCESS, m.MACH_PORT_TYPE_RECEIVE)
+
+
+def test_a_send_right_that_is_destroyed_is_no_message(space: Space, other: Space) -> None:
+    name = receive_right(space)
+    assert mach_port.destroy(other, give(space, name, other)) == m.KERN_SUCCESS
+    assert port_of(space, name).srights == 0
+    assert not port_of(space, name).messages
+
+
 def test_a_send_once_right_that_is_destroyed_ends_in_a_message(space: Space, other: Space) -> None:
     name = receive_right(space)
     so = give(space, name, other, MAKE_ONCE)

@@ -248,8 +248,8 @@ def _serves(answer: Answer, seed: int) -> Miss | None:
         to = c.bootstrap_look_up(SERVICE)
         send(c, to, mach.MACH_MSG_TYPE_COPY_SEND, reply=reply, reply_how=once)
         told = c.mach_msg(None, mach.MACH_RCV_MSG, 4096, reply)
-        if told.descriptors:
-            got.append(told.descriptors[0].name)
+        if told.rights:
+            got.append(told.rights[0].name)
 
     due = "the client gets a page both can write"
     started = False
