@@ -1057,6 +1057,37 @@ assert [value for _, value in got] == [20, 21, 22]
 log(mac.trace, start)
 
 # %% [markdown]
+# Ten clients get the kernel's table of 1,000 bytes ten times. Each asks the kext itself (*direct*). Or
+# a root daemon reads it once and answers them by messages (*broker*). Or the daemon keeps the table
+# in a *shared page*, reads it anew for each change, and sends each client a word. Or a driver puts it
+# into each client's *data queue*. The programs are in `kextlab.userland.four_ways`, to be read.
+
+# %%
+from kextlab.views.ways import four_ways
+
+ten = four_ways(clients=10, times=10)
+predict(
+    "11.ways",
+    "Which of the four ways enters the kernel most often, all processes together?",
+    list(ten.costs),
+)
+
+# %%
+reveal(
+    "11.ways",
+    max(ten.costs, key=lambda way: ten.costs[way].total.crossings),
+    "Reading the page is no call. To tell ten clients that it changed takes ten messages.",
+)
+
+# %%
+print(ten)
+ten.figure()
+
+# %% [markdown]
+# With the page and the queue the kernel copies next to nothing for a client, only the word that there
+# is news. The broker copies most: every table goes in from the daemon and out to a client. It spares
+# the kext: three [callbacks](glossary.md#callback) instead of 120.
+#
 # <small>◌ documented only: IOKit, and what a kext may link with.</small>
 #
 # ## 11.12 Documentation against kernel

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from kextlab.abi.iokit import (
     kIOClientPrivilegeAdministrator,
-    kIODefaultMemoryType,
     kIOReturnExclusiveAccess,
     kIOReturnNotOpen,
     kIOReturnSuccess,
@@ -21,14 +20,12 @@ from kextlab.abi.iokit import (
 from kextlab.iokit import (
     IOExternalMethodArguments,
     IOExternalMethodDispatch,
-    IOMemoryDescriptor,
     IOService,
-    IOSharedDataQueue,
     IOUserClient,
     Out,
-    Port,
     Task,
 )
+from kextlab.kexts.queue_client import QueueUserClient
 
 kSensorRead, kSensorCalibrate = 0, 1
 """Types of connection: to read; to calibrate, for root."""
@@ -36,30 +33,17 @@ kSensorOpen, kSensorClose, kSensorStatistics, kSensorSetOffset = range(4)
 """Selectors: (); (); () -> readings, lost; (offset)."""
 
 
-class SensorUserClient(IOUserClient):
+class SensorUserClient(QueueUserClient):
     """What a process has of the sensor."""
 
     sensor: SensorDriver
-    dataQueue: IOSharedDataQueue
-    memory: IOMemoryDescriptor
-    notificationPort: Port | None = None
 
     def start(self, provider: IOService) -> bool:
         """Make the queue; ``openMethod`` lets readings into it."""
         if not super().start(provider) or not isinstance(provider, SensorDriver):
             return False
-        dataQueue = IOSharedDataQueue.withEntries(self, provider.entries, Reading.size)
-        if dataQueue is None:
-            return False
-        self.sensor, self.dataQueue = provider, dataQueue
-        self.memory = dataQueue.getMemoryDescriptor()
-        return True
-
-    def stop(self, provider: IOService) -> None:
-        """Give everything back."""
-        self.releaseNotificationPort(self.notificationPort)
-        self.dataQueue.release()
-        super().stop(provider)
+        self.sensor = provider
+        return self.makeQueue(provider.entries, Reading.size)
 
     def clientClose(self) -> int:
         """The process is done, or dead: close the sensor for it, too."""
@@ -79,20 +63,6 @@ class SensorUserClient(IOUserClient):
         if selector < len(self.sMethods):
             dispatch, target = self.sMethods[selector], self
         return super().externalMethod(selector, args, dispatch, target, reference)
-
-    def clientMemoryForType(self, type: int, options: Out, memory: Out) -> int:
-        """The queue. Always the same descriptor, so that it can be unmapped again."""
-        if type != kIODefaultMemoryType:
-            return kIOReturnUnsupported
-        memory.value = self.memory
-        return kIOReturnSuccess
-
-    def registerNotificationPort(self, port: Port | None, type: int, refCon: int) -> int:
-        """Tell this port of readings, and no other any more."""
-        self.releaseNotificationPort(self.notificationPort)
-        self.notificationPort = port
-        self.dataQueue.setNotificationPort(port)
-        return kIOReturnSuccess
 
     # -- the methods -----------------------------------------------------------------------
 

@@ -45,39 +45,44 @@ REPLY: Final = 100
 SIZE: Final = 8192
 
 
-def direct(app: App) -> bytes:
-    """A client without a broker: it asks the kext itself."""
+def direct(app: App, times: int = 1) -> bytes:
+    """A client without a broker: it asks the kext itself, so many times; what it read last."""
     socket = app.socket
     with socket.socket(socket.PF_SYSTEM, socket.SOCK_DGRAM, socket.SYSPROTO_CONTROL) as s:
         s.connect(CONTROL)
-        s.send(b"read")
-        table: bytes = s.recv(SIZE)
+        table = b""
+        for _ in range(times):
+            s.send(b"read")
+            table = s.recv(SIZE)
     return table
 
 
-def ask(app: App, question: int = READ) -> bytes:
-    """A client of the broker: what it answers. Asks again when the broker died over the question.
+def ask(app: App, question: int = READ, times: int = 1, service: str = SERVICE) -> bytes:
+    """A client of the broker: what it answers, to the last of so many questions. Asks again when
+    the broker died over the question.
 
     Raises:
         OSError: the broker refused: EPERM, EINVAL.
         MachError: there is no such service any more.
     """
     m = app.mach
-    to = m.bootstrap_look_up(SERVICE)
+    to = m.bootstrap_look_up(service)
     reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
     bits = MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
     asked = Message(bits, to, reply, question)
+    table = b""
     try:
-        got = m.mach_msg(asked, m.MACH_SEND_MSG | m.MACH_RCV_MSG, SIZE, reply)
-        while got.msgh_id == m.MACH_NOTIFY_SEND_ONCE:
+        while times:
             got = m.mach_msg(asked, m.MACH_SEND_MSG | m.MACH_RCV_MSG, SIZE, reply)
+            if got.msgh_id == m.MACH_NOTIFY_SEND_ONCE:
+                continue
+            errno = int.from_bytes(got.body[:4], "little")
+            if errno:
+                raise OSError(errno, f"the broker refused question {question}")
+            table, times = got.body[4:], times - 1
     finally:
         m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
         m.mach_port_deallocate(to)
-    errno = int.from_bytes(got.body[:4], "little")
-    if errno:
-        raise OSError(errno, f"the broker refused question {question}")
-    table: bytes = got.body[4:]
     return table
 
 
@@ -88,13 +93,20 @@ class Broker:
         work: how long it has a request in work, in s.
     """
 
+    service = SERVICE
+    questions: tuple[int, ...] = (READ, REFRESH)
+
     def __init__(self, work: float = 0) -> None:
         self.work = work
 
+    def keep(self, app: App, table: bytes, first: bool) -> None:
+        """There is a new table: ``first`` of this process."""
+
     def __call__(self, app: App) -> None:
         m = app.mach
-        port = m.bootstrap_check_in(SERVICE)
+        port = m.bootstrap_check_in(self.service)
         table = direct(app)
+        self.keep(app, table, True)
         answer: Message | None = None
         hear = m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT
         while True:
@@ -115,17 +127,16 @@ class Broker:
             errno = self._refused(got)
             if got.msgh_id == REFRESH and not errno:
                 table = direct(app)
-            answer = self._answer(m, got, errno, b"" if errno else table)
+                self.keep(app, table, False)
+            answer = self.answer(m, got, errno, b"" if errno else table)
 
-    @staticmethod
-    def _refused(got: Message) -> int:
-        if got.msgh_id not in (READ, REFRESH):
+    def _refused(self, got: Message) -> int:
+        if got.msgh_id not in self.questions:
             return EINVAL
         root = got.audit_token is not None and got.audit_token[1] == 0
         return EPERM if got.msgh_id == REFRESH and not root else 0
 
-    @staticmethod
-    def _answer(m: Any, got: Message, errno: int, table: bytes) -> Message | None:
+    def answer(self, m: Any, got: Message, errno: int, table: bytes) -> Message | None:
         """The answer to a message, ``None`` if it wants none. The reply right moves back."""
         to, kind = got.msgh_remote_port, MACH_MSGH_BITS_REMOTE(got.msgh_bits)
         got.msgh_remote_port = m.MACH_PORT_NULL

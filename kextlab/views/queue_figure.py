@@ -1,27 +1,24 @@
 """Queue occupancy over time: a figure drawn by matplotlib, which is imported only here and late.
 
-The figure is a ``Picture`` like every other: static SVG with its alternative text, light colours
-as literals and the dark ones in a ``@media`` block, the same bytes for the same trace.
+The same bytes for the same trace.
 """
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kextlab.kernel.kernel import Kernel
 from kextlab.trace.log import Trace
-from kextlab.views.picture import Picture, name_for
+from kextlab.views.figure import LIGHT, drawn, plain
+from kextlab.views.picture import Picture
 from kextlab.views.queues import Point, Queue, queues
 from kextlab.views.source import trace_of
 from kextlab.views.svg import count
-from kextlab.views.tokens import TOKENS
 from kextlab.views.words import some
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-LIGHT = {name: light for name, (light, _) in TOKENS.items()}
+    from matplotlib.figure import Figure
 
 
 def queue_figure(trace: Trace | Kernel, socket: int = 0, *, unit: int = 0) -> Picture:
@@ -84,43 +81,19 @@ def _stairs(points: list[Point], end: int, field: str) -> tuple[list[int], list[
 
 
 def _draw(queue: Queue, end: int, title: str, words: str) -> str:
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    settings: Any = {  # matplotlib types the keys one by one, differently in every version
-        "svg.hashsalt": "kextlab",
-        "svg.fonttype": "none",
-        "font.family": ["sans-serif"],
-        "font.sans-serif": ["DejaVu Sans"],
-        "font.size": 11,
-        "axes.unicode_minus": False,
-    }
     points = [point for point in queue.points if point.hiwat]
-    with rc_context(settings):
-        figure = Figure(figsize=(8.9, 4.1), dpi=72, facecolor=LIGHT["paper"], layout="constrained")
-        FigureCanvasSVG(figure)
+
+    def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         _bytes(upper, queue, points, end)
         _records(lower, points, end)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return _finish(file.getvalue(), title, words)
 
-
-def _plain(axes: Axes, label: str) -> None:
-    axes.set_facecolor(LIGHT["paper"])
-    axes.set_ylabel(label, color=LIGHT["ink2"])
-    axes.grid(axis="y", color=LIGHT["hair"], linewidth=1)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=LIGHT["rule"], labelcolor=LIGHT["ink2"], length=4)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(LIGHT["rule"])
+    return drawn(draw, (8.9, 4.1), title, words)
 
 
 def _bytes(axes: Axes, queue: Queue, points: list[Point], end: int) -> None:
-    _plain(axes, "bytes queued")
+    plain(axes, "y")
+    axes.set_ylabel("bytes queued", color=LIGHT["ink2"])
     steps, values = _stairs(points, end, "bytes")
     axes.fill_between(steps, values, color=LIGHT["data-bg"], linewidth=0)
     axes.plot(steps, values, color=LIGHT["data"], linewidth=1.75)
@@ -163,7 +136,8 @@ def _bytes(axes: Axes, queue: Queue, points: list[Point], end: int) -> None:
 def _records(axes: Axes, points: list[Point], end: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _plain(axes, "datagrams")
+    plain(axes, "y")
+    axes.set_ylabel("datagrams", color=LIGHT["ink2"])
     steps, values = _stairs(points, end, "records")
     axes.fill_between(steps, values, color=LIGHT["data-bg"], linewidth=0)
     axes.plot(steps, values, color=LIGHT["data"], linewidth=1.75)
@@ -172,45 +146,3 @@ def _records(axes: Axes, points: list[Point], end: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel("step of the trace", color=LIGHT["ink2"])
     axes.set_xlim(0, max(1, end))
-
-
-def _finish(svg: str, title: str, words: str) -> str:
-    """Add title, alternative text and the dark theme to what matplotlib wrote."""
-    import html
-    import re
-
-    name = name_for(words)
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'<svg ([^>]*)width="[^"]*"', r"<svg \1", svg, count=1)
-    svg = re.sub(r'height="[^"]*"', "", svg, count=1)
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = svg.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
-    rules = "".join(
-        f'#{name} [style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
-        for token, (light, dark) in TOKENS.items()
-        if token not in ("raise", "pipe")
-        for kind in ("fill", "stroke")
-    )
-    media = (
-        "<style>@media (prefers-color-scheme:dark){"
-        + rules.replace(
-            f"#{name} ",
-            f":root:not([data-theme=light]):not(:has([data-jp-theme-light=true])) #{name} ",
-        )
-        + "}"
-        + rules.replace(f"#{name} ", f"[data-theme=dark] #{name} ")
-        + rules.replace(f"#{name} ", f"[data-jp-theme-light=false] #{name} ")
-        + "</style>"
-    )
-    head = (
-        f'<svg id="{name}" role="img" aria-labelledby="{name}-title {name}-desc" '
-        f'style="width:100%;max-width:820px;height:auto" '
-    )
-    labels = (
-        f'<title id="{name}-title">{html.escape(title, quote=False)}</title>'
-        f'<desc id="{name}-desc">{html.escape(words, quote=False)}</desc>{media}'
-    )
-    svg = svg.replace("<svg ", head, 1)
-    at = svg.index(">") + 1
-    return svg[:at] + labels + svg[at:]

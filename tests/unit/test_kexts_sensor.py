@@ -27,8 +27,6 @@ from kextlab.kexts.sensor import (
     kSensorSetOffset,
     kSensorStatistics,
 )
-from kextlab.scenario import Scenario
-from kextlab.scenario.values import ScenarioError
 from kextlab.views.log import log
 from kextlab.views.scenes import scene_document
 
@@ -146,10 +144,3 @@ def test_the_log_tells_of_drivers_and_their_codes_and_a_scene_can_be_made(mac: K
     ):
         assert line in told
     assert scene_document(mac)
-
-
-def test_a_scenario_cannot_hold_it_yet_and_says_so(mac: Kernel) -> None:
-    mac.iokit.add_driver(SensorDriver)
-    connect(mac.spawn("reader").iokit)
-    with pytest.raises(ScenarioError, match=r"step \d+: io_service_get_matching_service is a call"):
-        Scenario.of(mac)
