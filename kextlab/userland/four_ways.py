@@ -78,9 +78,9 @@ class PageBroker(Broker):
 
     def answer(self, m: Any, got: Message, errno: int, table: bytes) -> Message | None:
         """As the broker's; to who wants to watch, a right to the page instead of the table."""
-        if got.msgh_id != WATCH or len(got.descriptors) != 1:
+        if got.msgh_id != WATCH or not len(got.descriptors) == len(got.rights) == 1:
             return super().answer(m, got, errno, table)
-        (told,), got.descriptors = got.descriptors, []
+        (told,), got.descriptors = got.rights, []
         if told.name not in self.watchers:
             self.watchers.append(told.name)
         answer = super().answer(m, got, errno, b"")
