@@ -65,7 +65,7 @@ class PageBroker(Broker):
                 m.mach_msg(Message(bits, port, 0, CHANGED), m.MACH_SEND_MSG | m.MACH_SEND_TIMEOUT)
             except m.MachError as error:
                 if error.name == "MACH_SEND_TIMED_OUT":
-                    broker.discard(m, error.message)
+                    m.mach_msg_destroy(error.message)
                 else:  # it is gone
                     self.watchers.remove(port)
                     m.mach_port_deallocate(port)
