@@ -36,7 +36,7 @@ const chosenKey = (c, key) => Boolean(c.sel && c.sel.key === key);
 // -- above the boundary --------------------------------------------------------------------
 
 export function spaces(c, m, windowCell) {
-  const pieces = m.boxes.map((box) => [`space/${box.pid}`, space(c, m, box, windowCell)]);
+  const pieces = m.boxes.filter((box) => c.state.procs[box.pid]).map((box) => [`space/${box.pid}`, space(c, m, box, windowCell)]);
   if (m.rest) pieces.push(["space/rest", restOf(m)]);
   return pieces;
 }
