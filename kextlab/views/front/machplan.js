@@ -84,7 +84,7 @@ function above(story, state, c, x, free, m) {
   const weight = (key) => (c.sel && c.sel.key === key ? 1e9 : recent(story, key, c.now));
   let found = null;
   // Fewer cells, then narrower ones, then fewer processes, until they fit.
-  const tries = [[6, 3, 1], [4, 2, 1], [3, 2, 1], [3, 1, 0.9], [2, 1, 0.9], [2, 1, 0.74]];
+  const tries = [[6, 3, 1], [4, 2, 1], [3, 2, 1], [3, 1, 0.9], [2, 1, 0.9], [2, 1, 0.74], ...(c.plain ? [[2, 1, 0.68], [1, 1, 0.68]] : [])];
   // Whoever comes later has a place from the beginning, if there is room for all.
   for (const list of all.length > pids.length ? [all, ...fewer(pids, story, c)] : fewer(pids, story, c)) {
     if (found) break;
@@ -94,11 +94,11 @@ function above(story, state, c, x, free, m) {
       const boxes = list.map((pid) => {
         const own = chosen(lives.placesOf("name", pid), (key) => Boolean(nameAt(state, key)), Math.min(names, MOST.names), weight);
         const seen = chosen(lives.placesOf("win", pid), (key) => Boolean(windowAt(state, key)), Math.min(wins, MOST.windows), weight);
-        const cells = own.shown.length * name * ease + seen.shown.length * windows * ease + (own.left || seen.left ? 30 * f : 0);
+        const cells = own.shown.length * name * ease + seen.shown.length * windows * ease + (own.left || seen.left ? 30 * f * ease : 0);
         return {pid, own, seen, ease, width: Math.max(least * ease, cells + 16 * f * ease)};
       });
       const total = boxes.reduce((sum, one) => sum + one.width + GAP * f, -GAP * f) + extra;
-      if (total <= free || (many === 1 && names === 2)) {
+      if (total <= free || (many === 1 && names <= 2)) {
         found = {boxes, extra, hidden: Math.max(0, pids.length - many), total};
         break;
       }
@@ -119,7 +119,7 @@ function above(story, state, c, x, free, m) {
     }
     if (one.own.left || one.seen.left) {
       one.more = {x: left, many: one.own.left + one.seen.left};
-      left += 30 * f;
+      left += 30 * f * one.ease;
     }
     // Windows stand at the right, behind free room.
     left = Math.max(left, at + one.width - 8 * f * one.ease - one.seen.shown.length * windows * one.ease);
