@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.browser.conftest import Open
 from tests.browser.documents import MACH, document
+from tests.browser.mounted import page_of, until
 from tests.browser.shown import Shown, expect
 from tests.browser.test_look import OVERFLOWING, OVERLAPPING
 
@@ -255,3 +257,36 @@ def test_without_motion_the_change_is_outlined(page: tuple[dict[str, Any], Shown
     shown.go(step(doc, "client calls mach_msg to receive"))
     shown.press("ArrowLeft", "ArrowRight")
     expect(shown.svg.locator('.changed[data-key^="name/101/"]')).to_have_count(1)
+
+
+# ---------------------------------------------------------------- growing
+
+
+def test_a_scene_that_grows_is_the_one_that_came_whole(open_page: Callable[..., Any]) -> None:
+    doc = document("page")
+    half = len(doc["moments"]) // 2
+    short = {
+        **doc,
+        "moments": doc["moments"][:half],
+        "patches": doc["patches"][:half],
+        "keyframes": [one for one in doc["keyframes"] if one[0] <= half],
+        "steps": doc["moments"][half - 1]["step"],
+    }
+    page = open_page(viewport={"width": 1180, "height": 900})
+    drawn = "() => { window.scope.app.goto(1e9); return window.scope.app.topology.svg.innerHTML; }"
+    page.set_content(page_of(short, {}))
+    until(page, "Boolean(window.scope)")
+    more = {
+        "from": half,
+        "moments": doc["moments"][half:],
+        "patches": doc["patches"][half:],
+        "steps": doc["steps"],
+        **{key: [] for key in ("lifelines", "sources", "datas", "keyframes")},
+    }
+    page.evaluate("more => window.scope.append(more)", more)
+    grown = page.evaluate(drawn)
+    page.set_content(page_of(doc, {}))
+    until(page, "Boolean(window.scope)")
+    strip = re.compile(r"\bk\d+(?=ground|loss|panic|stream)")
+    assert strip.sub("k", grown) == strip.sub("k", page.evaluate(drawn))
+    assert 'data-key="obj/3"' in grown

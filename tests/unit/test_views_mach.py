@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from kextlab import Kernel
+from kextlab.kexts.sensor import SensorDriver, kSensorOpen, kSensorRead
 from kextlab.views import log, scene_document, units_picture
 from kextlab.views.mach_scene import glimpse, mach_in_state, rights, sized
 from kextlab.views.patches import after
@@ -216,3 +217,58 @@ def test_pages_are_shown_as_what_they_are() -> None:
     assert glimpse(b"\1\0\2") == "01 00 02"
     assert glimpse(bytes(5) + b"\7" * 9) == "… 07 07 07 07 07 07 …"
     assert (sized(16384), sized(100), rights(5)) == ("16 KB", "100 B", "r-x")
+
+
+# ---------------------------------------------------------------- corners
+
+
+def test_a_queue_of_a_driver_is_a_window_without_pages() -> None:
+    mac = Kernel()
+    mac.iokit.add_driver(SensorDriver)
+    io = mac.spawn("reader", uid=501).iokit
+    service = io.IOServiceGetMatchingService(0, io.IOServiceMatching("SensorDriver"))
+    connection = io.IOServiceOpen(service, io.mach_task_self(), kSensorRead)
+    io.IOConnectCallMethod(connection, kSensorOpen)
+    queue = io.IOConnectMapMemory64(connection, 0, io.mach_task_self())
+    doc = scene_document(mac)
+    state = after(doc, len(doc["moments"]) - 1)["mem"]
+    assert state["windows"]["io1"]["start"] == queue.address
+    assert state["windows"]["io1"]["object"] == "io1"
+    assert state["objects"]["io1"]["pages"] == {}
+    assert "a kernel object" in units_picture(doc).svg
+    assert f"is seen by reader at {queue.address:#x}." in units_picture(doc).text
+
+
+def test_what_is_more_than_fits_in_a_queue_and_a_process_is_counted() -> None:
+    mac = Kernel()
+    app = mac.spawn("app")
+    m = app.mach
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    m.mach_port_insert_right(port, port, m.MACH_MSG_TYPE_MAKE_SEND)
+    m.mach_port_set_attributes(port, 9)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, 0)
+    for at in range(8):
+        m.mach_msg(m.Message(bits, port, 0, at), m.MACH_SEND_MSG)
+        m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    picture = units_picture(mac)
+    words = [node.text for node in ElementTree.fromstring(picture.svg).iter(f"{SVG}text")]
+    assert "8 of 9" in words
+    assert words.count("+4") == 1  # messages
+    assert words.count("+3") == 2  # names, ports
+    assert "and 3 more." in picture.text
+
+
+def test_a_panic_stands_over_ports_too() -> None:
+    mac = machines.page()
+    state = mac.snapshot()
+    state["kernel"]["panic"] = "it hurts"
+    assert "panic: it hurts" in units_picture(state).svg
+
+
+def test_many_pages_of_an_object_are_counted() -> None:
+    mac = Kernel()
+    m = mac.spawn("app").mach
+    address = m.mach_vm_allocate(4 * machines.PAGE)
+    for at in range(4):
+        m.store(address + at * machines.PAGE, b"x")
+    assert ">and 2 more</text>" in units_picture(mac).svg
