@@ -37,7 +37,7 @@ class Index:
                 self._client(int(name[4:]))
             elif name.startswith("kctl:") and change.field in ("kctlref", "id"):
                 self._control(int(name[5:]), change.field, change.old, change.new)
-            elif name.partition(":")[0] in KINDS:
+            elif name.startswith(KINDS):
                 self.windows.update(name)
 
     def _control(self, serial: int, field: str, old: object, new: object) -> None:

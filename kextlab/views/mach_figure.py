@@ -343,8 +343,8 @@ class MachFigure:
 
     def _others(self) -> str:
         body = ""
-        left = [(len(self.seen.ports) - len(self.ports), "more ports")]
-        left.append((len(self.seen.shown()) - len(self.objects), "more memory"))
+        left = [(len(self.seen.ports) - len(self.ports), "ports")]
+        left.append((len(self.seen.shown()) - len(self.objects), "memory"))
         rows = [(many, words) for many, words in left if many > 0]
         if rows:
             body += rect(self.rest, ROW, REST, BOX, "raise", "kern", radius=4, dash="4 3")

@@ -185,12 +185,13 @@ def message_item(
     body = cast(bytes, fields["body"])
     audit = cast("tuple[int, ...]", fields["audit"])
     reply = fields["local"]
-    carried = []
-    for what, kind, *_ in cast("tuple[tuple[Any, ...], ...]", fields["descriptors"]):
-        if kind in RIGHTS and (what is None or isinstance(what, str)):
-            carried.append([number_of(what), RIGHTS[kind]])
-        else:
+    carried: list[Json] = []
+    for kind, disposition, what, *_ in cast("tuple[tuple[Any, ...], ...]", fields["descriptors"]):
+        if kind == "memory":
             carried.append([0, "MEMORY"])
+            continue
+        for port in (what,) if kind == "port" else what:
+            carried.append([number_of(port), RIGHTS[disposition]])
     return [
         number,
         fields["size"],

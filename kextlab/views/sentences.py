@@ -238,3 +238,18 @@ def kpi_done(
             last = seen.state["kern_event"]["last_event_id"]
             return f"{kext} posts a kernel event of {listed(parts)}; it gets id {last}."
     return None if event.name.startswith("mbuf_") else f"{kext} calls {event.name}."
+
+
+def call_named(event: Event) -> str:
+    """A system call inside a sentence: ``recv(fd 3)``."""
+    name = SHORT.get(event.name, event.name)
+    if event.name == "select":
+        return f"select({called_with(event)})"
+    bare = event.name == "socket" or is_message(event.name)
+    return name if bare else f"{name}(fd {event.arguments[0]})"
+
+
+def unit_of(event: Event) -> int | None:
+    """The unit a callback is about; where it stands differs from callback to callback."""
+    at = {"setup": 0, "connect": 2, "bind": 2, "send": 2, "send_list": 2}.get(event.name, 1)
+    return cast(int, event.arguments[at]) if at < len(event.arguments) else None

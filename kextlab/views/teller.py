@@ -31,17 +31,16 @@ from kextlab.views.sentences import (
     RECVS,
     REQUESTS,
     SENDS,
-    SHORT,
+    call_named,
     called,
-    called_with,
     event_named,
-    is_message,
     kext_name,
     kpi_done,
     name_of,
     returned,
     size_of,
     truncated,
+    unit_of,
 )
 from kextlab.views.told import Frame, Told
 from kextlab.views.words import listed, some
@@ -174,7 +173,7 @@ class Teller:
         if not calls or task != f"task:{event.task}":
             return []
         frame, fields = calls[-1], self.state[task]
-        who, call = self.seen.process(frame.actor), self._call(frame.event)
+        who, call = self.seen.process(frame.actor), call_named(frame.event)
         channel = str(fields["channel"])
         known = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}
         until = known.get(channel.partition(":")[0]) or self.mach.until(channel)
@@ -240,7 +239,7 @@ class Teller:
 
     def _callback(self, event: Event, kext: str) -> list[Told]:
         place = f"kext:{kext}"
-        unit = self._unit(event)
+        unit = unit_of(event)
         label = routes.short(event, 0)
         if event.name in ("start", "stop") or "::" in event.name:
             text = f"The kernel runs {kext_name(kext)}'s {event.name} routine."
@@ -257,12 +256,6 @@ class Teller:
         told.frame = Frame(event, kext, place, socket=told.socket)
         self.frames.append(told.frame)
         return [told]
-
-    @staticmethod
-    def _unit(event: Event) -> int | None:
-        """The unit a callback is about; where it stands differs from callback to callback."""
-        at = {"setup": 0, "connect": 2, "bind": 2, "send": 2, "send_list": 2}.get(event.name, 1)
-        return cast(int, event.arguments[at]) if at < len(event.arguments) else None
 
     # -- returns ---------------------------------------------------------------------------
 
@@ -315,7 +308,7 @@ class Teller:
             )
 
     def _refused(self, told: Told, frame: Frame, errno: int, who: str) -> None:
-        call, name = self._call(frame.event), name_of(errno)
+        call, name = call_named(frame.event), name_of(errno)
         told.errno, told.label = name, f"= {name}"
         callback = frame.refused_inside.get(errno)
         if callback is not None:
@@ -340,14 +333,6 @@ class Teller:
             routes.refuser(routine, frame.place),
         )
 
-    @staticmethod
-    def _call(event: Event) -> str:
-        name = SHORT.get(event.name, event.name)
-        if event.name == "select":
-            return f"select({called_with(event)})"
-        bare = event.name == "socket" or is_message(event.name)
-        return name if bare else f"{name}(fd {event.arguments[0]})"
-
     def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
         name, kext = frame.event.name, kext_name(frame.actor)
         above = self.frames[-1] if self.frames else None
@@ -365,7 +350,7 @@ class Teller:
         if above is not None:
             above.refused_inside[errno] = name
         words = f"{kext}'s {name} {routine} answers {name_of(errno)}"
-        unit = self._unit(frame.event)
+        unit = unit_of(frame.event)
         told = self._told(event, "loss", "", "refusal", caller, frame.place, f"= {name_of(errno)}")
         if name == "connect":
             words += f", so the kernel calls disconnect for unit {unit}"
@@ -450,7 +435,7 @@ class Teller:
         if event.name == "panic" or not calls:
             return held
         frame = calls[-1]
-        who, call = self.seen.process(frame.actor), self._call(frame.event)
+        who, call = self.seen.process(frame.actor), call_named(frame.event)
         if event.name == "deadlock":
             text = f"{who} sleeps in {call} and nothing can wake it."
         elif event.name == "killed":

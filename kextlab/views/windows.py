@@ -11,7 +11,8 @@ from typing import NamedTuple, cast
 
 from kextlab.trace.fold import State
 
-KINDS = frozenset({"vm_entry", "io_map"})
+KINDS = ("vm_entry:", "io_map:")
+"""What names of windows begin with."""
 
 
 class Window(NamedTuple):

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from kextlab.views import scene_document
-from tests.unit import scene_machines
+from tests.unit import mach_scene_machines, scene_machines
 
 Json = dict[str, Any]
 
@@ -18,7 +18,13 @@ MACHINES = {
     "empty": "a fresh kernel",
     "twelve": "twelve clients",
     "many": "two hundred clients",
+    "page": "a page goes to another process",
+    "busy": "a full queue",
+    "both": "a page, and an echo kext",
+    "crowd": "more ports than fit",
 }
+MACH = ("page", "busy", "both", "crowd")
+"""Those whose processes use Mach."""
 
 
 @cache
@@ -27,6 +33,8 @@ def _document(name: str) -> Json:
         mac = scene_machines.many(12, 1_200)
     elif name == "many":
         mac = scene_machines.many(200, 6_000)
+    elif name in MACH:
+        mac = getattr(mach_scene_machines, name)()
     else:
         mac = getattr(scene_machines, name)()
     return scene_document(mac, title=MACHINES[name])

@@ -8,12 +8,12 @@ import pytest
 
 from kextlab.views.tokens import TOKENS
 from tests.browser.conftest import Open
-from tests.browser.documents import branched, document, refusals
+from tests.browser.documents import MACH, branched, document, refusals
 from tests.browser.shown import Shown, expect
 
 pytestmark = pytest.mark.slow
 WIDTHS = (320, 390, 760, 1180)
-STORIES = ("echo", "full", "twelve", "many", "panic", "empty")
+STORIES = ("echo", "full", "twelve", "many", "panic", "empty", *MACH)
 
 OVERFLOWING = """() => {
     const room = document.documentElement.clientWidth;

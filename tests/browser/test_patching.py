@@ -24,7 +24,8 @@ DRAWN = """() => {
         const inside = [...node.childNodes].map(told).join("");
         return `<${node.localName} ${attributes(node)}>${inside}\\n`;
     };
-    return ["topology", "inspector", "queues", "scrubber"].map((part) => told(app[part].el));
+    return ["topology", "inspector", "queues", "scrubber"]
+        .map((part) => (app[part].el.hidden ? "" : told(app[part].el)));
 }"""
 REDRAW = """() => { const app = window.scope.app; const sel = app.sel;
     for (const part of [app.inspector, app.queues]) (part.markup || part.labels).clear();
@@ -38,7 +39,7 @@ REDRAW = """() => { const app = window.scope.app; const sel = app.sel;
     app.lay(); }"""
 
 
-@pytest.mark.parametrize("story", ["full", "many"])
+@pytest.mark.parametrize("story", ["full", "many", "page", "busy", "both", "crowd"])
 def test_after_any_steps_the_page_is_as_if_drawn_anew(open_page: OpenPage, story: str) -> None:
     doc = document(story)
     page = open_page(viewport={"width": 1180, "height": 900})

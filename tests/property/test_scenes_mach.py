@@ -43,7 +43,10 @@ def mach(state: State) -> dict[str, Any]:
                 fields["id"],
                 0 if fields["notification"] else fields["audit"][5],
                 (number(fields["local"]), fields["local_type"]) if fields["local"] else None,
-                [(number(port), kind) for port, kind in fields["descriptors"]],
+                [
+                    (number(port), right) if kind == "port" else (kind, right, port)
+                    for kind, right, port in fields["descriptors"]
+                ],
             )
         )
     return {

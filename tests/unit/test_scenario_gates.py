@@ -274,7 +274,7 @@ def test_every_call_the_gates_record_is_in_the_table() -> None:
         name
         for module in (mach_traps, vm_traps, iokit, bootstrap)
         for name in re.findall(
-            r"_(?:enter|enter_map|asked)\(\s*pid, \"(\w+)\"",
+            r"(?:_(?:enter|enter_map|asked)\(\s*|rec\(\(SYSCALL, )pid, \"(\w+)\"",
             Path(str(module.__file__)).read_text(),
         )
     }

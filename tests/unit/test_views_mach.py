@@ -249,10 +249,10 @@ CALLS: list[tuple[Callable[[Any], object], str]] = [
             m,
             port_of(m),
             bits=m.MACH_MSG_TYPE_COPY_SEND | m.MACH_MSGH_BITS_COMPLEX,
-            descriptors=[m.PortDescriptor(0x103, m.MACH_MSG_TYPE_COPY_SEND)] * 3,
+            descriptors=[m.PortDescriptor(0x103, m.MACH_MSG_TYPE_COPY_SEND)] * 4,
         ),
-        "client calls mach_msg to send message 7, 64 bytes, to port:1 (name 0x103), with a send "
-        "right to port:1, a send right to port:1 and 1 more.",
+        "client calls mach_msg to send message 7, 76 bytes, to port:1 (name 0x103), with a send "
+        "right to port:1, a send right to port:1, a send right to port:1 and 1 more.",
     ),
 ]
 

@@ -41,7 +41,10 @@ export class Layer {
       if (!child) this.children.set(key, (child = heir(gone, key, body) || fresh()));
       if (typeof body !== "string") this.nested(child, body);
       else {
-        if (child.layer) child.markup.clear();
+        if (child.layer) {
+          child.markup.clear();
+          for (const name in child.attributes) child.node.removeAttribute(name);
+        }
         child.layer = null;
         child.markup.set(body);
       }

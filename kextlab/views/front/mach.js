@@ -36,7 +36,7 @@ const chosenKey = (c, key) => Boolean(c.sel && c.sel.key === key);
 // -- above the boundary --------------------------------------------------------------------
 
 export function spaces(c, m, windowCell) {
-  const pieces = m.boxes.map((box) => [`space/${box.pid}`, space(c, m, box, windowCell)]);
+  const pieces = m.boxes.filter((box) => c.state.procs[box.pid]).map((box) => [`space/${box.pid}`, space(c, m, box, windowCell)]);
   if (m.rest) pieces.push(["space/rest", restOf(m)]);
   return pieces;
 }
@@ -70,7 +70,7 @@ function space(c, m, box, windowCell) {
     if (!at) continue;
     pieces.push([key, key.startsWith("win/") ? windowCell(c, m, key, at) : nameCell(c, m, key, at)]);
   }
-  if (box.more) pieces.push(["more", group(text(box.more.x + 15 * f, row + 23 * f, `+${box.more.many}`, m.small, "ink2", {anchor: "middle"}), `${some(box.more.many, "more name or window", "more names and windows")}`)]);
+  if (box.more) pieces.push(["more", group(text(box.more.x + 15 * f * box.ease, row + 23 * f, `+${box.more.many}`, m.small, "ink2", {anchor: "middle"}), `${some(box.more.many, "more name or window", "more names and windows")}`)]);
   const many = Object.keys((c.state.mach && c.state.mach.names[pid]) || {}).length;
   const label = `process ${proc.name}: ${some(many, "name")}`;
   const options = pieces.length > 1 + (box.more ? 1 : 0);
@@ -90,7 +90,8 @@ function doing(c, m, box, proc, y) {
   const mark = asleep
     ? path(`M${x + 10 * f} ${y - 8 * f}h${2.4 * f}v${8 * f}h${-2.4 * f}zM${x + 14 * f} ${y - 8 * f}h${2.4 * f}v${8 * f}h${-2.4 * f}z`, "ink")
     : path(`M${x + 10 * f} ${y - 7 * f}h${6 * f}v${6 * f}h${-6 * f}z`, "ink");
-  return mark + text(x + 21 * f, y, fit(proc.doing, w - 30 * f, m.mid, 600), m.mid, "ink", {weight: 600});
+  const words = width(proc.doing, m.mid, 600) < w - 30 * f ? proc.doing : proc.doing.replace("in kernel: ", "in ");
+  return mark + text(x + 21 * f, y, fit(words, w - 30 * f, m.mid, 600), m.mid, "ink", {weight: 600});
 }
 
 export const address = (value) => "0x" + value.toString(16);

@@ -13,7 +13,7 @@ export function planOf(story, state, c, x, y, room, boundary = 0, low = 0) {
   const {f, small, mid, large} = c.g;
   const m = {f, small, mid, large, x, y, room};
   m.user = y + 18 * f;
-  const airy = !c.plain && room > 700 * f;
+  const airy = !c.plain && !c.presenter && room > 700 * f;
   m.strip = (airy ? 40 : 38) * f;
   m.head = 46 * f;
   m.process = y + 30 * f;
@@ -76,27 +76,30 @@ function above(story, state, c, x, free, m) {
   const {f} = m;
   const {lives} = story.series;
   const had = new Set(lives.pids);
-  const pids = [...story.series.procs.keys()].filter((pid) => state.procs[pid] && (c.alone || had.has(pid)));
+  const all = [...story.series.procs.keys()].filter((pid) => c.alone || had.has(pid));
+  const pids = all.filter((pid) => state.procs[pid]);
   const name = 54 * f;
   const windows = 116 * f;
   const least = 132 * f;
   const weight = (key) => (c.sel && c.sel.key === key ? 1e9 : recent(story, key, c.now));
   let found = null;
   // Fewer cells, then narrower ones, then fewer processes, until they fit.
-  const tries = [[6, 3, 1], [4, 2, 1], [3, 2, 1], [3, 1, 0.9], [2, 1, 0.9], [2, 1, 0.74]];
-  for (let many = pids.length; many > 0 && !found; many--) {
-    const kept = many < pids.length ? ranked(pids, story, c, many) : pids;
-    const extra = pids.length > kept.length && !c.plain ? (84 + GAP) * f : 0;
-    for (const [names, wins, ease] of many === pids.length || many < 3 ? tries : tries.slice(2)) {
-      const boxes = kept.map((pid) => {
+  const tries = [[6, 3, 1], [4, 2, 1], [3, 2, 1], [3, 1, 0.9], [2, 1, 0.9], [2, 1, 0.74], ...(c.plain ? [[2, 1, 0.68], [1, 1, 0.68]] : [])];
+  // Whoever comes later has a place from the beginning, if there is room for all.
+  for (const list of all.length > pids.length ? [all, ...fewer(pids, story, c)] : fewer(pids, story, c)) {
+    if (found) break;
+    const many = list.length;
+    const extra = pids.length > many && !c.plain ? (84 + GAP) * f : 0;
+    for (const [names, wins, ease] of many >= pids.length || many < 3 ? tries : tries.slice(2)) {
+      const boxes = list.map((pid) => {
         const own = chosen(lives.placesOf("name", pid), (key) => Boolean(nameAt(state, key)), Math.min(names, MOST.names), weight);
         const seen = chosen(lives.placesOf("win", pid), (key) => Boolean(windowAt(state, key)), Math.min(wins, MOST.windows), weight);
-        const cells = own.shown.length * name * ease + seen.shown.length * windows * ease + (own.left || seen.left ? 30 * f : 0);
+        const cells = own.shown.length * name * ease + seen.shown.length * windows * ease + (own.left || seen.left ? 30 * f * ease : 0);
         return {pid, own, seen, ease, width: Math.max(least * ease, cells + 16 * f * ease)};
       });
       const total = boxes.reduce((sum, one) => sum + one.width + GAP * f, -GAP * f) + extra;
-      if (total <= free || (many === 1 && names === 2)) {
-        found = {boxes, extra, hidden: pids.length - kept.length, total};
+      if (total <= free || (many === 1 && names <= 2)) {
+        found = {boxes, extra, hidden: Math.max(0, pids.length - many), total};
         break;
       }
     }
@@ -116,7 +119,7 @@ function above(story, state, c, x, free, m) {
     }
     if (one.own.left || one.seen.left) {
       one.more = {x: left, many: one.own.left + one.seen.left};
-      left += 30 * f;
+      left += 30 * f * one.ease;
     }
     // Windows stand at the right, behind free room.
     left = Math.max(left, at + one.width - 8 * f * one.ease - one.seen.shown.length * windows * one.ease);
@@ -127,6 +130,11 @@ function above(story, state, c, x, free, m) {
     at += one.width + GAP * f + spare;
   }
   return {boxes: found.boxes, cells, hidden: found.hidden, rest: found.hidden && found.extra ? {x: at, width: 84 * f} : null};
+}
+
+// All of them, then fewer and fewer.
+function* fewer(pids, story, c) {
+  for (let many = pids.length; many > 0; many--) yield many < pids.length ? ranked(pids, story, c, many) : pids;
 }
 
 // The processes that did something last, in their order.
@@ -140,13 +148,16 @@ function ranked(pids, story, c, many) {
   return pids.filter((pid) => last.has(pid)).slice(0, many);
 }
 
+// An object behind which another stands is nothing to look at until it has a page.
+const drawnObject = (object) => object && (!object.shadow || Object.keys(object.pages).length > 0);
+
 function below(story, state, c, x, free, m) {
   const {f} = m;
   const {lives} = story.series;
   const ports = lives.placesOf("port");
   const sets = lives.placesOf("set");
   const objects = lives.placesOf("obj");
-  const has = (key) => Boolean(key.startsWith("port/") ? portAt(state, key) : key.startsWith("set/") ? setAt(state, key) : objectAt(state, key));
+  const has = (key) => Boolean(key.startsWith("port/") ? portAt(state, key) : key.startsWith("set/") ? setAt(state, key) : drawnObject(objectAt(state, key)));
   const weight = (key) => {
     const port = portAt(state, key);
     return (c.sel && c.sel.key === key ? 1e9 : 0) + (port && port.count ? 1e6 : 0) + recent(story, key, c.now);

@@ -105,9 +105,11 @@ export class Topology {
     const {story, g, laid} = c;
     const kctl = story.series.queues.size > 0 || story.series.controls.size > 0;
     c.alone = !kctl;
+    c.presenter = f > 1.15;
     c.mach = placed(c, kctl, kctl ? laid.end : 0, g.height);
     if (c.mach.beside && c.mach.boundary > g.boundary) {
-      c.g = measures(f, story.series.hiwat, height, c.mach.boundary - g.boundary);
+      const extra = c.mach.boundary - g.boundary;
+      c.g = measures(f, story.series.hiwat, c.presenter && height ? Math.max(180, height - extra) : height, extra);
       c.mach = placed(c, kctl, laid.end, c.g.height);
     }
     c.height = c.alone ? c.mach.height : c.mach.under ? c.g.height + c.mach.height : Math.max(c.g.height, c.mach.height);

@@ -52,7 +52,7 @@ export function ground(c, columns, end, axis) {
   const wide = width(label, g.small, 600) + 12 * f;
   body += group(
     rect(0, g.boundary, room, g.hatch, `url(#${p}ground)`) + line(0, g.boundary, room, g.boundary, "bound", 2.5 * w) +
-      (plain ? "" : rect(room - wide, g.boundary + 1.25 * w, wide, g.hatch, "kern-bg") +
+      (plain || (c.mach && c.mach.beside) ? "" : rect(room - wide, g.boundary + 1.25 * w, wide, g.hatch, "kern-bg") +
         text(room - 6 * f, g.boundary + g.hatch * 0.5 + g.small * 0.36 + 1, label, g.small, "ink", {weight: 600, anchor: "end"})),
     "The system call boundary between user space and the kernel",
   );
