@@ -43,7 +43,7 @@ def test_a_machine_without_mach_has_no_word_of_it() -> None:
 
 def test_a_right_travels_in_a_message_and_arrives() -> None:
     doc = scene_document(machines.page())
-    sent, got = moment(doc, "send message 2"), moment(doc, "client calls mach_msg to receive")
+    sent, got = moment(doc, "Message 2 is queued"), moment(doc, "client calls mach_msg to receive")
     (entry,) = after(doc, sent)["mem"]["entries"].values()
     assert entry["object"] == "1"
     port = str(entry["port"])
@@ -177,7 +177,7 @@ def test_boxes_of_ports_and_memory_do_not_overlap() -> None:
 
 def test_it_says_in_words_what_it_draws() -> None:
     doc = scene_document(machines.page())
-    step = doc["moments"][moment(doc, "send message 2")]["step"]
+    step = doc["moments"][moment(doc, "Message 2 is queued")]["step"]
     picture = units_picture(doc, step)
     assert picture.title == "Processes, ports and memory"
     for line in (
