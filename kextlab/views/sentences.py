@@ -39,6 +39,11 @@ REQUESTS = {
 }
 
 
+def request_of(event: Event) -> str:
+    """What an ioctl asks for, by name; "" for another call."""
+    return REQUESTS.get(cast(int, event.arguments[1]), "?") if event.name == "ioctl" else ""
+
+
 def kext_name(kext: str) -> str:
     """``echo`` for ``org.kextlab.echo``."""
     return kext.rpartition(".")[2] or kext

@@ -25,7 +25,6 @@ from kextlab.views.payload import Payload, asked, given, read_event
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
     RECVS,
-    REQUESTS,
     SENDS,
     SHORT,
     called,
@@ -35,6 +34,7 @@ from kextlab.views.sentences import (
     kext_name,
     kpi_done,
     name_of,
+    request_of,
     returned,
     size_of,
     truncated,
@@ -296,9 +296,8 @@ class Teller:
         told.label = routes.answer(opened, event.value)
         told.text = returned(who, frame.actor, opened, event.value, self.seen)
         told.payload = given(opened, event.value, self.seen.listens(frame.socket))
-        request = (
-            REQUESTS.get(cast(int, opened.arguments[1]), "?") if opened.name == "ioctl" else ""
-        )
+        local = provenance.is_local(opened, self.seen, frame.socket)
+        request = "AF_UNIX" if local else request_of(opened)
         told.source = provenance.SLEPT if frame.slept else provenance.answered(opened, request)
         if opened.name in RECVS and told.payload is not None:
             got = told.payload.length
