@@ -99,6 +99,11 @@ class Tasks(Scheduler):
             system.running[pid] = process
         return [task for task in threads if not task.done]
 
+    def descriptors(self, pid: int) -> tuple[int, ...]:
+        """The open descriptors of a process."""
+        process = self._system.processes.get(pid)
+        return tuple(process.descriptors.files) if process is not None else ()
+
     @property
     def journal(self) -> Journal:
         """What was asked from outside, other than by system calls."""

@@ -51,6 +51,10 @@ class Files:
         """A new descriptor of a new open file."""
         self._install(fd, OpenFile(), inheritable)
 
+    def accepted(self, fd: int, listener: int) -> None:
+        """A new descriptor of an accepted socket, which takes over the listener's flags."""
+        self._install(fd, OpenFile(self.status(listener).flags), False)
+
     def _install(self, fd: int, file: OpenFile, inheritable: bool) -> None:
         self.open[fd] = file
         (self.inheritable.add if inheritable else self.inheritable.discard)(fd)

@@ -251,7 +251,7 @@ class App:
         running = self.tasks.running
         threads = (task for task in self.tasks.tasks.values() if task.pid == self.pid)
         if all(task.done or task is running for task in threads) and not self.ended_with:
-            for fd in sorted(self.files.open, reverse=True):
+            for fd in sorted(self.tasks.descriptors(self.pid), reverse=True):
                 self.files.close(fd)
             if self._system is not None and "iokit" in self.__dict__:
                 self._system.iokit.exited(self.pid)
