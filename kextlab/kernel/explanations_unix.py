@@ -202,6 +202,18 @@ unlink chmod: ENAMETOOLONG | namei | {DOCUMENTED}
 The path has 1024 bytes or more, or a part of it more than 255.
 -> Use a shorter path.
 
+launch_activate_socket: ESRCH | launch.h | {DOCUMENTED}
+The process is no job of launchd's: nobody holds sockets for it.
+-> Load a property list; launchd starts the program.
+
+launch_activate_socket: ENOENT | launch.h | {DOCUMENTED}
+The job's property list has no socket of that name under Sockets.
+-> Compare the names.
+
+launch_activate_socket: EALREADY | launch.h | {DOCUMENTED}
+This process has asked for these sockets before.
+-> Keep the descriptors.
+
 unlink chmod: EPERM | vnode_authorize | {DOCUMENTED}
 The path belongs to another user, and this one is not root.
 -> Let its owner do it.

@@ -13,6 +13,8 @@ be such that this does no harm.
     mac.launchd.load(broker.PLIST, {broker.PATH: broker.Broker()})
     task = mac.spawn("client").run(broker.ask)
 
+The same broker over a local socket is ``broker_socket``.
+
 Read beside it: ``launchd.plist(5)``, ``osfmk/mach/notify.h``, ``mach_msg_destroy`` in
 ``libsyscall/mach/mach_msg.c``.
 """
@@ -96,6 +98,25 @@ def discard(mach: ModuleType, message: Message) -> None:
             mach.mach_port_deallocate(name)
 
 
+class Cache:
+    """What the daemon knows, however it is asked: what it read from the kernel, once."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._table = direct(app)
+
+    def answer(self, question: int, root: bool) -> tuple[int, bytes]:
+        """(errno, table). EINVAL (no such question), EPERM (REFRESH, and the client is not
+        ``root``)."""
+        if question not in (READ, REFRESH):
+            return EINVAL, b""
+        if question == REFRESH:
+            if not root:
+                return EPERM, b""
+            self._table = direct(self._app)
+        return 0, self._table
+
+
 class Broker:
     """The daemon's program.
 
@@ -109,7 +130,7 @@ class Broker:
     def __call__(self, app: App) -> None:
         m = app.mach
         port = m.bootstrap_check_in(SERVICE)
-        table = direct(app)
+        cache = Cache(app)
         answer: Message | None = None
         hear = m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT
         while True:
@@ -127,17 +148,8 @@ class Broker:
                 continue
             if self.work:
                 app.time.sleep(self.work)
-            errno = self._refused(got)
-            if got.msgh_id == REFRESH and not errno:
-                table = direct(app)
-            answer = self._answer(m, got, errno, b"" if errno else table)
-
-    @staticmethod
-    def _refused(got: Message) -> int:
-        if got.msgh_id not in (READ, REFRESH):
-            return EINVAL
-        root = got.audit_token is not None and got.audit_token[1] == 0
-        return EPERM if got.msgh_id == REFRESH and not root else 0
+            root = got.audit_token is not None and got.audit_token[1] == 0
+            answer = self._answer(m, got, *cache.answer(got.msgh_id, root))
 
     @staticmethod
     def _answer(m: Any, got: Message, errno: int, table: bytes) -> Message | None:

@@ -91,7 +91,7 @@ SHOWN = {
 }
 """A call that went well, or a callback that ran, to a recording that shows it and XNU's routine."""
 
-LOCAL_CALLS = ("accept", "socketpair", "unlink", "chmod")
+LOCAL_CALLS = ("accept", "socketpair", "unlink", "chmod", "launch_activate_socket")
 """Calls that only local sockets know."""
 
 LOST = Source(RECORDED, "ev-overflow", "kern_event.c, kev_post_msg")
