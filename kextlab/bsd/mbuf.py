@@ -110,18 +110,20 @@ class TypedMbuf(Mbuf):
     def __init__(
         self, pool: MbufPool, data: bytes, m_type: int, rights: Sequence[Any] = ()
     ) -> None:
-        pool.last_id = ident = pool.last_id + 1
-        self.id = ident
-        self.owner = KERNEL
-        self.m_flags = self.m_off = self.ext_size = self.pkthdr_len = 0
-        self.m_data = data
-        self.m_len = len(data)
-        self.m_next = self.m_nextpkt = None
+        self.m_type = MT_DATA
+        self.rights: list[Any] = []  # Any: kern_descrip.File, which knows of sockets
+        super().__init__(pool, data, KERNEL)
         self.m_type = m_type
-        self.rights: list[Any] = list(rights)  # Any: kern_descrip.File, which knows of sockets
-        pool.live[ident] = self
         if pool.rec is not None:
-            pool.rec(new(f"mbuf:{ident}", mbuf_state_of(self)))
+            pool.rec((MBUF_SET, self.id, "m_type", m_type))
+        if rights:
+            self.rights += rights
+            if pool.rec is not None:
+                pool.rec((MBUF_SET, self.id, "rights", self.sockets()))
+
+    def sockets(self) -> tuple[int, ...]:
+        """The numbers of the sockets on their way in it."""
+        return tuple(file.so.number for file in self.rights)
 
 
 def mbuf_state_of(m: Mbuf) -> dict[str, object]:
@@ -137,9 +139,10 @@ def mbuf_state_of(m: Mbuf) -> dict[str, object]:
         "m_next": m.m_next.id if m.m_next is not None else 0,
         "m_nextpkt": m.m_nextpkt.id if m.m_nextpkt is not None else 0,
     }
-    if isinstance(m, TypedMbuf):
+    if m.m_type != MT_DATA:
         state["m_type"] = m.m_type
-        state["rights"] = tuple(file.so.number for file in m.rights)
+    if isinstance(m, TypedMbuf) and m.rights:
+        state["rights"] = m.sockets()
     return state
 
 

@@ -235,10 +235,10 @@ def _socket(source: str, name: str, at: str, keys: dict[str, Any]) -> SocketPlis
             )
         if value not in known:
             raise NotImplementedError(
-                f"{source}: {at}[{key}] {value} is not modelled; {', '.join(known)} is"
+                f"{source}: {key} {value} of {at} is not modelled; {', '.join(known)} is"
             )
     if not keys.get("SockPassive", True):
-        raise NotImplementedError(f"{source}: {at}[SockPassive] false is not modelled; true is")
+        raise NotImplementedError(f"{source}: SockPassive false of {at} is not modelled; true is")
     path = keys.get("SockPathName", "")
     if not path:
         raise ValueError(f"{source}: {at}[SockPathName] is missing; a local socket has a path")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
+from kextlab.abi.constants import AF_UNIX
 from kextlab.abi.ioctl import CTLIOCGINFO, SIOCGKEVFILT, SIOCGKEVVENDOR, SIOCSKEVFILT
 from kextlab.abi.structs import KernEventMsg
 from kextlab.trace.events import Event
@@ -28,6 +29,11 @@ def _bytes(data: object, struct: str = "") -> Payload | None:
     return Payload(data, len(data), struct) if isinstance(data, bytes) and data else None
 
 
+def _sockaddr(data: object) -> str:
+    """The struct an address is; a path is none with fields."""
+    return "" if isinstance(data, bytes) and data[1:2] == bytes([AF_UNIX]) else "sockaddr_ctl"
+
+
 def read_event(payload: Payload) -> KernEventMsg | None:
     """The kernel event a payload is, ``None`` if it is none or not all of one."""
     if payload.struct != "kern_event_msg":
@@ -43,7 +49,7 @@ def asked(event: Event) -> Payload | None:
     args = event.arguments
     match event.name:
         case "connect" | "bind":
-            return _bytes(args[1], "sockaddr_ctl")
+            return _bytes(args[1], _sockaddr(args[1]))
         case "sendto":
             return _bytes(args[1])
         case "sendmsg":
@@ -68,7 +74,7 @@ def given(event: Event, value: object, events: bool) -> Payload | None:
         case "ioctl":
             return _bytes(value, REQUESTS.get(cast(int, event.arguments[1]), ""))
         case "getpeername":
-            return _bytes(value, "sockaddr_ctl")
+            return _bytes(value, _sockaddr(value))
         case "getsockopt":
             return _bytes(cast("tuple[int, bytes]", value)[1])
         case "mach_msg":

@@ -27,8 +27,8 @@ from kextlab.views.sentences import (
     RECVS,
     SENDS,
     SHORT,
+    call_of,
     called,
-    called_with,
     event_named,
     is_message,
     kext_name,
@@ -42,6 +42,12 @@ from kextlab.views.sentences import (
 from kextlab.views.svg import count
 from kextlab.views.told import Frame, Told
 from kextlab.views.words import listed, some
+
+_UNTIL = {
+    "so_rcv": " until bytes are queued",
+    "so_snd": " until there is space",
+    "so_timeo": " until somebody connects",
+}
 
 
 class Teller:
@@ -116,7 +122,10 @@ class Teller:
         self.seen.update(event)
         if self.frames:
             frame = self.frames[-1]
-            if frame.socket and frame.event.name.startswith("recv"):
+            data = all(
+                change.field != "m_type" for change in changes
+            )  # no address, no control data
+            if frame.socket and frame.event.name.startswith("recv") and data:
                 for change in changes:
                     if change.field == "sb_cc" and change.object == f"so_rcv:{frame.socket}":
                         frame.taken += max(0, change.old - change.new)
@@ -161,11 +170,9 @@ class Teller:
         if not calls or task != f"task:{event.task}":
             return []
         frame, fields = calls[-1], self.state[task]
-        who, call = self.seen.process(frame.actor), self._call(frame.event)
+        who, call = self.seen.process(frame.actor), call_of(frame.event)
         kind = str(fields["channel"]).partition(":")[0]
-        until = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}.get(kind)
-        if until is None:
-            until = f" in {fields['wmesg']}"
+        until = _UNTIL.get(kind) or f" in {fields['wmesg']}"
         text = f"{who} sleeps in {call}{until}; others run."
         told = self._told(event, "kern", text, "note", frame.place, frame.place, "sleeps")
         told.inside, told.socket = frame, frame.socket
@@ -231,7 +238,8 @@ class Teller:
         socket = seen.socket_at(pid, args[0]) if named else 0
         kcb = self.state.get(f"kcb:{socket}")
         connected = kcb is not None and bool(kcb["kctl"])
-        place, via = routes.route(event, seen.listens(socket), connected)
+        local = provenance.is_local(event, seen, socket)
+        place, via = routes.route(event, seen.listens(socket), connected, local)
         size = size_of(args[1]) if event.name in SENDS else 0
         told = self._told(
             event,
@@ -243,7 +251,7 @@ class Teller:
             routes.short(event, size),
         )
         told.via, told.socket, told.payload = via, socket, asked(event)
-        told.frame = Frame(event, pid, place, size, socket)
+        told.frame = Frame(event, pid, place, size, socket, local=local)
         self.frames.append(told.frame)
         return [told]
 
@@ -296,8 +304,7 @@ class Teller:
         told.label = routes.answer(opened, event.value)
         told.text = returned(who, frame.actor, opened, event.value, self.seen)
         told.payload = given(opened, event.value, self.seen.listens(frame.socket))
-        local = provenance.is_local(opened, self.seen, frame.socket)
-        request = "AF_UNIX" if local else request_of(opened)
+        request = "AF_UNIX" if frame.local else request_of(opened)
         told.source = provenance.SLEPT if frame.slept else provenance.answered(opened, request)
         if opened.name in RECVS and told.payload is not None:
             got = told.payload.length
@@ -318,7 +325,7 @@ class Teller:
             )
 
     def _refused(self, told: Told, frame: Frame, errno: int, who: str) -> None:
-        call, name = self._call(frame.event), name_of(errno)
+        call, name = call_of(frame.event), name_of(errno)
         told.errno, told.label = name, f"= {name}"
         callback = frame.refused_inside.get(errno)
         if callback is not None:
@@ -328,7 +335,7 @@ class Teller:
         told.source, told.why = provenance.refused(
             frame.event, errno, self.seen, frame.actor, frame.size, frame.socket
         )
-        why = reason(frame.event, errno, self.seen, frame.actor)
+        why = reason(frame.event, errno, self.seen, frame.actor, socket=frame.socket)
         if errno == EAGAIN:  # an answer a program asked for, and no loss
             told.text = f"{call} returns {name} to {who}: {why}."
             return
@@ -342,14 +349,6 @@ class Teller:
             f"proc:{frame.actor}",
             routes.refuser(routine, frame.place),
         )
-
-    @staticmethod
-    def _call(event: Event) -> str:
-        name = SHORT.get(event.name, event.name)
-        if event.name == "select":
-            return f"select({called_with(event)})"
-        bare = event.name == "socket" or is_message(event.name)
-        return name if bare else f"{name}(fd {event.arguments[0]})"
 
     def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
         name, kext = frame.event.name, kext_name(frame.actor)
@@ -448,7 +447,7 @@ class Teller:
         if event.name == "panic" or not calls:
             return held
         frame = calls[-1]
-        who, call = self.seen.process(frame.actor), self._call(frame.event)
+        who, call = self.seen.process(frame.actor), call_of(frame.event)
         if event.name == "deadlock":
             text = f"{who} sleeps in {call} and nothing can wake it."
         elif event.name == "killed":

@@ -299,17 +299,17 @@ def test_unloading_closes_the_sockets_and_leaves_the_path(mac: Kernel, thing: Th
         (
             {"L": SOCKETS | {"SockType": "seqpacket"}},
             NotImplementedError,
-            "Sockets['L'][SockType] seqpacket is not modelled; stream, dgram is",
+            "SockType seqpacket of Sockets['L'] is not modelled; stream, dgram is",
         ),
         (
             {"L": SOCKETS | {"SockFamily": "IPv4"}},
             NotImplementedError,
-            "Sockets['L'][SockFamily] IPv4 is not modelled; Unix is",
+            "SockFamily IPv4 of Sockets['L'] is not modelled; Unix is",
         ),
         (
             {"L": SOCKETS | {"SockPassive": False}},
             NotImplementedError,
-            "Sockets['L'][SockPassive] false is not modelled; true is",
+            "SockPassive false of Sockets['L'] is not modelled; true is",
         ),
         (
             {"L": SOCKETS | {"SockServiceName": "http"}},
