@@ -196,17 +196,16 @@ def _ancillary(so: Socket, m: Mbuf, peek: int, into: Incoming | None) -> Routine
     Raises:
         NotImplementedError: MSG_PEEK, and there are open files.
     """
+    assert into is not None  # whoever reads a local socket says for whom
     rcv = so.so_rcv
     nextrecord = m.m_nextpkt
     rest: Mbuf | None = m
     while isinstance(rest, TypedMbuf):
         if rest.m_type == MT_SONAME:
-            if into is not None:
-                into.nam = rest.m_data
+            into.nam = rest.m_data
         elif peek:
             raise NotImplementedError("MSG_PEEK at a message with descriptors is not modelled")
         else:
-            assert into is not None
             yield LET_GO  # unlocked for the descriptor table
             nextrecord = rest.m_nextpkt  # another record may have come
             control = so.so_proto.dom_externalize(rest, into)

@@ -410,3 +410,24 @@ def test_the_module_has_what_a_mac_has(app: App) -> None:
     assert host_os.name  # the host's own modules stay out of it
     with pytest.raises(FileNotFoundError):
         app.os.unlink("/tmp/none")
+
+
+# -- scenarios -----------------------------------------------------------------------------------
+
+
+def test_a_scenario_with_local_sockets_is_saved_and_run_again(
+    mac: Kernel, app: App, server: App, tmp_path: Any
+) -> None:
+    from kextlab.scenario import Scenario
+
+    ours, theirs = connected(app, listening(server))
+    ours.sendall(b"hello")
+    app.socket.send_fds(ours, [b"x"], [ours.fileno()])
+    assert theirs.recv(9) == b"hello"
+    assert server.socket.recv_fds(theirs, 9, 1)[1] == [5]
+    server.os.unlink(PATH)
+    app.exit()
+    Scenario.of(mac).save(tmp_path / "local.json")
+    run = Scenario.load(tmp_path / "local.json").run()
+    assert list(run.mac.trace.entries()) == list(mac.trace.entries())
+    assert run.mac.snapshot() == mac.snapshot()
