@@ -478,7 +478,7 @@ class UnixProto(Protosw):
         """The other end."""
         unp: Unpcb = so.so_pcb
         name = sun_path(unp.unp_addr).decode("utf-8", "backslashreplace")
-        if wmesg == "accept":
+        if wmesg == "accept" or so.so_qlimit:
             return f"whoever connects to {name}"
         if unp.unp_conn is not None:
             return f"whoever holds its peer, socket {unp.unp_conn.so.number}"

@@ -14,9 +14,9 @@ from kextlab.remote.wire import Plain, WireError, shown
 
 SYSCALLS: Final = {
     "socket": "iiii",
-    "socketpair": "iiii",
     "dup": "iii",
     "close": "ii",
+    "socketpair": "iiii",
     "bind": "iin",
     "connect": "iin",
     "listen": "iii",

@@ -10,6 +10,8 @@ import pytest
 from kextlab import Kernel
 from kextlab.abi import errno as e
 from kextlab.abi.constants import LOCAL_PEERPID, SOL_LOCAL
+from kextlab.remote.syscalls import LoopbackSyscalls
+from kextlab.sched.stop import SimDeadlock
 from kextlab.userland.process import App
 
 PATH = "/tmp/server"
@@ -387,6 +389,52 @@ def test_async_programs_send_datagrams_by_name(mac: Kernel) -> None:
     mac.spawn("client").run(ask)
     mac.run()
     assert got == [(b"hello", "/tmp/client")]
+
+
+def test_closing_the_listener_ends_another_threads_accept(mac: Kernel) -> None:
+    pytest.importorskip("greenlet")
+    app = mac.spawn("server")
+    listener = listening(app)
+
+    def wait(app: App) -> int | None:
+        try:
+            listener.accept()
+        except ConnectionAbortedError as error:
+            return error.errno
+        return None
+
+    def close(app: App) -> None:
+        app.time.sleep(1)
+        app.os.close(listener.fileno())
+
+    waiting, _ = app.run(wait), app.run(close)
+    mac.run()
+    assert waiting.result() == e.ECONNABORTED
+    assert mac.statistics().sockets == 0
+
+
+def test_a_gate_over_bytes_carries_names_addresses_and_descriptors(mac: Kernel) -> None:
+    one, two = (mac.spawn(name, gate=LoopbackSyscalls(mac.syscalls)) for name in ("one", "two"))
+    listener = listening(one)
+    ours, theirs = connected(two, listener)
+    two.socket.send_fds(ours, [b"take"], [ours.fileno()])
+    data, fds, _, address = one.socket.recv_fds(theirs, 9, 4)
+    assert (data, len(fds), address) == (b"take", 1, None)
+    one.socket.socket(fileno=fds[0]).send(b"to myself")
+    assert theirs.recv(9) == b"to myself"
+    with pytest.raises(FileNotFoundError):
+        two.os.unlink("/tmp/none")
+    pair = two.socket.socketpair(two.socket.AF_UNIX, two.socket.SOCK_DGRAM)
+    pair[0].bind("/tmp/pair")
+    pair[0].send(b"x")
+    assert pair[1].recvfrom(9) == (b"x", "/tmp/pair")
+    one.os.chmod(PATH, 0o600)
+
+
+def test_a_deadlock_names_whoever_could_connect(mac: Kernel, server: App) -> None:
+    with pytest.raises(SimDeadlock) as stop:
+        server.select.select([listening(server)], [], [])
+    assert stop.value.graph[0][3] == f"whoever connects to {PATH}"
 
 
 def test_select_waits_for_a_client(mac: Kernel, app: App, server: App) -> None:
