@@ -20,7 +20,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-# --- Families and protocols: bsd/sys/socket.h, bsd/sys/sys_domain.h ---------------------------
+# --- Families and protocols: bsd/sys/socket.h, bsd/sys/sys_domain.h, bsd/sys/un.h -------------
+AF_UNIX: Final = 1
+PF_LOCAL: Final = AF_UNIX
 AF_SYSTEM: Final = 32
 PF_SYSTEM: Final = AF_SYSTEM
 AF_SYS_CONTROL: Final = 2  # ss_sysaddr of a kernel-control address
@@ -120,6 +122,20 @@ SO_INTCOPROC_ALLOW: Final = 0x1118
 SO_NECP_LISTENUUID: Final = 0x1120
 SO_MPKL_SEND_INFO: Final = 0x1122
 SO_STATISTICS_EVENT: Final = 0x1123
+
+# --- AF_UNIX: bsd/sys/un.h, bsd/sys/socket.h, bsd/kern/uipc_usrreq.c ---------------------------
+SOL_LOCAL: Final = 0
+LOCAL_PEERCRED: Final = 0x001  # struct xucred
+LOCAL_PEERPID: Final = 0x002
+LOCAL_PEEREPID: Final = 0x003
+LOCAL_PEERUUID: Final = 0x004
+LOCAL_PEEREUUID: Final = 0x005
+LOCAL_PEERTOKEN: Final = 0x006
+SCM_RIGHTS: Final = 0x01
+SUN_PATH_SIZE: Final = 104  # bytes of the field; the kernel takes longer ones
+PIPSIZ: Final = 8192  # bytes; net.local.stream.sendspace and recvspace
+UNPDG_SENDSPACE: Final = 2048  # bytes; net.local.dgram.maxdgram
+UNPDG_RECVSPACE: Final = 4096  # bytes; net.local.dgram.recvspace
 
 # --- Message flags of send and receive: bsd/sys/socket.h --------------------------------------
 MSG_OOB: Final = 0x1

@@ -13,7 +13,7 @@ from typing import Any
 
 from kextlab.abi.structs import SockaddrCtl
 from kextlab.bsd.kctl_units import Units
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic
 
 Callback = Callable[..., Any]

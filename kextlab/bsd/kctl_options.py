@@ -10,7 +10,7 @@ from __future__ import annotations
 from kextlab.abi.errno import ENOTSUP
 from kextlab.bsd.kctl import CtlCb, Kctl, Out
 from kextlab.bsd.kern_control import KernControl
-from kextlab.bsd.socket import Sockopt
+from kextlab.bsd.socketvar import Sockopt
 from kextlab.bsd.sockopt import sooptcopyin, sooptcopyout
 from kextlab.sched.drive import LET_GO, Routine
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic

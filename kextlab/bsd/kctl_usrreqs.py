@@ -33,7 +33,7 @@ from kextlab.bsd.kctl_options import getopt, setopt
 from kextlab.bsd.kern_control import KernControl
 from kextlab.bsd.mbuf import Mbuf, m_packets
 from kextlab.bsd.sockbuf import Sockbuf
-from kextlab.bsd.socket import Proc, Protosw, Socket, Sockopt
+from kextlab.bsd.socketvar import Proc, Protosw, Socket, Sockopt
 from kextlab.sched.drive import LET_GO, Routine
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, Sleep
 from kextlab.trace.codes import DELETE, SET, new
@@ -83,7 +83,7 @@ class KctlProto(Protosw):
 
     # -- user requests ---------------------------------------------------------------------
 
-    def pru_attach(self, so: Socket) -> None:
+    def pru_attach(self, so: Socket, p: Proc) -> None:
         """A new control socket: its buffers stay empty and of size 0 until it connects."""
         kcb = CtlCb(so)
         so.so_pcb = kcb
@@ -115,7 +115,7 @@ class KctlProto(Protosw):
         self._done(kcb)
         return 0
 
-    def pru_bind(self, so: Socket, nam: SockaddrCtl, p: Proc) -> Routine[int]:
+    def pru_bind(self, so: Socket, nam: bytes, p: Proc) -> Routine[int]:
         """Choose the control without connecting.
 
         Errors: those of ``setup_kctl``; EINVAL if the control has no bind callback, though the
@@ -123,7 +123,7 @@ class KctlProto(Protosw):
         """
         kcb: CtlCb = so.so_pcb
         yield from self._clear(kcb)
-        error = yield from self.setup_kctl(kcb, nam, p)
+        error = yield from self.setup_kctl(kcb, sockaddr(nam), p)
         if not error:
             kctl = kcb.kctl
             assert kctl is not None
@@ -134,7 +134,7 @@ class KctlProto(Protosw):
         self._done(kcb)
         return error
 
-    def pru_connect(self, so: Socket, nam: SockaddrCtl, p: Proc) -> Routine[int]:
+    def pru_connect(self, so: Socket, nam: bytes, p: Proc) -> Routine[int]:
         """Connect to a unit of a control.
 
         Errors: those of ``setup_kctl``, which leave the socket untouched; the connect callback's,
@@ -142,7 +142,7 @@ class KctlProto(Protosw):
         """
         kcb: CtlCb = so.so_pcb
         yield from self._clear(kcb)
-        error = yield from self.setup_kctl(kcb, nam, p)
+        error = yield from self.setup_kctl(kcb, sockaddr(nam), p)
         if not error:
             kctl = kcb.kctl
             assert kctl is not None
@@ -396,12 +396,19 @@ class KctlProto(Protosw):
             return ENOENT, data
         return 0, CtlInfo(kctl.id, info.ctl_name).pack()
 
-    def pru_peeraddr(self, so: Socket) -> tuple[int, SockaddrCtl | None]:
+    def pru_peeraddr(self, so: Socket) -> tuple[int, bytes]:
         """The control's address; EINVAL if the socket has no control any more."""
         kcb: CtlCb = so.so_pcb
         if kcb.kctl is None:
-            return EINVAL, None
-        return 0, SockaddrCtl(sc_id=kcb.kctl.id, sc_unit=kcb.sac.sc_unit)
+            return EINVAL, b""
+        return 0, SockaddrCtl(sc_id=kcb.kctl.id, sc_unit=kcb.sac.sc_unit).pack()
+
+    def waker(self, so: Socket, wmesg: str) -> str:
+        """The kext, which may queue something for it."""
+        kctl = so.so_pcb.kctl
+        if kctl is None:
+            return "nobody: the socket has no control"
+        return f"{kctl.text.name}, or whoever makes it serve unit {so.so_pcb.unit}"
 
     # -- calling back ------------------------------------------------------------------------
 
@@ -454,6 +461,11 @@ class KctlProto(Protosw):
             unit,
         )
         yield LET_GO  # locked again
+
+
+def sockaddr(nam: bytes) -> SockaddrCtl:
+    """A ``struct sockaddr`` read as a ``sockaddr_ctl``, however long it is."""
+    return SockaddrCtl.unpack(nam.ljust(SockaddrCtl.SIZE, b"\0"))
 
 
 def trim(rcv: Sockbuf) -> None:

@@ -32,7 +32,8 @@ from kextlab.abi.errno import EINVAL, EMSGSIZE, ENOENT, ENOMEM, ENOTSUP
 from kextlab.abi.ioctl import SIOCGKEVFILT, SIOCGKEVID, SIOCGKEVVENDOR, SIOCSKEVFILT
 from kextlab.abi.structs import KernEventMsg, KevRequest, KevVendorCode
 from kextlab.bsd.mbuf import KERNEL, Mbuf
-from kextlab.bsd.socket import Protosw, Socket, Sockets
+from kextlab.bsd.socket import Sockets
+from kextlab.bsd.socketvar import Proc, Protosw, Socket
 from kextlab.sched.drive import Routine, answered
 from kextlab.trace.codes import DELETE, SET, Entry, group, new
 
@@ -136,7 +137,7 @@ class KernEvent(Protosw):
 
     # -- the protocol ----------------------------------------------------------------------
 
-    def pru_attach(self, so: Socket) -> None:
+    def pru_attach(self, so: Socket, p: Proc) -> None:
         """A new event socket: 4 KiB to send, 32 KiB to receive, a filter that matches nothing."""
         self.sockets.soreserve(so, KEV_SNDSPACE, KEV_RECVSPACE)
         pcb = EventPcb(so)
@@ -186,6 +187,10 @@ class KernEvent(Protosw):
                 return ENOENT, data
             return 0, KevVendorCode(code, asked.vendor_string).pack()
         return ENOTSUP, data
+
+    def waker(self, so: Socket, wmesg: str) -> str:
+        """The next event it listens for."""
+        return "whoever posts an event its filter lets through"
 
     # -- posting ---------------------------------------------------------------------------
 

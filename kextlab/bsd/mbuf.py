@@ -7,6 +7,8 @@ data, storage size, packet header length, the two links, the end-of-record flag.
 Every mbuf has exactly one owner: a socket buffer, a kext, or the kernel while it moves. That is
 not XNU's (there it is a matter of discipline); it is what lets the lab count leaks.
 
+An mbuf holds data; an address or control data in front of it is a ``TypedMbuf``.
+
 Left out: external storage shared between mbufs, tags, checksums, one limit for each size of
 cluster. Data is held as ``bytes``; storage is only counted.
 
@@ -17,7 +19,8 @@ first waits and reclaims where the caller may wait (M_WAIT, mbuf_sleep); the lab
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kextlab.abi.constants import (
     M16KCLBYTES,
@@ -28,6 +31,7 @@ from kextlab.abi.constants import (
     MHLEN,
     MINCLSIZE,
     MLEN,
+    MT_DATA,
 )
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import DELETE, MBUF_FREE, MBUF_NEW, MBUF_SET, new
@@ -54,6 +58,7 @@ class Mbuf:
         "owner",
         "pkthdr_len",
     )
+    m_type = MT_DATA
 
     def __init__(
         self,
@@ -94,6 +99,51 @@ class Mbuf:
 
     def __repr__(self) -> str:
         return f"<mbuf {self.id}: {self.m_len} bytes, owner {self.owner}>"
+
+
+class TypedMbuf(Mbuf):
+    """An mbuf in front of a record's data: the sender's address (MT_SONAME), or control data
+    (MT_CONTROL), then with the open files that are on their way in it."""
+
+    __slots__ = ("m_type", "rights")
+
+    def __init__(
+        self, pool: MbufPool, data: bytes, m_type: int, rights: Sequence[Any] = ()
+    ) -> None:
+        self.m_type = MT_DATA
+        self.rights: list[Any] = []  # Any: kern_descrip.File, which knows of sockets
+        super().__init__(pool, data, KERNEL)
+        self.m_type = m_type
+        if pool.rec is not None:
+            pool.rec((MBUF_SET, self.id, "m_type", m_type))
+        if rights:
+            self.rights += rights
+            if pool.rec is not None:
+                pool.rec((MBUF_SET, self.id, "rights", self.sockets()))
+
+    def sockets(self) -> tuple[int, ...]:
+        """The numbers of the sockets on their way in it."""
+        return tuple(file.so.number for file in self.rights)
+
+
+def mbuf_state_of(m: Mbuf) -> dict[str, object]:
+    """An mbuf's fields as plain values, as the trace adds them up. One that is no data also says
+    of what type it is, and which sockets are on their way in it."""
+    state: dict[str, object] = {
+        "owner": m.owner,
+        "m_flags": m.m_flags,
+        "m_off": m.m_off,
+        "m_data": m.m_data,
+        "ext_size": m.ext_size,
+        "pkthdr_len": m.pkthdr_len,
+        "m_next": m.m_next.id if m.m_next is not None else 0,
+        "m_nextpkt": m.m_nextpkt.id if m.m_nextpkt is not None else 0,
+    }
+    if m.m_type != MT_DATA:
+        state["m_type"] = m.m_type
+    if isinstance(m, TypedMbuf) and m.rights:
+        state["rights"] = m.sockets()
+    return state
 
 
 def m_storage(m: Mbuf) -> int:

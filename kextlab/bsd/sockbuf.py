@@ -9,7 +9,7 @@ carries M_EOR [dgram-coalesce-no-eor]; small data is copied into the free end of
 then costs no mbuf memory; an empty record is possible and later panics its reader
 [empty-record-panic].
 
-Left out: address records and control records (no kernel control or event uses them), filters.
+Left out: filters, ``sb_ctl`` (what of ``sb_cc`` is no data; whoever asks adds it up).
 """
 
 from __future__ import annotations
@@ -18,10 +18,20 @@ from kextlab.abi.constants import (
     M_EOR,
     MCLBYTES,
     MSIZE,
+    MT_SONAME,
     SB_DROP,
     SB_MAX,
 )
-from kextlab.bsd.mbuf import Mbuf, MbufPool, m_chain, m_length, m_packets, m_trailingspace
+from kextlab.abi.errno import EINVAL, ENOBUFS
+from kextlab.bsd.mbuf import (
+    Mbuf,
+    MbufPool,
+    TypedMbuf,
+    m_chain,
+    m_length,
+    m_packets,
+    m_trailingspace,
+)
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import (
     MBUF_CUT,
@@ -164,6 +174,45 @@ class Sockbuf:
             self._compress(rest, m, eor)
         return True
 
+    def sbappendaddr(self, asa: bytes, m: Mbuf, control: TypedMbuf | None) -> int:
+        """Append a datagram as a record of its own, behind its sender's address and control data.
+
+        Errors: EINVAL (reading was shut down), ENOBUFS (no space for all of it, or no mbuf for
+        the address); ``m`` is freed then, ``control`` is the caller's.
+        """
+        error = 0
+        space = len(asa) + m_length(m) + (control.m_len if control is not None else 0)
+        if self.sb_flags & SB_DROP:
+            error = EINVAL
+        elif space > self.sbspace() or self.pool.short(1):
+            error = ENOBUFS
+        if error:
+            self.pool.freem(m)
+            return error
+        front: list[Mbuf] = [TypedMbuf(self.pool, asa, MT_SONAME)]
+        if control is not None:
+            front.append(control)
+        self._record([*front, *m_chain(m)])
+        return 0
+
+    def sbappendcontrol(self, m: Mbuf, control: TypedMbuf) -> int:
+        """Append control data and the bytes behind it as a new record, full or not: a local
+        stream must lose nothing (SB_UNIX).
+
+        Errors: EINVAL (reading was shut down); ``m`` is freed then, ``control`` is the caller's.
+        """
+        if self.sb_flags & SB_DROP:
+            self.pool.freem(m)
+            return EINVAL
+        self._record([control, *m_chain(m)])
+        return 0
+
+    def _record(self, mbufs: list[Mbuf]) -> None:
+        previous, link = self.sb_lastrecord, "m_nextpkt"
+        for m in mbufs:
+            self._link(m, previous, link, m.m_flags)
+            previous, link = m, "m_next"
+
     def _link(self, m: Mbuf, previous: Mbuf | None, link: str, flags: int) -> None:
         """``m`` alone joins the queue behind ``previous``, as record (m_nextpkt) or within the
         last one (m_next)."""
@@ -295,18 +344,4 @@ def state_of(sb: Sockbuf) -> dict[str, object]:
         "sb_mb": head,
         "sb_mbtail": tail,
         "sb_lastrecord": last,
-    }
-
-
-def mbuf_state_of(m: Mbuf) -> dict[str, object]:
-    """An mbuf's fields as plain values, as the trace adds them up."""
-    return {
-        "owner": m.owner,
-        "m_flags": m.m_flags,
-        "m_off": m.m_off,
-        "m_data": m.m_data,
-        "ext_size": m.ext_size,
-        "pkthdr_len": m.pkthdr_len,
-        "m_next": m.m_next.id if m.m_next is not None else 0,
-        "m_nextpkt": m.m_nextpkt.id if m.m_nextpkt is not None else 0,
     }

@@ -1,35 +1,41 @@
 """The life of a socket: creation, connection state, shutdown, closing, readiness.
 
-Models ``struct socket``, the protocol switch and the routines around them. Read beside it:
-``bsd/kern/uipc_socket.c`` (``socreate_internal``, ``soconnectlock``, ``soshutdown``, ``sorflush``,
-``soclose_locked``) and ``bsd/kern/uipc_socket2.c`` (``soisconnected`` and its family). Sending is
-in ``sosend``, receiving in ``soreceive``, options in ``sockopt``.
+Models the routines around ``struct socket`` (``socketvar``). Read beside it:
+``bsd/kern/uipc_socket.c`` (``socreate_internal``, ``soconnectlock``, ``solisten``, ``soshutdown``,
+``sorflush``, ``soclose_locked``) and ``bsd/kern/uipc_socket2.c`` (``soisconnected`` and its family,
+``sonewconn``). Sending is in ``sosend``, receiving in ``soreceive``, options in ``sockopt``.
 
-Left out: listening and accepted sockets (no protocol here has them), socket filters, content
-filters, upcalls, lingering, time-outs.
+A connection that waits to be accepted is complete in every protocol here, so there is one queue,
+``so_comp``; in the trace it is object ``so_comp:7``.
+
+Left out: incomplete connections (``so_incomp``), socket filters, content filters, upcalls,
+lingering, time-outs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
-
 from kextlab.abi.constants import (
     AF_SYSTEM,
     MCLBYTES,
-    PR_ATOMIC,
     PR_CONNREQUIRED,
     SB_DROP,
+    SB_USRSIZE,
     SHUT_RD,
     SHUT_RDWR,
     SHUT_WR,
+    SO_ACCEPTCONN,
+    SOCK_DGRAM,
+    SOMAXCONN,
     SS_CANTRCVMORE,
     SS_CANTSENDMORE,
+    SS_COMP,
+    SS_INCOMP,
     SS_ISCONNECTED,
     SS_ISCONNECTING,
     SS_ISDISCONNECTED,
     SS_ISDISCONNECTING,
-    SS_PRIV,
+    SS_NOFDREF,
+    SYSPROTO_CONTROL,
 )
 from kextlab.abi.errno import (
     EAFNOSUPPORT,
@@ -40,207 +46,15 @@ from kextlab.abi.errno import (
     EPROTONOSUPPORT,
     EPROTOTYPE,
 )
-from kextlab.abi.structs import SockaddrCtl
-from kextlab.bsd.mbuf import Mbuf, MbufPool
-from kextlab.bsd.sockbuf import SB_MAX_ADJ, Sockbuf
+from kextlab.bsd.mbuf import MbufPool
+from kextlab.bsd.sockbuf import SB_MAX_ADJ
 from kextlab.bsd.sockbuf import state_of as buffer_state_of
-from kextlab.sched.drive import Routine, answered
+from kextlab.bsd.socketvar import Proc, Protosw, Socket, queue_state_of, state_of
+from kextlab.bsd.vfs_lookup import Names
+from kextlab.sched.drive import Routine
 from kextlab.sched.scheduler import Scheduler
 from kextlab.sched.stop import Sleep
-from kextlab.trace.codes import DELETE, SET, WAKEUP, group, new
-
-
-class Proc(Protocol):
-    """What the socket layer must know of the calling process."""
-
-    @property
-    def pid(self) -> int: ...
-    @property
-    def uid(self) -> int: ...
-
-
-@dataclass(slots=True)
-class Sockopt:
-    """A ``struct sockopt``: one setsockopt or getsockopt on its way through the layers.
-
-    ``val`` is the caller's buffer, ``None`` for a null pointer; ``valsize`` its length in bytes,
-    and on return the length of the answer. The answer itself is put into ``out``.
-    """
-
-    setting: bool
-    level: int
-    name: int
-    val: bytes | None
-    valsize: int
-    out: bytes = b""
-
-
-class Protosw:
-    """One entry of the protocol switch, with its user requests.
-
-    The methods answer what XNU's ``pru_*_notsupp`` defaults answer; a protocol overrides what it
-    has. ``Routine`` methods may drop the socket lock.
-    """
-
-    pr_protocol: int
-
-    def __init__(self, pr_type: int, pr_flags: int, has_sosend: bool) -> None:
-        self.pr_type = pr_type
-        self.pr_flags = pr_flags
-        self.atomic = bool(pr_flags & PR_ATOMIC)
-        """PR_ATOMIC: one send is one record, one receive takes one record."""
-        self.has_sosend = has_sosend
-        """Whether sosend is the protocol's pru_sosend; else every send is EOPNOTSUPP."""
-
-    def pru_attach(self, so: Socket) -> None:
-        """Give the new socket what the protocol keeps for it."""
-        raise NotImplementedError
-
-    def pru_bind(self, so: Socket, nam: SockaddrCtl, p: Proc) -> Routine[int]:
-        """EOPNOTSUPP."""
-        return answered(EOPNOTSUPP)
-
-    def pru_connect(self, so: Socket, nam: SockaddrCtl, p: Proc) -> Routine[int]:
-        """EOPNOTSUPP."""
-        return answered(EOPNOTSUPP)
-
-    def pru_control(self, so: Socket, cmd: int, data: bytes) -> tuple[int, bytes]:
-        """(EOPNOTSUPP, data)."""
-        return EOPNOTSUPP, data
-
-    def pru_detach(self, so: Socket) -> Routine[int]:
-        """Nothing to take back."""
-        return answered(0)
-
-    def pru_disconnect(self, so: Socket) -> Routine[int]:
-        """EOPNOTSUPP."""
-        return answered(EOPNOTSUPP)
-
-    def pru_listen(self, so: Socket) -> int:
-        """EOPNOTSUPP."""
-        return EOPNOTSUPP
-
-    def pru_disconnectx(self, so: Socket) -> int:
-        """EOPNOTSUPP."""
-        return EOPNOTSUPP
-
-    def pru_peeraddr(self, so: Socket) -> tuple[int, SockaddrCtl | None]:
-        """(EOPNOTSUPP, None)."""
-        return EOPNOTSUPP, None
-
-    def pru_sockaddr(self, so: Socket) -> tuple[int, SockaddrCtl | None]:
-        """(EOPNOTSUPP, None)."""
-        return EOPNOTSUPP, None
-
-    def pru_rcvd(self, so: Socket, flags: int) -> Routine[int] | None:
-        """What is to be done after a read; ``None`` for nothing."""
-        return None
-
-    def pru_rcvoob(self, so: Socket) -> int:
-        """EOPNOTSUPP."""
-        return EOPNOTSUPP
-
-    def pru_shutdown(self, so: Socket) -> int:
-        """EOPNOTSUPP."""
-        return EOPNOTSUPP
-
-    def pru_send(self, so: Socket, flags: int, m: Mbuf) -> Routine[int]:
-        """Free ``m``; EOPNOTSUPP."""
-        so.layer.pool.freem(m)
-        return answered(EOPNOTSUPP)
-
-    def pru_send_now(self, so: Socket, m: Mbuf) -> int | Routine[int]:
-        """``pru_send`` without flags, where nobody can get in while it lets go: its answer, or a
-        routine for it."""
-        return self.pru_send(so, 0, m)
-
-    def pru_send_list(self, so: Socket, m: Mbuf, flags: int) -> Routine[int]:
-        """Free the list; EOPNOTSUPP."""
-        so.layer.pool.freem_list(m)
-        return answered(EOPNOTSUPP)
-
-    def pr_ctloutput(self, so: Socket, sopt: Sockopt) -> Routine[int] | None:
-        """Options of the protocol's own level; ``None`` if the protocol has none."""
-        return None
-
-    def sofreelastref(self, so: Socket) -> None:
-        """The last reference is gone: take the socket out of the protocol's lists."""
-
-
-class Socket:
-    """One ``struct socket``. ``number`` names it in the trace: ``socket:7``, ``so_rcv:7``."""
-
-    __slots__ = (
-        "layer",
-        "number",
-        "so_error",
-        "so_flags",
-        "so_linger",
-        "so_options",
-        "so_pcb",
-        "so_pgid",
-        "so_proto",
-        "so_rcv",
-        "so_snd",
-        "so_state",
-        "so_type",
-        "so_uid",
-    )
-
-    def __init__(self, layer: Sockets, number: int, proto: Protosw, uid: int) -> None:
-        self.layer = layer
-        self.number = number
-        self.so_type = proto.pr_type
-        self.so_proto = proto
-        self.so_state = SS_PRIV if uid == 0 else 0
-        self.so_options = 0
-        self.so_flags = 0
-        self.so_linger = 0
-        self.so_error = 0
-        self.so_pgid = 0
-        self.so_uid = uid
-        self.so_pcb: Any = None  # Any: the protocol's own control block
-        bytes_only = layer.bytes_only(proto)
-        self.so_rcv = Sockbuf(f"so_rcv:{number}", layer.pool, bytes_only)
-        self.so_snd = Sockbuf(f"so_snd:{number}", layer.pool, bytes_only)
-
-    def set(self, field: str, new: int) -> None:
-        """Change one of the socket's own fields, with a record of it."""
-        if getattr(self, field) != new:
-            setattr(self, field, new)
-            if self.layer.rec is not None:
-                self.layer.rec((SET, f"socket:{self.number}", field, new))
-
-    def sorwakeup(self) -> None:
-        """Announce that something can be read, and wake who waits for it (sowakeup)."""
-        layer = self.layer
-        if layer.rec is not None:
-            layer.rec((WAKEUP, "rcv", self.number))
-        if layer.waiting:
-            layer.sched.wakeup(self.so_rcv.name)
-
-    def sowwakeup(self) -> None:
-        """Announce that something can be written, and wake who waits for it."""
-        layer = self.layer
-        if layer.rec is not None:
-            layer.rec((WAKEUP, "snd", self.number))
-        if layer.waiting:
-            layer.sched.wakeup(self.so_snd.name)
-
-
-def state_of(so: Socket) -> dict[str, object]:
-    """The socket's own fields as plain values, as the trace adds them up."""
-    return {
-        "so_type": so.so_type,
-        "so_protocol": so.so_proto.pr_protocol,
-        "so_state": so.so_state,
-        "so_options": so.so_options,
-        "so_flags": so.so_flags,
-        "so_linger": so.so_linger,
-        "so_error": so.so_error,
-        "so_pgid": so.so_pgid,
-        "so_uid": so.so_uid,
-    }
+from kextlab.trace.codes import DELETE, SET, group, new
 
 
 class Sockets:
@@ -251,6 +65,7 @@ class Sockets:
         "dgram_control_counts_bytes",
         "last_number",
         "live",
+        "names",
         "pool",
         "protocols",
         "rec",
@@ -264,6 +79,7 @@ class Sockets:
         self.rec = pool.rec
         self.pool = pool
         self.dgram_control_counts_bytes = dgram_control_counts_bytes
+        self.names = Names(pool.rec)
         self.protocols: list[Protosw] = []
         self.live: dict[int, Socket] = {}
         self.last_number = 0
@@ -272,7 +88,8 @@ class Sockets:
         """Whether sockets of this protocol count bytes only against their buffers."""
         return (
             self.dgram_control_counts_bytes
-            and proto.pr_type == 2  # SOCK_DGRAM: only kernel control has it
+            and proto.pr_protocol == SYSPROTO_CONTROL
+            and proto.pr_type == SOCK_DGRAM
         )
 
     def total_sbmb_cnt(self) -> int:
@@ -290,34 +107,46 @@ class Sockets:
         Errors: EAFNOSUPPORT (no such domain), EPROTONOSUPPORT (no such protocol number),
         EPROTOTYPE (the protocol exists, but not of that type).
         """
-        if domain != AF_SYSTEM:
+        mine = [pr for pr in self.protocols if pr.pr_domain == domain]
+        if not mine:
             return EAFNOSUPPORT, None
-        proto = self._find(type_, protocol)
-        if proto is None:
-            known = any(pr.pr_protocol == protocol for pr in self.protocols) or not protocol
-            return (EPROTOTYPE if known else EPROTONOSUPPORT), None
-        self.last_number = number = self.last_number + 1
-        so = Socket(self, number, proto, p.uid)
-        self.live[number] = so
-        if self.rec is not None:
-            buffers = [new(sb.name, buffer_state_of(sb)) for sb in (so.so_rcv, so.so_snd)]
-            self.rec(group(new(f"socket:{number}", state_of(so)), *buffers))
-        proto.pru_attach(so)
+        for proto in mine:  # pffindproto; protocol 0 means the first of that type (pffindtype)
+            if proto.pr_type == type_ and (proto.pr_protocol == protocol or not protocol):
+                break
+        else:
+            known = any(pr.pr_protocol == protocol for pr in mine) or not protocol
+            system = domain == AF_SYSTEM  # the others say EPROTONOSUPPORT to every odd type
+            return (EPROTOTYPE if known and system else EPROTONOSUPPORT), None
+        so = Socket(self, self.last_number + 1, proto, p.uid)
+        self._born(so)
+        proto.pru_attach(so, p)
         return 0, so
 
-    def _find(self, type_: int, protocol: int) -> Protosw | None:
-        """pffindproto; protocol 0 means the first of that type (pffindtype)."""
-        for pr in self.protocols:
-            if pr.pr_type == type_ and (pr.pr_protocol == protocol or not protocol):
-                return pr
-        return None
+    def _born(self, so: Socket) -> None:
+        self.last_number = so.number
+        self.live[so.number] = so
+        if self.rec is not None:
+            buffers = [new(sb.name, buffer_state_of(sb)) for sb in (so.so_rcv, so.so_snd)]
+            self.rec(group(new(f"socket:{so.number}", state_of(so)), *buffers))
 
     def soclose(self, so: Socket) -> Routine[int]:
-        """The last descriptor is gone: disconnect, detach, free. The protocol's errno."""
+        """The last descriptor is gone: drop who waits to be accepted, disconnect, detach, free.
+        The protocol's errno."""
         error = 0
+        if so.so_options & SO_ACCEPTCONN:
+            so.set("so_options", so.so_options & ~SO_ACCEPTCONN)
+            while so.so_comp:
+                waiting = so.so_comp[0]
+                self._dequeue(so, waiting)
+                so.so_proto.pru_abort(waiting)
+                yield from self._sofree(waiting)
         if so.so_state & SS_ISCONNECTED and not so.so_state & SS_ISDISCONNECTING:
             error = yield from self.sodisconnect(so)
-        error2 = yield from so.so_proto.pru_detach(so)
+        error2 = yield from self._sofree(so)
+        return error or error2
+
+    def _sofree(self, so: Socket) -> Routine[int]:
+        error = yield from so.so_proto.pru_detach(so)
         # sofree, then the unlock that drops the last reference: both flush what is left.
         yield from self.sorflush(so)
         so.so_proto.sofreelastref(so)
@@ -325,15 +154,19 @@ class Sockets:
         so.so_snd.sbflush()
         del self.live[so.number]
         if self.rec is not None:
-            names = (f"socket:{so.number}", so.so_rcv.name, so.so_snd.name)
+            names = [f"socket:{so.number}", so.so_rcv.name, so.so_snd.name]
+            if so.so_qlimit:
+                names.append(f"so_comp:{so.number}")
             self.rec(group(*((DELETE, name) for name in names)))
-        return error or error2
+        return error
 
     # -- connection state ------------------------------------------------------------------
 
-    def soconnect(self, so: Socket, nam: SockaddrCtl, p: Proc) -> Routine[int]:
-        """soconnectlock. EISCONN if connected already (kernel control sockets connect once),
-        else the protocol's answer."""
+    def soconnect(self, so: Socket, nam: bytes, p: Proc) -> Routine[int]:
+        """soconnectlock. EOPNOTSUPP if it listens, EISCONN if connected already (sockets with
+        connections connect once), else the protocol's answer."""
+        if so.so_options & SO_ACCEPTCONN:
+            return EOPNOTSUPP
         if so.so_state & (SS_ISCONNECTED | SS_ISCONNECTING) and (
             so.so_proto.pr_flags & PR_CONNREQUIRED or (yield from self.sodisconnect(so))
         ):
@@ -349,13 +182,62 @@ class Sockets:
             return ENOTCONN
         return (yield from so.so_proto.pru_disconnect(so))
 
-    def solisten(self, so: Socket) -> int:
-        """EOPNOTSUPP without connections, EINVAL on a connected socket, else the protocol's."""
+    def solisten(self, so: Socket, backlog: int, p: Proc) -> int:
+        """Let up to ``backlog`` connections wait (0, or more than SOMAXCONN: 128).
+
+        Errors: EOPNOTSUPP without connections, EINVAL on a connected socket, the protocol's.
+        """
         if not so.so_proto.pr_flags & PR_CONNREQUIRED:
             return EOPNOTSUPP
         if so.so_state & (SS_ISCONNECTED | SS_ISCONNECTING | SS_ISDISCONNECTING):
             return EINVAL
-        return so.so_proto.pru_listen(so)
+        error = so.so_proto.pru_listen(so, p)
+        if error:
+            return error
+        so.set("so_options", so.so_options | SO_ACCEPTCONN)
+        before = so.so_qlimit
+        so.so_qlimit = backlog if 0 < backlog <= SOMAXCONN else SOMAXCONN
+        if self.rec is not None:
+            name = f"so_comp:{so.number}"
+            told = (SET, name, "so_qlimit", so.so_qlimit) if before else None
+            self.rec(told or new(name, queue_state_of(so)))
+        return 0
+
+    def sonewconn(self, head: Socket, p: Proc) -> Socket | None:
+        """A socket for a new connection to a listening one, whose options, state and sizes it
+        takes over; ``None`` if as many wait as may."""
+        if len(head.so_comp) >= head.so_qlimit:
+            return None
+        so = Socket(self, self.last_number + 1, head.so_proto, head.so_uid)
+        so.so_options = head.so_options & ~SO_ACCEPTCONN
+        so.so_flags = head.so_flags
+        so.so_linger = head.so_linger
+        so.so_pgid = head.so_pgid
+        so.so_state = head.so_state | SS_NOFDREF | SS_INCOMP
+        so.so_head = head
+        self._born(so)
+        self.soreserve(so, head.so_snd.sb_hiwat, head.so_rcv.sb_hiwat)
+        for sb, of in ((so.so_rcv, head.so_rcv), (so.so_snd, head.so_snd)):
+            sb.set("sb_flags", sb.sb_flags | of.sb_flags & SB_USRSIZE)
+        so.so_proto.pru_attach(so, p)
+        return so
+
+    def _queued(self, head: Socket) -> None:
+        if self.rec is not None:
+            self.rec((SET, f"so_comp:{head.number}", "sockets", queue_state_of(head)["sockets"]))
+
+    def _dequeue(self, head: Socket, so: Socket) -> None:
+        head.so_comp.remove(so)
+        so.so_head = None
+        self._queued(head)
+        so.set("so_state", so.so_state & ~SS_COMP)
+
+    def soaccept(self, head: Socket, p: Proc) -> tuple[Socket, bytes]:
+        """Take the first that waits off the queue: (its socket, the peer's address)."""
+        so = head.so_comp[0]
+        self._dequeue(head, so)
+        so.set("so_state", so.so_state & ~SS_NOFDREF)
+        return so, so.so_proto.pru_accept(so, p)
 
     def soshutdown(self, so: Socket, how: int) -> Routine[int]:
         """Shut reading, writing or both.
@@ -388,10 +270,13 @@ class Sockets:
         so.set("so_state", so.so_state | SS_CANTRCVMORE)
         so.sorwakeup()
         sb = so.so_rcv
+        rights = so.so_proto.dom_dispose(so)
         sb.sbflush()
         for field in ("sb_hiwat", "sb_mbmax", "sb_lowat"):
             sb.set(field, 0)
         sb.set("sb_flags", sb.sb_flags | SB_DROP)
+        if rights is not None:
+            yield from rights
 
     def soisconnecting(self, so: Socket) -> None:
         """Connecting; what an earlier disconnection shut stays shut."""
@@ -399,11 +284,29 @@ class Sockets:
         so.set("so_state", state | SS_ISCONNECTING)
 
     def soisconnected(self, so: Socket) -> None:
-        """Connected: both sides are told."""
-        state = so.so_state & ~(SS_ISCONNECTING | SS_ISDISCONNECTING)
-        so.set("so_state", state | SS_ISCONNECTED)
+        """Connected: both sides are told, or who waits in accept."""
+        state = so.so_state & ~(SS_ISCONNECTING | SS_ISDISCONNECTING) | SS_ISCONNECTED
+        head = so.so_head
+        if head is not None and state & SS_INCOMP:
+            so.set("so_state", state & ~SS_INCOMP | SS_COMP)
+            head.so_comp.append(so)
+            self._queued(head)
+            head.sorwakeup()
+            self.sched.wakeup(f"so_timeo:{head.number}")
+            return
+        so.set("so_state", state)
         so.sorwakeup()
         so.sowwakeup()
+
+    def socantsendmore(self, so: Socket) -> None:
+        """No more data will be sent on it."""
+        so.set("so_state", so.so_state | SS_CANTSENDMORE)
+        so.sowwakeup()
+
+    def socantrcvmore(self, so: Socket) -> None:
+        """No more data will come; what is queued may still be read."""
+        so.set("so_state", so.so_state | SS_CANTRCVMORE)
+        so.sorwakeup()
 
     def soisdisconnected(self, so: Socket) -> None:
         """Disconnected for good: neither sending nor receiving more, both sides are told."""
@@ -427,16 +330,19 @@ class Sockets:
     # -- readiness -------------------------------------------------------------------------
 
     def soreadable(self, so: Socket) -> bool:
-        """What select and poll call readable: enough bytes, end of data, or an error."""
+        """What select and poll call readable: enough bytes, end of data, a connection that waits,
+        or an error."""
         rcv = so.so_rcv
-        return bool(rcv.sb_cc >= rcv.sb_lowat or so.so_state & SS_CANTRCVMORE or so.so_error)
+        return bool(
+            rcv.sb_cc >= rcv.sb_lowat or so.so_state & SS_CANTRCVMORE or so.so_comp or so.so_error
+        )
 
     def sowriteable(self, so: Socket) -> bool:
         """What select and poll call writable: connected with enough space, shut, or an error."""
         snd = so.so_snd
         connected = so.so_state & SS_ISCONNECTED or not so.so_proto.pr_flags & PR_CONNREQUIRED
         return bool(
-            (connected and snd.sbspace() >= snd.sb_lowat)
+            (connected and so.so_proto.sbspace(so) >= snd.sb_lowat)
             or so.so_state & SS_CANTSENDMORE
             or so.so_error
         )

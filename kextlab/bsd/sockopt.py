@@ -1,7 +1,7 @@
 """Socket options and socket-level ioctls.
 
-Models ``sosetoptlock``, ``sogetoptlock`` and ``soo_ioctl`` for what a kernel control or event
-socket can meet. Read beside it: ``bsd/kern/uipc_socket.c`` and ``bsd/kern/sys_socket.c``.
+Models ``sosetoptlock``, ``sogetoptlock`` and ``soo_ioctl`` for what a kernel control, event
+or local socket can meet. Read beside it: ``bsd/kern/uipc_socket.c`` and ``bsd/kern/sys_socket.c``.
 
 Not modelled, so NotImplementedError: options of other protocol families and those that need a
 clock or a policy (see ``docs/fidelity.md``). An option number XNU does not know is ENOPROTOOPT.
@@ -19,8 +19,8 @@ from kextlab.abi.ioctl import (
     SIOCGPGRP,
     SIOCSPGRP,
 )
-from kextlab.bsd.mbuf import m_length
-from kextlab.bsd.socket import Socket, Sockets, Sockopt
+from kextlab.bsd.socket import Sockets
+from kextlab.bsd.socketvar import Socket, Sockopt
 from kextlab.sched.drive import Routine
 
 _FLAG_OPTIONS = frozenset(
@@ -195,8 +195,9 @@ def sogetopt(so: Socket, sopt: Sockopt) -> Routine[int]:
     if name == c.SO_NUMRCVPKT and so.so_proto.atomic:
         return sooptcopyout(sopt, _int(len(so.so_rcv.records())))
     if name == c.SO_NREAD:
-        first = so.so_proto.atomic
-        return sooptcopyout(sopt, _int(m_length(so.so_rcv.sb_mb) if first else so.so_rcv.sb_cc))
+        records = so.so_rcv.records()[: 1 if so.so_proto.atomic else None]
+        data = (m.m_len for record in records for m in record if m.m_type == c.MT_DATA)
+        return sooptcopyout(sopt, _int(sum(data)))
     plain = {
         c.SO_TYPE: so.so_type,
         c.SO_NWRITE: so.so_snd.sb_cc,

@@ -1,10 +1,10 @@
 """Receiving on a socket.
 
-Models ``soreceive`` for sockets without address or control records. Read beside it:
-``bsd/kern/uipc_socket.c`` (``soreceive``, ``so_should_wait``) and ``uipc_socket2.c`` (``sbwait``,
-``sblock``).
+Models ``soreceive``. Read beside it: ``bsd/kern/uipc_socket.c`` (``soreceive``, ``soreceive_addr``,
+``soreceive_ctl``, ``so_should_wait``) and ``uipc_socket2.c`` (``sbwait``, ``sblock``).
 
-Left out: receiving into mbufs, out-of-band data, the confirm state.
+Left out: receiving into mbufs, out-of-band data, the confirm state; looking (MSG_PEEK) at open
+files on their way, of which XNU copies kernel pointers (NotImplementedError).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from kextlab.abi.constants import (
     MSG_TRUNC,
     MSG_WAITALL,
     MSG_WAITSTREAM,
+    MT_DATA,
+    MT_SONAME,
     PR_CONNREQUIRED,
     SO_DONTTRUNC,
     SO_WANTMORE,
@@ -31,9 +33,9 @@ from kextlab.abi.constants import (
     SS_NBIO,
 )
 from kextlab.abi.errno import EBADF, ENOTCONN, EWOULDBLOCK
-from kextlab.bsd.mbuf import Mbuf, m_chain
+from kextlab.bsd.mbuf import Mbuf, TypedMbuf, m_chain
 from kextlab.bsd.sockbuf import Sockbuf
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Incoming, Socket, Table
 from kextlab.sched.drive import LET_GO, Routine
 from kextlab.sched.stop import Sleep
 from kextlab.trace.codes import SLEEP
@@ -93,8 +95,10 @@ def _should_wait(so: Socket, m: Mbuf | None, resid: int, flags: int) -> bool:
     )
 
 
-def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, bytes, int]]:
-    """Receive up to ``length`` bytes of the first record.
+def soreceive(
+    so: Socket, length: int, flags: int = 0, into: Incoming | None = None
+) -> Routine[tuple[int, bytes, int]]:
+    """Receive up to ``length`` bytes of the first record; what else came with it goes ``into``.
 
     Returns (errno, data, flags); flags are those passed in and those found: MSG_EOR, MSG_TRUNC,
     MSG_RCVMORE (SO_DONTTRUNC), MSG_HAVEMORE (SO_WANTMORE: there is more in the buffer).
@@ -135,6 +139,9 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
                 return error, b"", passed
         pieces: list[bytes] = []
         resid = length
+        found = m.m_type != MT_DATA
+        if found:
+            m = yield from _ancillary(so, m, peek, into)
         while m is not None and resid > 0:
             taken = m.m_len
             if taken <= resid:
@@ -156,7 +163,7 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
                 break
             if m is None and resid > 0 and not atomic and nextrecord is None and flags & WAIT_ALL:
                 m = yield from _wait_for_all(so, flags)
-                if m is None:
+                if m is None or m.m_type != MT_DATA:  # what begins with control data stands alone
                     sbunlock(so, rcv)
                     return 0, b"".join(pieces), passed
         if m is not None and atomic:
@@ -177,12 +184,41 @@ def soreceive(so: Socket, length: int, flags: int = 0) -> Routine[tuple[int, byt
         rcv.sb_lock = False
         if rcv.sb_wantlock:
             sbunlock(so, rcv)
-        if resid < length or not length or flags & MSG_EOR or so.so_state & SS_CANTRCVMORE:
+        if resid < length or not length or found or flags & MSG_EOR or so.so_state & SS_CANTRCVMORE:
             return 0, pieces[0] if len(pieces) == 1 else b"".join(pieces), passed | flags
 
 
+def _ancillary(so: Socket, m: Mbuf, peek: int, into: Incoming | None) -> Routine[Mbuf | None]:
+    """Take what stands before the data of a record: the sender's address, control data. Open
+    files in it are the process's from now on, whether or not it asked for them. Returns the first
+    mbuf of data; an empty one behind control data goes with it, as no read would take it.
+
+    Raises:
+        NotImplementedError: MSG_PEEK, and there are open files.
+    """
+    assert into is not None  # whoever reads a local socket says for whom
+    rcv = so.so_rcv
+    nextrecord = m.m_nextpkt
+    rest: Mbuf | None = m
+    while isinstance(rest, TypedMbuf):
+        if rest.m_type == MT_SONAME:
+            into.nam = rest.m_data
+        elif peek:
+            raise NotImplementedError("MSG_PEEK at a message with descriptors is not modelled")
+        else:
+            yield LET_GO  # unlocked for the descriptor table
+            nextrecord = rest.m_nextpkt  # another record may have come
+            control = so.so_proto.dom_externalize(rest, into)
+            if into.wanted:
+                into.control += control
+        rest = rest.m_next if peek else rcv.take(rest, nextrecord)
+    while rest is not None and not rest.m_len and not peek:
+        rest = rcv.take(rest, nextrecord)
+    return rest
+
+
 def soreceive_now(
-    so: Socket, length: int, flags: int
+    so: Socket, length: int, flags: int, table: Table | None = None
 ) -> tuple[int, bytes, int] | Routine[tuple[int, bytes, int]]:
     """``soreceive`` where nobody can get in while it lets go: its answer, or a routine for it.
 
@@ -200,7 +236,7 @@ def soreceive_now(
         or rcv.sb_lock
         or not (proto.atomic or not _should_wait(so, m, length, 0))
     ):
-        return soreceive(so, length, flags)
+        return soreceive(so, length, flags, Incoming(table) if table is not None else None)
     rcv.sb_lock = True
     if m.m_flags & M_EOR:
         flags = MSG_EOR

@@ -1,11 +1,10 @@
 """Sending on a socket.
 
 Models ``sosend`` with its checks (``sosendcheck``) and the way it cuts data into mbuf chains, and
-``sosend_list``. Read beside it: ``bsd/kern/uipc_socket.c``. A kernel control never queues in the
-send buffer: the buffer's size only bounds one datagram, and one chunk of a stream.
+``sosend_list``. Read beside it: ``bsd/kern/uipc_socket.c``. Neither a kernel control nor a local
+socket queues in the send buffer: its size only bounds one datagram, and one chunk of a stream.
 
-Left out: filters, headroom, out-of-band data beyond its flag, MSG_DONTROUTE, protocols that send
-without a connection.
+Left out: filters, headroom, out-of-band data beyond its flag, MSG_DONTROUTE.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from kextlab.abi.constants import (
     MSG_EOR,
     MSG_NBIO,
     MSG_OOB,
+    PR_CONNREQUIRED,
     PRUS_MORETOCOME,
     PRUS_OOB,
     SOCK_DGRAM,
@@ -32,6 +32,7 @@ from kextlab.abi.constants import (
     SS_NBIO,
 )
 from kextlab.abi.errno import (
+    EDESTADDRREQ,
     EFAULT,
     EINVAL,
     EMSGSIZE,
@@ -42,7 +43,7 @@ from kextlab.abi.errno import (
     EWOULDBLOCK,
 )
 from kextlab.bsd.mbuf import KERNEL, Mbuf, MbufPool
-from kextlab.bsd.socket import Protosw, Socket
+from kextlab.bsd.socketvar import Outgoing, Protosw, Socket
 from kextlab.bsd.soreceive import MUST_WAIT, sblock, sbunlock, sbwait
 from kextlab.sched.drive import LET_GO, Routine
 
@@ -56,15 +57,15 @@ def sosend(
     so: Socket,
     data: bytes,
     flags: int = 0,
-    clen: int = 0,
+    out: Outgoing | None = None,
     fault: bool = False,
 ) -> Routine[tuple[int, int]]:
-    """Send ``data``; ``clen`` bytes of control data came with it, ``fault`` is a bad pointer.
+    """Send ``data``; ``out`` is what goes with it, ``fault`` a bad pointer.
 
     Returns (errno, bytes not taken). Errors: EOPNOTSUPP (out-of-band data on a datagram socket),
-    EINVAL (MSG_EOR on a stream), EPIPE, ENOTCONN, EMSGSIZE, EWOULDBLOCK (see ``_sosendcheck``),
-    EFAULT (when the data is copied in), ENOBUFS (no mbuf is left), and whatever the protocol
-    answers.
+    EINVAL (MSG_EOR on a stream), EPIPE, ENOTCONN, EDESTADDRREQ, EMSGSIZE, EWOULDBLOCK (see
+    ``_sosendcheck``), EFAULT (when the data is copied in), ENOBUFS (no mbuf is left), and whatever
+    the protocol answers.
     """
     resid = len(data)
     proto = so.so_proto
@@ -75,13 +76,15 @@ def sosend(
     snd = so.so_snd
     pool = so.layer.pool
     error = 0
+    clen = len(out.control) if out is not None and out.control is not None else 0
+    named = out is not None and out.nam is not None
     while True:
         if snd.sb_lock:
             error = yield from sblock(so, snd, flags)
             if error:
                 return error, resid
         snd.sb_lock = True
-        space = _sosendcheck(so, resid, clen, flags)
+        space = _sosendcheck(so, resid, clen, flags, named)
         if space < 0:
             sbunlock(so, snd)
             if space != MUST_WAIT:
@@ -105,7 +108,11 @@ def sosend(
             sendflags = PRUS_MORETOCOME if resid and space > 0 else 0
             if flags and flags & MSG_OOB:
                 sendflags = PRUS_OOB
-            error = yield from proto.pru_send(so, sendflags, top)
+            if out is None:
+                error = yield from proto.pru_send(so, sendflags, top)
+            else:
+                error = yield from proto.pru_send_to(so, sendflags, top, out)
+                out.control = None  # it went with the first piece
             clen = 0
             if error or not resid or space <= 0:
                 break
@@ -170,16 +177,17 @@ def _refused(so: Socket, flags: int) -> int:
     return EINVAL if stream and flags & MSG_EOR else 0
 
 
-def _sosendcheck(so: Socket, resid: int, clen: int, flags: int) -> int:
+def _sosendcheck(so: Socket, resid: int, clen: int, flags: int, named: bool = False) -> int:
     """The space there is for ``resid`` bytes, if they may be sent now; else an errno, negated.
 
     Errors, in this order: EPIPE (sending was shut down), the socket's pending error, ENOTCONN,
-    EMSGSIZE (a datagram larger than the buffer), EWOULDBLOCK (no space now, on a non-blocking
-    socket or with MSG_NBIO). MUST_WAIT otherwise, MSG_DONTWAIT or not.
+    EDESTADDRREQ (datagrams without a connection, and no receiver is ``named``), EMSGSIZE (a
+    datagram larger than the buffer, or control data), EWOULDBLOCK (no space now, on a
+    non-blocking socket or with MSG_NBIO). MUST_WAIT otherwise, MSG_DONTWAIT or not.
     """
     state = so.so_state
     if state & SENDING != SS_ISCONNECTED or so.so_error:
-        error = _unsendable(so, resid, clen)
+        error = _unsendable(so, resid, clen, named)
         if error:
             return -error
     snd = so.so_snd
@@ -198,14 +206,16 @@ SENDING = SS_CANTSENDMORE | SS_ISCONNECTED
 """The bits of so_state that decide about sending."""
 
 
-def _unsendable(so: Socket, resid: int, clen: int) -> int:
-    """Why a socket cannot send: the first three errors of ``_sosendcheck``, or 0."""
+def _unsendable(so: Socket, resid: int, clen: int, named: bool) -> int:
+    """Why a socket cannot send: the first four errors of ``_sosendcheck``, or 0."""
     if so.so_state & SS_CANTSENDMORE:
         return EPIPE
     if so.so_error:
         error = so.so_error
         so.set("so_error", 0)
         return error
+    if not so.so_proto.pr_flags & PR_CONNREQUIRED:
+        return 0 if named else EDESTADDRREQ
     return ENOTCONN if resid or not clen else 0  # control data alone may go, says XNU
 
 

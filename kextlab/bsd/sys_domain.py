@@ -1,7 +1,7 @@
-"""The system domain: kernel events and kernel controls in one protocol switch.
+"""The domains: kernel events, kernel controls and local sockets in one protocol switch.
 
 Puts one kernel's BSD half together. Read beside it: ``bsd/kern/sys_domain.c``,
-``bsd/kern/uipc_domain.c``.
+``bsd/kern/uipc_proto.c`` (``localsw``), ``bsd/kern/uipc_domain.c``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from kextlab.bsd.kern_event import KernEvent
 from kextlab.bsd.mbuf import MbufPool
 from kextlab.bsd.release import Release
 from kextlab.bsd.socket import Sockets
+from kextlab.bsd.uipc_usrreq import UnixProto
 from kextlab.sched.scheduler import Scheduler
 from kextlab.trace.log import Record
 
 
 class SystemDomain:
-    """PF_SYSTEM of one kernel: mbufs, sockets, kernel events, kernel controls."""
+    """The BSD half of one kernel: mbufs, sockets; PF_SYSTEM's kernel events and kernel controls,
+    AF_UNIX's streams and datagrams."""
 
     __slots__ = ("control", "events", "pool", "sockets")
 
@@ -33,4 +35,6 @@ class SystemDomain:
             self.events,
             KctlProto(self.control, SOCK_DGRAM),
             KctlProto(self.control, SOCK_STREAM),
+            UnixProto(self.sockets, SOCK_STREAM),
+            UnixProto(self.sockets, SOCK_DGRAM),
         ]

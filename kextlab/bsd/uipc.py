@@ -2,20 +2,22 @@
 
 Models the part between the system call and the socket layer: descriptor lookup, copying addresses
 and lengths in and out, errors that happen there. Read beside it: ``bsd/kern/uipc_syscalls.c``,
-``bsd/kern/sys_generic.c`` (``ioctl``), ``bsd/kern/kern_descrip.c``.
+``bsd/kern/sys_generic.c`` (``ioctl``), ``bsd/vfs/vfs_syscalls.c`` (``unlink``, ``chmod``).
 
 Every call is a routine that returns (errno, result). ``None`` as data or address is a bad pointer.
-Left out: descriptors for anything but sockets, descriptor limits, kqueue.
+Left out: kqueue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kextlab.abi.constants import (
     IOV_MAX,
     MCLBYTES,
+    MSG_CTRUNC,
     MSG_DONTWAIT,
     MSG_NBIO,
     MSG_NEEDSA,
@@ -23,6 +25,9 @@ from kextlab.abi.constants import (
     MSG_RCVMORE,
     MSG_TRUNC,
     MSG_WAITALL,
+    PR_CONNREQUIRED,
+    SO_ACCEPTCONN,
+    SOCK_DGRAM,
     SOCK_MAXADDRLEN,
     SS_CANTRCVMORE,
     SS_CANTSENDMORE,
@@ -34,6 +39,7 @@ from kextlab.abi.constants import (
 from kextlab.abi.errno import (
     EALREADY,
     EBADF,
+    ECONNABORTED,
     EDESTADDRREQ,
     EFAULT,
     EINTR,
@@ -49,37 +55,37 @@ from kextlab.abi.errno import (
     EWOULDBLOCK,
 )
 from kextlab.abi.ioctl import FIOCLEX, FIONCLEX, decode
-from kextlab.abi.structs import SockaddrCtl
-from kextlab.bsd.socket import Proc, Socket, Sockets, Sockopt
+from kextlab.abi.un import CMSGHDR_SIZE
+from kextlab.bsd.kern_descrip import File, FileTable
+from kextlab.bsd.socket import Sockets
+from kextlab.bsd.socketvar import Incoming, Outgoing, Proc, Socket, Sockopt
 from kextlab.bsd.sockopt import SOF_NOSIGPIPE, sogetopt, soo_ioctl, sosetopt
 from kextlab.bsd.soreceive import soreceive
 from kextlab.bsd.sosend import sosend
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import Sleep
-from kextlab.trace.codes import DELETE, SIGNAL, SLEEP, new
+from kextlab.trace.codes import SIGNAL, SLEEP
 
-CMSGHDR_SIZE = 12
-"""Bytes of ``struct cmsghdr``, the least control data there can be."""
 RETRIED = (ERESTART, EINTR, EWOULDBLOCK)
 """Errors that do not count once some data was transferred."""
 
 
-class File:
-    """An open socket as descriptors share it (``struct fileglob``)."""
-
-    __slots__ = ("count", "so")
-
-    def __init__(self, so: Socket) -> None:
-        self.so = so
-        self.count = 1
-
-
 @dataclass(slots=True)
 class Message:
-    """One message of recvmsg: data and flags."""
+    """One message of recvmsg: data and flags; control data and the sender's address (empty if none
+    came) where they were asked for."""
 
     data: bytes
     flags: int
+    control: bytes | None = None
+    nam: bytes = b""
+
+    def plain(self) -> tuple[Any, ...]:
+        """The message as it crosses the gate: (data, flags), or (data, flags, control, address).
+        Any: the items of either."""
+        if self.control is None:
+            return self.data, self.flags
+        return self.data, self.flags, self.control, self.nam
 
 
 def _messages_moved(datas: Sequence[bytes], moved: list[int]) -> int:
@@ -87,110 +93,35 @@ def _messages_moved(datas: Sequence[bytes], moved: list[int]) -> int:
     return next((at for at, data in enumerate(datas) if data and not moved[at]), len(datas))
 
 
-class Descriptors:
-    """The descriptor table of one process, and the system calls on it.
+class Descriptors(FileTable):
+    """The descriptor table of one process, and the system calls on it."""
 
-    Descriptors 0, 1 and 2 are taken, as in a process started from a shell.
-    """
-
-    __slots__ = ("_lowest", "before_read", "cloexec", "files", "inside", "proc", "rec", "sockets")
+    __slots__ = ("before_read",)
 
     def __init__(self, sockets: Sockets, proc: Proc) -> None:
-        self.sockets = sockets
-        self.proc = proc
-        self.rec = sockets.rec
-        self.files: dict[int, File] = {}
-        self.cloexec: set[int] = set()
-        self.inside: dict[int, int] = {}
-        """How many suspended calls are inside a descriptor (fp_iocount, less the caller's own)."""
+        super().__init__(sockets, proc)
         self.before_read: Callable[[Socket], Sleep | None] | None = None
         """Where the process pauses before it reads a socket, if something slows it down."""
-        self._lowest = 3
-        """No descriptor below this one is free."""
 
-    # -- descriptors -----------------------------------------------------------------------
-
-    def socket_of(self, fd: int) -> Socket | None:
-        """The socket behind a descriptor, ``None`` if it is not open."""
-        file = self.files.get(fd)
-        return file.so if file is not None else None
-
-    def _install(self, file: File, least: int = 3) -> int:
-        """Give the file the lowest free descriptor that is not below ``least``."""
-        fd = max(least, self._lowest)
-        while fd in self.files:
-            fd += 1
-        if least <= self._lowest:
-            self._lowest = fd + 1
-        self.files[fd] = file
-        if self.rec is not None:
-            self.rec(new(f"fd:{self.proc.pid}:{fd}", {"socket": file.so.number}))
-        return fd
+    # -- sockets ---------------------------------------------------------------------------
 
     def socket(self, domain: int, type_: int, protocol: int) -> tuple[int, int]:
         """(errno, descriptor). Errors as ``Sockets.socreate``."""
         error, so = self.sockets.socreate(domain, type_, protocol, self.proc)
         if so is None:
             return error, -1
-        return 0, self._install(File(so))
-
-    def dup(self, fd: int, least: int = 3) -> tuple[int, int]:
-        """(errno, a second descriptor, ``least`` or above). EBADF."""
-        file = self.files.get(fd)
-        if file is None:
-            return EBADF, -1
-        file.count += 1
-        return 0, self._install(file, least)
-
-    def enter(self, fd: int) -> None:
-        """A call on the descriptor is suspended inside the kernel."""
-        self.inside[fd] = self.inside.get(fd, 0) + 1
-
-    def leave(self, fd: int) -> None:
-        """It has ended; a close may wait for that."""
-        self.inside[fd] -= 1
-        if not self.inside[fd]:
-            del self.inside[fd]
-            self.sockets.sched.wakeup(f"fd:{self.proc.pid}:{fd}", "fpdrain")
-
-    def _drain(self, fd: int, so: Socket) -> Routine[None]:
-        """fileproc_drain: calls of other threads inside the descriptor are woken and answer EBADF;
-        the close waits until they have left."""
-        while self.inside.get(fd):
-            so.set("so_state", so.so_state | SS_DRAINING)
-            so.sorwakeup()
-            so.sowwakeup()
-            yield Sleep(f"fd:{self.proc.pid}:{fd}", "fpdrain", interruptible=False)
-
-    def close(self, fd: int) -> Routine[tuple[int, None]]:
-        """Close a descriptor; the last one of a socket closes the socket. EBADF."""
-        file = self.files.pop(fd, None)
-        if file is None:
-            return EBADF, None
-        self.cloexec.discard(fd)
-        self._lowest = min(self._lowest, fd)
-        if self.rec is not None:
-            self.rec((DELETE, f"fd:{self.proc.pid}:{fd}"))
-        if self.inside:
-            yield from self._drain(fd, file.so)
-        file.count -= 1
-        if file.count:
-            return 0, None
-        error = yield from self.sockets.soclose(file.so)
-        return error, None
+        return 0, self.install(File(so))
 
     # -- addresses -------------------------------------------------------------------------
 
     @staticmethod
-    def _sockaddr(address: bytes | None) -> tuple[int, SockaddrCtl]:
+    def _sockaddr(address: bytes | None) -> tuple[int, bytes]:
         """getsockaddr: the kernel's copy of a caller's address; its length is the caller's."""
         if address is None or len(address) < 2:
-            return EINVAL, SockaddrCtl()
+            return EINVAL, b""
         if len(address) > SOCK_MAXADDRLEN:
-            return ENAMETOOLONG, SockaddrCtl()
-        nam = SockaddrCtl.unpack(address.ljust(SockaddrCtl.SIZE, b"\0"))
-        nam.sc_len = len(address)
-        return 0, nam
+            return ENAMETOOLONG, b""
+        return 0, bytes([len(address)]) + address[1:]
 
     def bind(self, fd: int, address: bytes | None) -> Routine[tuple[int, None]]:
         """Errors: EBADF, EDESTADDRREQ (null), ENAMETOOLONG (over 255 bytes), EINVAL (under 2),
@@ -220,9 +151,67 @@ class Descriptors:
         return EINTR if error == ERESTART else error, None
 
     def listen(self, fd: int, backlog: int) -> tuple[int, None]:
-        """Errors: EBADF, EOPNOTSUPP, EINVAL (a connected socket)."""
+        """Errors: EBADF, ``Sockets.solisten``'s."""
         so = self.socket_of(fd)
-        return (EBADF if so is None else self.sockets.solisten(so)), None
+        return (EBADF if so is None else self.sockets.solisten(so, backlog, self.proc)), None
+
+    def accept(self, fd: int) -> Routine[tuple[int, tuple[int, bytes]]]:
+        """(errno, (descriptor, the peer's address)): the first connection that waits.
+
+        Errors: EBADF, EOPNOTSUPP (no connections), EINVAL (not listening), EWOULDBLOCK (nobody
+        waits, on a non-blocking socket), ECONNABORTED (the descriptor is being closed), EINTR.
+        """
+        so = self.socket_of(fd)
+        error = EBADF if so is None else 0
+        if so is not None and not so.so_options & SO_ACCEPTCONN:
+            error = EINVAL if so.so_proto.pr_flags & PR_CONNREQUIRED else EOPNOTSUPP
+        while so is not None and not so.so_comp and not error:
+            if so.so_state & SS_NBIO:
+                error = EWOULDBLOCK
+                break
+            if self.rec is not None:
+                self.rec((SLEEP, f"so_timeo:{so.number}", "accept"))
+            error = (yield Sleep(f"so_timeo:{so.number}", "accept")) or 0
+            if so.so_state & SS_DRAINING:
+                error = ECONNABORTED
+        if so is None or error:
+            return error, (-1, b"")
+        found, nam = self.sockets.soaccept(so, self.proc)
+        return 0, (self.install(File(found)), nam)
+
+    def socketpair(
+        self, domain: int, type_: int, protocol: int
+    ) -> Routine[tuple[int, tuple[int, int]]]:
+        """(errno, two descriptors of connected sockets). Errors: ``Sockets.socreate``'s,
+        EOPNOTSUPP."""
+        made: list[Socket] = []
+        error = 0
+        while len(made) < 2:
+            error, so = self.sockets.socreate(domain, type_, protocol, self.proc)
+            if so is None:
+                return error, (-1, -1)
+            made.append(so)
+        one, two = made
+        error = one.so_proto.pru_connect2(one, two, self.proc)
+        if not error and type_ == SOCK_DGRAM:  # a datagram's connection goes one way
+            error = two.so_proto.pru_connect2(two, one, self.proc)
+        if error:
+            for so in (two, one):
+                yield from self.sockets.soclose(so)
+            return error, (-1, -1)
+        return 0, (self.install(File(one)), self.install(File(two)))
+
+    # -- names -----------------------------------------------------------------------------
+
+    def unlink(self, path: bytes) -> tuple[int, None]:
+        """Errors: ``Names.unlink``'s."""
+        return self.sockets.names.unlink(path, self.proc.uid), None
+
+    def chmod(self, path: bytes, mode: int) -> tuple[int, None]:
+        """Errors: ``Names.chmod``'s."""
+        return self.sockets.names.chmod(path, mode, self.proc.uid), None
+
+    # -- names of sockets ------------------------------------------------------------------
 
     def getpeername(self, fd: int) -> tuple[int, bytes]:
         """(errno, address). Errors: EBADF, EINVAL (shut both ways), ENOTCONN, the protocol's."""
@@ -234,16 +223,14 @@ class Descriptors:
             return EINVAL, b""
         if not so.so_state & SS_ISCONNECTED:
             return ENOTCONN, b""
-        error, nam = so.so_proto.pru_peeraddr(so)
-        return error, nam.pack() if nam is not None else b""
+        return so.so_proto.pru_peeraddr(so)
 
     def getsockname(self, fd: int) -> tuple[int, bytes]:
         """(errno, address). Errors: EBADF, EOPNOTSUPP: a system socket has no name of its own."""
         so = self.socket_of(fd)
         if so is None:
             return EBADF, b""
-        error, nam = so.so_proto.pru_sockaddr(so)
-        return error, nam.pack() if nam is not None else b""
+        return so.so_proto.pru_sockaddr(so)
 
     # -- data ------------------------------------------------------------------------------
 
@@ -266,16 +253,18 @@ class Descriptors:
         so = self.socket_of(fd)
         if so is None:
             return EBADF, 0
-        clen = 0
+        out = None
         if address is not None:
-            error, _ = self._sockaddr(address)
+            error, address = self._sockaddr(address)
             if error:
                 return error, 0
         if control is not None:
             clen = len(control)
             if clen < CMSGHDR_SIZE or 2 * clen - CMSGHDR_SIZE > MCLBYTES:
                 return EINVAL, 0
-        error, resid = yield from sosend(so, data, flags, clen, fault)
+        if address is not None or control is not None:
+            out = Outgoing(self, address, control)
+        error, resid = yield from sosend(so, data, flags, out, fault)
         sent = len(data) - resid
         return self.send_failed(so, error, sent) if error else 0, sent
 
@@ -319,13 +308,13 @@ class Descriptors:
         return error, _messages_moved(datas, moved)
 
     def recvfrom(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, bytes]]:
-        """recvfrom: (errno, data). No address ever comes with it. EBADF, ``soreceive``'s."""
+        """recvfrom without room for an address: (errno, data). EBADF, ``soreceive``'s."""
         file = self.files.get(fd)
         if file is None:
             return EBADF, b""
         if self.before_read is not None and (error := (yield from self._pause(file.so))):
             return error, b""
-        error, data, _ = yield from soreceive(file.so, length, flags)
+        error, data, _ = yield from soreceive(file.so, length, flags, Incoming(self))
         return error, data
 
     def _pause(self, so: Socket) -> Routine[int]:
@@ -350,15 +339,28 @@ class Descriptors:
             return EMSGSIZE, 0
         return (yield from self.sendto(fd, b"".join(datas), flags, address, control))
 
-    def recvmsg(self, fd: int, length: int, flags: int = 0) -> Routine[tuple[int, Message]]:
-        """(errno, message); its flags are those passed and those found. EBADF, ``soreceive``'s."""
+    def recvmsg(
+        self, fd: int, length: int, flags: int = 0, controllen: int | None = None
+    ) -> Routine[tuple[int, Message]]:
+        """(errno, message); its flags are those passed and those found. With room for an address
+        and ``controllen`` bytes of control data the message holds both. EBADF, ``soreceive``'s.
+
+        MSG_CTRUNC: the control data was cut. No room at all is no pointer: nothing is said then,
+        and open files are received all the same.
+        """
         so = self.socket_of(fd)
+        nothing = Message(b"", 0, None if controllen is None else b"")
         if so is None:
-            return EBADF, Message(b"", 0)
+            return EBADF, nothing
         if self.before_read is not None and (error := (yield from self._pause(so))):
-            return error, Message(b"", 0)
-        error, data, found = yield from soreceive(so, length, flags)
-        return error, Message(data, found)
+            return error, nothing
+        into = Incoming(self, wanted=bool(controllen))
+        error, data, found = yield from soreceive(so, length, flags, into)
+        if controllen is None:
+            return error, Message(data, found)
+        if into.wanted and len(into.control) > controllen:
+            found |= MSG_CTRUNC
+        return error, Message(data, found, into.control[:controllen], into.nam or b"")
 
     def recvmsg_x(
         self, fd: int, length: int, count: int, flags: int = 0
@@ -382,7 +384,7 @@ class Descriptors:
         messages: list[Message] = []
         error = 0
         for _ in range(count):
-            error, data, flags = yield from soreceive(so, length, flags)
+            error, data, flags = yield from soreceive(so, length, flags, Incoming(self))
             if error:
                 break
             # One word of flags serves all messages: what one has found, the next shows too.

@@ -44,7 +44,10 @@ FAMILIES: Mapping[str, str] = {
     "recvmsg": "recv",
     "recvmsg_into": "recv",
     "recvmsg_x": "recv",
+    "recv_fds": "recv",
+    "remove": "unlink",
     "select": "poll",
+    "send_fds": "send",
     "sendall": "send",
     "sendmsg": "send",
     "sendmsg_x": "send",
@@ -196,8 +199,28 @@ def causes_by_errno() -> Mapping[str, tuple[Cause, ...]]:
     """Errno name to its causes; ``*`` to those that go with every errno."""
     from kextlab.kernel import explanations, explanations_kext
 
+    pages = (*explanations.PROCESS, *explanations_kext.KEXT, explanations.CALLBACKS)
+    found = _read(*pages)
+    return {
+        name: (*found.get(name, ()), *local_by_errno().get(name, ()))
+        for name in dict.fromkeys((*found, *local_by_errno()))
+    }
+
+
+@cache
+def local_by_errno() -> Mapping[str, tuple[Cause, ...]]:
+    """As ``causes_by_errno``, only those of local sockets; they say that they are."""
+    from kextlab.kernel import explanations_unix
+
+    return {
+        name: tuple(replace(cause, when=f"AF_UNIX: {cause.when}") for cause in causes)
+        for name, causes in _read(explanations_unix.LOCAL).items()
+    }
+
+
+def _read(*pages: str) -> dict[str, tuple[Cause, ...]]:
     found: dict[str, list[Cause]] = {}
-    for page in (*explanations.PROCESS, *explanations_kext.KEXT, explanations.CALLBACKS):
+    for page in pages:
         for name, cause in parse(page):
             found.setdefault(name, []).append(cause)
     return {name: tuple(causes) for name, causes in found.items()}
@@ -223,10 +246,7 @@ def causes_by_code() -> Mapping[str, tuple[Cause, ...]]:
     """An IOKit code's name to its causes."""
     from kextlab.kernel import explanations_iokit
 
-    found: dict[str, list[Cause]] = {}
-    for name, cause in parse(explanations_iokit.IOKIT):
-        found.setdefault(name, []).append(cause)
-    return {name: tuple(causes) for name, causes in found.items()}
+    return _read(explanations_iokit.IOKIT)
 
 
 @cache

@@ -340,7 +340,17 @@ mach_msg: sleeps in ipc_mqueue_send | ipc_mqueue_send | {DOCUMENTED}
 The queue is full, and no other task can run that would receive from it.
 -> Receive first, or send with MACH_SEND_TIMEOUT.
 
-callback: sleeps in (?!sbwait|sb_lock|kcb|select|lck_mtx|fpdrain|ipc_|mach_) | msleep | {DOCUMENTED}
+accept: sleeps in accept | accept_nocancel | {DOCUMENTED}
+AF_UNIX: Nobody waits to be accepted, and no other task can run that would connect.
+-> Let a client connect first, or make the socket non-blocking.
+
+send: sleeps in sbwait on so_snd | sbwait | {DOCUMENTED}
+AF_UNIX: The peer has not read enough, and no other task can run that would; or a datagram and its
+control data together are larger than the send buffer, and will never fit.
+-> Let the peer read, or make the socket non-blocking.
+
+callback: sleeps in (?!accept|sbwait|sb_lock|kcb|select|lck_mtx|fpdrain|ipc_|mach_) | msleep \
+| {DOCUMENTED}
 A kext sleeps in its own msleep, and nothing is left that could call wakeup.
 -> Let the other side act first, or wake the kext from another task.
 """

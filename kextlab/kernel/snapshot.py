@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from kextlab.bsd.kctl import CtlCb
 from kextlab.bsd.kern_event import EventPcb
-from kextlab.bsd.sockbuf import mbuf_state_of
+from kextlab.bsd.mbuf import mbuf_state_of
 from kextlab.bsd.sockbuf import state_of as buffer_state_of
-from kextlab.bsd.socket import state_of as socket_state_of
+from kextlab.bsd.socketvar import queue_state_of
+from kextlab.bsd.socketvar import state_of as socket_state_of
+from kextlab.bsd.uipc_usrreq import Unpcb
 from kextlab.kernel.system import System
 from kextlab.trace.fold import State
 
@@ -56,6 +58,12 @@ def snapshot(system: System) -> State:
             state[f"kcb:{number}"] = so.so_pcb.state()
         elif isinstance(so.so_pcb, EventPcb):
             state[f"ev_pcb:{number}"] = so.so_pcb.state()
+        elif isinstance(so.so_pcb, Unpcb):
+            state[f"unp:{number}"] = so.so_pcb.state()
+        if so.so_qlimit:
+            state[f"so_comp:{number}"] = queue_state_of(so)
+    for number, node in domain.sockets.names.nodes.items():
+        state[f"vnode:{number}"] = node.state()
     for ident, m in domain.pool.live.items():
         state[f"mbuf:{ident}"] = mbuf_state_of(m)
     if "iokit" in system.__dict__:  # made when it is first used

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from kextlab.abi.errno import EBADF
+from kextlab.bsd.socketvar import Incoming
 from kextlab.bsd.soreceive import soreceive, soreceive_now
 from kextlab.bsd.sosend import sosend, sosend_now
-from kextlab.bsd.uipc import Descriptors
+from kextlab.bsd.uipc import Descriptors, Message
 from kextlab.kernel.system import System
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import Killed, SimStop, interrupted
@@ -81,6 +82,15 @@ class Syscalls:
         self._leave(errno, fd)
         return errno, fd
 
+    def socketpair(
+        self, pid: int, domain: int, type_: int, protocol: int
+    ) -> tuple[int, tuple[int, int]]:
+        """(errno, two descriptors of connected sockets). As socket; EOPNOTSUPP."""
+        files = self._enter(pid, "socketpair", domain, type_, protocol)
+        errno, pair = self._run(files.socketpair(domain, type_, protocol), files, -1)
+        self._leave(errno, pair)
+        return errno, pair
+
     def dup(self, pid: int, fd: int, least: int = 3) -> tuple[int, int]:
         """(errno, a second descriptor, ``least`` or above). EBADF."""
         errno, new = self._enter(pid, "dup", fd, least).dup(fd, least)
@@ -97,7 +107,8 @@ class Syscalls:
     # -- addresses -------------------------------------------------------------------------
 
     def bind(self, pid: int, fd: int, address: bytes | None) -> tuple[int, None]:
-        """EBADF, EDESTADDRREQ, ENAMETOOLONG, EINVAL, EOPNOTSUPP; those of connect."""
+        """EBADF, EDESTADDRREQ, ENAMETOOLONG, EINVAL, EOPNOTSUPP; those of connect to a control;
+        EAFNOSUPPORT, ENOENT, EADDRINUSE."""
         files = self._enter(pid, "bind", fd, address)
         errno, _ = self._run(files.bind(fd, address), files, fd)
         self._leave(errno, None)
@@ -105,7 +116,7 @@ class Syscalls:
 
     def connect(self, pid: int, fd: int, address: bytes | None) -> tuple[int, None]:
         """EBADF, EFAULT, ENAMETOOLONG, EINVAL, EISCONN, EOPNOTSUPP, ENOENT, EPROTOTYPE, EPERM,
-        EBUSY; what a setup or connect callback answers."""
+        EBUSY; EAFNOSUPPORT, EACCES, ECONNREFUSED; what a setup or connect callback answers."""
         files = self._enter(pid, "connect", fd, address)
         errno, _ = self._run(files.connect(fd, address), files, fd)
         self._leave(errno, None)
@@ -114,6 +125,26 @@ class Syscalls:
     def listen(self, pid: int, fd: int, backlog: int) -> tuple[int, None]:
         """EBADF, EOPNOTSUPP, EINVAL."""
         errno, _ = self._enter(pid, "listen", fd, backlog).listen(fd, backlog)
+        self._leave(errno, None)
+        return errno, None
+
+    def accept(self, pid: int, fd: int) -> tuple[int, tuple[int, bytes]]:
+        """(errno, (descriptor, the peer's address)). EBADF, EOPNOTSUPP, EINVAL, EWOULDBLOCK,
+        ECONNABORTED, EINTR."""
+        files = self._enter(pid, "accept", fd)
+        errno, accepted = self._run(files.accept(fd), files, fd)
+        self._leave(errno, accepted)
+        return errno, accepted
+
+    def unlink(self, pid: int, path: bytes) -> tuple[int, None]:
+        """ENOENT, ENAMETOOLONG, EPERM."""
+        errno, _ = self._enter(pid, "unlink", path).unlink(path)
+        self._leave(errno, None)
+        return errno, None
+
+    def chmod(self, pid: int, path: bytes, mode: int) -> tuple[int, None]:
+        """ENOENT, ENAMETOOLONG, EPERM."""
+        errno, _ = self._enter(pid, "chmod", path, mode).chmod(path, mode)
         self._leave(errno, None)
         return errno, None
 
@@ -135,7 +166,8 @@ class Syscalls:
         self, pid: int, fd: int, data: bytes | None, flags: int = 0, address: bytes | None = None
     ) -> tuple[int, int]:
         """(errno, bytes sent). EBADF, EOPNOTSUPP, EFAULT, EINVAL, EPIPE, ENOTCONN,
-        EMSGSIZE, EWOULDBLOCK, ENOTSUP; what a send callback answers."""
+        EMSGSIZE, EWOULDBLOCK, ENOTSUP; EDESTADDRREQ, EISCONN, ENOBUFS, those of connect for a
+        datagram; what a send callback answers."""
         if address is not None or data is None:
             files = self._enter(pid, "sendto", fd, data, flags, address)
             fault = data is None
@@ -180,7 +212,8 @@ class Syscalls:
         address: bytes | None = None,
         control: bytes | None = None,
     ) -> tuple[int, int]:
-        """(errno, bytes sent). As sendto, of several buffers; EINVAL for short control data."""
+        """(errno, bytes sent). As sendto, of several buffers; EINVAL for control data that is short
+        or no SCM_RIGHTS; EBADF for a descriptor in it that is not open."""
         rest = (address, control) if address is not None or control is not None else ()
         files = self._enter(pid, "sendmsg", fd, tuple(datas), flags, *rest)
         errno, sent = self._run(files.sendmsg(fd, datas, flags, address, control), files, fd)
@@ -212,8 +245,10 @@ class Syscalls:
             errno, data = self._run(files.recvfrom(fd, length, flags), files, fd)
         else:
             try:
-                start = soreceive_now if self._tasks.suspend is None else soreceive
-                answer = start(file.so, length, flags)
+                if self._tasks.suspend is None:
+                    answer = soreceive_now(file.so, length, flags, files)
+                else:
+                    answer = soreceive(file.so, length, flags, Incoming(files))
                 if not isinstance(answer, tuple):
                     answer = self._drive(answer, files, fd)
             except ENDS as end:
@@ -225,12 +260,17 @@ class Syscalls:
         return errno, data
 
     def recvmsg(
-        self, pid: int, fd: int, length: int, flags: int = 0
-    ) -> tuple[int, tuple[bytes, int]]:
-        """(errno, (data, flags)). As recvfrom; flags are those passed and MSG_EOR, MSG_TRUNC."""
-        files = self._enter(pid, "recvmsg", fd, length, flags)
-        errno, message = self._run(files.recvmsg(fd, length, flags), files, fd)
-        value = (message.data, message.flags)
+        self, pid: int, fd: int, length: int, flags: int = 0, controllen: int | None = None
+    ) -> tuple[int, tuple[Any, ...]]:
+        """(errno, (data, flags)). As recvfrom; flags are those passed and MSG_EOR, MSG_TRUNC.
+
+        With ``controllen``, the room for control data: (errno, (data, flags, control, address)),
+        empty where none came; MSG_CTRUNC if the control data was cut. Any: the items of either.
+        """
+        rest = (controllen,) if controllen is not None else ()
+        files = self._enter(pid, "recvmsg", fd, length, flags, *rest)
+        errno, message = self._run(files.recvmsg(fd, length, flags, controllen), files, fd)
+        value = message.plain()
         self._leave(errno, value)
         return errno, value
 
@@ -316,13 +356,15 @@ class Syscalls:
         """
         task = self._system.tasks.running
         files = self._enter(pid, name, *args)
-        fd = -1 if name in ("close", "select") else args[0]
+        fd = -1 if name in ("close", "select", "socketpair") else args[0]
         if name == "select":
             args = (args[0], args[1], self._until(args[2]))
         task.in_call += 1
         files.enter(fd)
         try:
             errno, value = yield from getattr(files, name)(*args)
+            if isinstance(value, Message):
+                value = value.plain()
             if task.killed:
                 raise Killed("its process ended")
         except ENDS as end:

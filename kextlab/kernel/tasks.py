@@ -99,6 +99,11 @@ class Tasks(Scheduler):
             system.running[pid] = process
         return [task for task in threads if not task.done]
 
+    def descriptors(self, pid: int) -> tuple[int, ...]:
+        """The open descriptors of a process."""
+        process = self._system.processes.get(pid)
+        return tuple(process.descriptors.files) if process is not None else ()
+
     @property
     def journal(self) -> Journal:
         """What was asked from outside, other than by system calls."""
@@ -117,15 +122,10 @@ class Tasks(Scheduler):
         kind, _, number = channel.partition(":")
         domain = self._system.domain
         so = domain.sockets.live.get(int(number)) if number.isdecimal() else None
-        if kind in ("so_rcv", "so_snd") and so is not None:
+        if kind in ("so_rcv", "so_snd", "so_timeo") and so is not None:
             if wmesg == "sb_lock":
                 return "the call that is in this buffer"
-            if so.so_proto is domain.events:
-                return "whoever posts an event its filter lets through"
-            kctl = so.so_pcb.kctl
-            if kctl is None:
-                return "nobody: the socket has no control"
-            return f"{kctl.text.name}, or whoever makes it serve unit {so.so_pcb.unit}"
+            return so.so_proto.waker(so, wmesg)
         if kind == "kcb":
             return "the call that is inside this client"
         task = self.tasks.get(int(number)) if number.isdecimal() else None

@@ -63,6 +63,12 @@ class LoopbackSyscalls:
         """(errno, descriptor)."""
         return self._call("socket", pid, domain, type_, protocol)
 
+    def socketpair(
+        self, pid: int, domain: int, type_: int, protocol: int
+    ) -> tuple[int, tuple[int, int]]:
+        """(errno, two descriptors)."""
+        return self._call("socketpair", pid, domain, type_, protocol)
+
     def dup(self, pid: int, fd: int, least: int = 3) -> tuple[int, int]:
         """(errno, a second descriptor)."""
         return self._call("dup", pid, fd, least)
@@ -84,6 +90,18 @@ class LoopbackSyscalls:
     def listen(self, pid: int, fd: int, backlog: int) -> tuple[int, None]:
         """(errno, None)."""
         return self._call("listen", pid, fd, backlog)
+
+    def accept(self, pid: int, fd: int) -> tuple[int, tuple[int, bytes]]:
+        """(errno, (descriptor, the peer's address))."""
+        return self._call("accept", pid, fd)
+
+    def unlink(self, pid: int, path: bytes) -> tuple[int, None]:
+        """(errno, None)."""
+        return self._call("unlink", pid, path)
+
+    def chmod(self, pid: int, path: bytes, mode: int) -> tuple[int, None]:
+        """(errno, None)."""
+        return self._call("chmod", pid, path, mode)
 
     def getpeername(self, pid: int, fd: int) -> tuple[int, bytes]:
         """(errno, address)."""
@@ -124,10 +142,10 @@ class LoopbackSyscalls:
         return self._call("recvfrom", pid, fd, length, flags)
 
     def recvmsg(
-        self, pid: int, fd: int, length: int, flags: int = 0
-    ) -> tuple[int, tuple[bytes, int]]:
-        """(errno, (data, flags))."""
-        return self._call("recvmsg", pid, fd, length, flags)
+        self, pid: int, fd: int, length: int, flags: int = 0, controllen: int | None = None
+    ) -> tuple[int, tuple[Plain, ...]]:
+        """(errno, (data, flags)), with ``controllen`` (errno, (data, flags, control, address))."""
+        return self._call("recvmsg", pid, fd, length, flags, controllen)
 
     def recvmsg_x(
         self, pid: int, fd: int, length: int, count: int, flags: int = 0

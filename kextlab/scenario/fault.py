@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from kextlab.bsd.kctl import CtlCb, Kctl
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.kernel.kernel import Kernel, name_of_kext
 from kextlab.kernel.kext import Kext
 from kextlab.kernel.system import Process

@@ -9,7 +9,7 @@ from kextlab.abi.constants import SS_NBIO, flag_names
 from kextlab.abi.errno import EBADF, name_of
 from kextlab.bsd import sysctl
 from kextlab.bsd.kctl import CtlCb
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.bsd.sosend import sosend_list
 from kextlab.kernel.system import Process, System
 from kextlab.scenario.behaviour import RecordedKext

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from kextlab.abi.constants import MSG_DONTWAIT
 from kextlab.abi.errno import EWOULDBLOCK
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.system import Process
 from kextlab.scenario.fault import (

@@ -40,6 +40,7 @@ def answered(result: T) -> Routine[T]:
 INSIDE = "A call made inside a callback waits for the one that called back: let that return first"
 ADVICE: Final = {
     "sbwait": "Make the socket non-blocking, pass MSG_DONTWAIT, or let the other side act first",
+    "accept": "Let a client connect first, or make the socket non-blocking",
     "select": "Give a time-out, or let the other side act first",
     "sb_lock": INSIDE,
     "kcb_usecount": INSIDE,

@@ -66,7 +66,7 @@ MBUF_NEW: Final = 23
 MBUF_FREE: Final = 24
 """(MBUF_FREE, mbuf)."""
 MBUF_SET: Final = 25
-"""(MBUF_SET, mbuf, field, new)."""
+"""(MBUF_SET, mbuf, field, new). An mbuf that is no data gets its fields m_type and rights by it."""
 SB_APPEND: Final = 26
 """(SB_APPEND, sockbuf, cc, mbcnt, mb, mbtail, lastrecord, mbuf, flags, previous, link):
 ``mbuf`` joins the buffer; ``previous`` (0: none) now points to it through field ``link``."""

@@ -120,7 +120,7 @@ class Folder:
             fields = self.state[name] = fields.copy()
             self._own.add(name)
         if self._seen is not None:
-            self._seen.append((name, field, fields[field], new))
+            self._seen.append((name, field, fields.get(field), new))
         fields[field] = new
 
     def _new(self, name: str, fields: dict[str, object]) -> None:

@@ -290,8 +290,37 @@ class Loop:
 
         return Wait(points())
 
+    def sock_recvfrom(self, sock: Socket, bufsize: int) -> Wait:
+        """(data, the sender's address), of up to ``bufsize`` bytes."""
+        fd = self._socket(sock)
+
+        def points() -> Points:
+            got = yield from self._try(False, fd, "recvmsg", bufsize, 0, 0)
+            return got[0], sock._address(got[3])
+
+        return Wait(points())
+
+    def sock_sendto(self, sock: Socket, data: Readable, address: object) -> Wait:
+        """Send ``data`` as one record to that address; the bytes sent."""
+        fd, nam = self._socket(sock), sock._sockaddr(address, "sendto")
+        return Wait(self._try(True, fd, "sendto", as_bytes(data), 0, nam))
+
+    def sock_accept(self, sock: Socket) -> Wait:
+        """(a non-blocking socket for the first client that waits, its address)."""
+        fd = self._socket(sock)
+
+        def points() -> Points:
+            accepted, nam = yield from self._try(False, fd, "accept")
+            self.app.files.accepted(accepted, fd)
+            made = sock.__class__(sock.family, sock.type, sock.proto, fileno=accepted)
+            made.setblocking(False)
+            return made, sock._address(nam)
+
+        return Wait(points())
+
     def sock_connect(self, sock: Socket, address: object) -> Wait:
-        """Connect to a control by name or by (id, unit). Errors as connect's."""
+        """Connect to a control by name or by (id, unit), to a local socket by path. Errors as
+        connect's."""
         fd = self._socket(sock)
         nam = sock._sockaddr(address, "connect")
 

@@ -13,6 +13,8 @@ be such that this does no harm.
     mac.launchd.load(broker.PLIST, {broker.PATH: broker.Broker()})
     task = mac.spawn("client").run(broker.ask)
 
+The same broker over a local socket is ``broker_socket``.
+
 Read beside it: ``launchd.plist(5)``, ``osfmk/mach/notify.h``, ``mach_msg_destroy`` in
 ``libsyscall/mach/mach_msg.c``.
 """
@@ -86,6 +88,36 @@ def ask(app: App, question: int = READ, times: int = 1, service: str = SERVICE) 
     return table
 
 
+class Cache:
+    """What the daemon knows, however it is asked: what it read from the kernel, once.
+
+    Args:
+        app: the daemon's process.
+        keep: told of every table, and whether it is the first.
+    """
+
+    def __init__(self, app: App, keep: Callable[[App, bytes, bool], None] | None = None) -> None:
+        self._app = app
+        self._keep = keep
+        self._read(first=True)
+
+    def _read(self, first: bool) -> None:
+        self._table = direct(self._app)
+        if self._keep is not None:
+            self._keep(self._app, self._table, first)
+
+    def answer(self, question: int, root: bool) -> tuple[int, bytes]:
+        """(errno, table). EINVAL (no such question), EPERM (REFRESH, and the client is not
+        ``root``)."""
+        if question not in (READ, REFRESH):
+            return EINVAL, b""
+        if question == REFRESH:
+            if not root:
+                return EPERM, b""
+            self._read(first=False)
+        return 0, self._table
+
+
 class Broker:
     """The daemon's program.
 
@@ -105,8 +137,7 @@ class Broker:
     def __call__(self, app: App) -> None:
         m = app.mach
         port = m.bootstrap_check_in(self.service)
-        table = direct(app)
-        self.keep(app, table, True)
+        cache = Cache(app, self.keep)
         answer: Message | None = None
         hear = m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT
         while True:
@@ -124,17 +155,8 @@ class Broker:
                 continue
             if self.work:
                 app.time.sleep(self.work)
-            errno = self._refused(got)
-            if got.msgh_id == REFRESH and not errno:
-                table = direct(app)
-                self.keep(app, table, False)
-            answer = self.answer(m, got, errno, b"" if errno else table)
-
-    def _refused(self, got: Message) -> int:
-        if got.msgh_id not in self.questions:
-            return EINVAL
-        root = got.audit_token is not None and got.audit_token[1] == 0
-        return EPERM if got.msgh_id == REFRESH and not root else 0
+            root = got.audit_token is not None and got.audit_token[1] == 0
+            answer = self.answer(m, got, *cache.answer(got.msgh_id, root))
 
     def answer(self, m: Any, got: Message, errno: int, table: bytes) -> Message | None:
         """The answer to a message, ``None`` if it wants none. The reply right moves back."""

@@ -5,7 +5,8 @@ call that reads the modes back (``fcntl(F_GETFL)``, ``fcntl(F_GETFD)``). So ever
 process goes through its ``Files``, which keeps what was set. Read beside it: ``bsd/sys/fcntl.h``
 and ``bsd/kern/kern_descrip.c`` (``sys_fcntl_nocancel``).
 
-Left out: descriptors for anything but system sockets, so 0, 1 and 2 are NotImplementedError; the
+Left out: descriptors for anything but sockets, so 0, 1 and 2 are NotImplementedError; what another
+process has set on an open file this one received or shares (F_GETFL tells what was set here); the
 FIOCLEX with which CPython makes each new descriptor non-inheritable, which would only clutter the
 trace (here they simply are).
 """
@@ -50,6 +51,10 @@ class Files:
     def opened(self, fd: int, inheritable: bool = False) -> None:
         """A new descriptor of a new open file."""
         self._install(fd, OpenFile(), inheritable)
+
+    def accepted(self, fd: int, listener: int) -> None:
+        """A new descriptor of an accepted socket, which takes over the listener's flags."""
+        self._install(fd, OpenFile(self.status(listener).flags), False)
 
     def _install(self, fd: int, file: OpenFile, inheritable: bool) -> None:
         self.open[fd] = file

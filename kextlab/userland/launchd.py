@@ -1,5 +1,7 @@
 """launchd: jobs from property lists, started when somebody needs them.
 
+Sockets are in ``launchd_sockets``.
+
 launchd holds the receive right of every service a job names. It sleeps in ``mach_msg`` on a port
 set of all services whose jobs do not run: MACH_RCV_LARGE and a buffer of 0 bytes tell it that a
 message is there, and leave the message in its queue. It starts the job, whose program checks in and
@@ -15,7 +17,7 @@ Otherwise than there: launchd learns of a job's end from the no-senders notifica
 bootstrap port, not from EVFILT_PROC; and it counts a ThrottleInterval exactly, where ``job_start``
 counts whole seconds and may wait up to one longer.
 
-Left out: sockets, paths, timers, queues; SIGTERM and its time-out.
+Left out: paths, timers, queues; SIGTERM and its time-out.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from kextlab.abi.errno import ESRCH
 from kextlab.abi.mach import (
     MACH_MSG_TYPE_MAKE_SEND,
     MACH_MSG_TYPE_MAKE_SEND_ONCE,
@@ -44,8 +47,10 @@ from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
 from kextlab.sched.clock import SECOND
 from kextlab.sched.stop import SimStop
+from kextlab.trace.codes import RETURN
 from kextlab.userland.bootstrap import Bootstrap, Service
 from kextlab.userland.launchd_plist import JobPlist, PropertyList, job_of
+from kextlab.userland.launchd_sockets import JobSockets
 from kextlab.userland.process import App
 
 if TYPE_CHECKING:
@@ -98,14 +103,16 @@ class Job:
     Attributes:
         plist: what its property list says.
         services: its services, by name.
+        sockets: what launchd listens on for it.
         app: its process, ``None`` while it does not run.
         status: its last exit status; negative: the signal that ended it.
         error: the exception that ended its program last.
         runs: how often it was started.
     """
 
-    def __init__(self, plist: JobPlist, program: Program, port: int) -> None:
+    def __init__(self, plist: JobPlist, program: Program, port: int, sockets: JobSockets) -> None:
         self.plist = plist
+        self.sockets = sockets
         self.program = program
         self.port = port
         """launchd's name of the job's bootstrap port."""
@@ -149,6 +156,7 @@ class Launchd(Bootstrap):
         self.installed: dict[str, Installed] = {}
         self.log: list[str] = []
         self._demand = 0
+        self._app: App | None = None
 
     def load(
         self, plist: PropertyList, programs: Mapping[str, Program], *, override: bool = False
@@ -168,7 +176,8 @@ class Launchd(Bootstrap):
         Raises:
             ValueError: the property list is wrong, or names no program of ``programs``.
             NotImplementedError: it has a key that is not modelled.
-            LaunchdError: it is loaded, it is disabled, or a service of it is another's.
+            LaunchdError: it is loaded, it is disabled, or a service or a path of a socket of it
+                is another's.
         """
         asked = job_of(plist)
         program = programs.get(asked.program)
@@ -186,6 +195,11 @@ class Launchd(Bootstrap):
         for name in asked.services:
             if name in self.services:
                 raise LaunchdError(f"{asked.label}: the service {name} is taken")
+        taken = {one.path: job for job in self.jobs.values() for one in job.plist.sockets}
+        for one in asked.sockets:
+            if one.path in taken:
+                owner = taken[one.path].plist.label
+                raise LaunchdError(f"{asked.label}: {owner} has a socket at {one.path}")
         self._system.check("job")
         return self._install(Installed(asked, program))
 
@@ -198,10 +212,11 @@ class Launchd(Bootstrap):
         asked = installed.plist
         self.installed[asked.label] = installed
         with self._system.journal.noting("load_job", asked.keys, installed.program):
-            space = self._begin()
+            space, app = self._begin()
             _, port = mach_port.allocate(space, MACH_PORT_RIGHT_RECEIVE)
             mach_port.insert_member(space, port, self._demand)
-            job = self.jobs[asked.label] = Job(asked, installed.program, port)
+            sockets = JobSockets(app, asked.sockets)
+            job = self.jobs[asked.label] = Job(asked, installed.program, port, sockets)
             for name in asked.services:
                 service = job.services[name] = self.create(name)
                 service.job = job
@@ -229,6 +244,7 @@ class Launchd(Bootstrap):
         if app is not None:
             self._note(job, f"ends pid {app.pid}: unloaded")
             app.exit()
+        job.sockets.close()
         self._news()
         for service in job.services.values():
             if not service.owner:
@@ -249,8 +265,12 @@ class Launchd(Bootstrap):
             return
         with self._system.journal.noting("start_job", label):
             job.wanted = True
-            header = Header(job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE, id=START, size=SIZEOF_HEADER)
-            mach_msg.send(self.space, Message(header), 0)
+            self._poke(job)
+
+    def _poke(self, job: Job) -> None:
+        """Tell launchd's main thread to look at a job."""
+        header = Header(job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE, id=START, size=SIZEOF_HEADER)
+        mach_msg.send(self.space, Message(header), 0)
 
     def _job(self, label: str) -> Job:
         job = self.jobs.get(label)
@@ -264,17 +284,18 @@ class Launchd(Bootstrap):
 
     # -- launchd's own program ---------------------------------------------------------
 
-    def _begin(self) -> Space:
+    def _begin(self) -> tuple[Space, App]:
         """launchd runs from the first job on."""
         space = self.space
-        if not self._demand:
+        if self._app is None:
             _, self._demand = mach_port.allocate(space, MACH_PORT_RIGHT_PORT_SET)
             mach_port.insert_member(space, self._told, self._demand)
             mac = self._mac
             process = self._system.processes[space.pid]
             traps = (mac.mach_traps, self, mac.vm_traps)
-            App(process, mac.syscalls, mac.trace, self._system.tasks, traps).run(self._main)
-        return space
+            self._app = App(process, mac.syscalls, mac.trace, self._system.tasks, traps)
+            self._app.run(self._main)
+        return space, self._app
 
     def _main(self, app: App) -> None:
         mach = app.mach
@@ -301,7 +322,7 @@ class Launchd(Bootstrap):
                 self._ended(job, job.app)
         if job.app is not None:
             return
-        needed = job.wanted or any(map(self._waits, job.services.values()))
+        needed = job.wanted or job.sockets.waits() or any(map(self._waits, job.services.values()))
         self._watch_for(job, not needed)
         if needed and self._system.tasks.clock.now >= job.may_start:
             self._start(job)
@@ -318,6 +339,8 @@ class Launchd(Bootstrap):
             change = mach_port.insert_member if watch else mach_port.extract_member
             for service in job.services.values():
                 change(self.space, service.port, self._demand)
+        if watch:
+            job.sockets.watch(job.plist.label, lambda: self._poke(job))
 
     def _start(self, job: Job) -> None:
         asked = job.plist
@@ -330,6 +353,7 @@ class Launchd(Bootstrap):
         assert isinstance(told, Port)
         mach_port.request_notification(self.space, job.port, MACH_NOTIFY_NO_SENDERS, 1, told)
         job.app, job.wanted, job.exiting, job.error = app, False, 0, None
+        job.sockets.given.clear()
         job.runs += 1
         job.may_start = self._system.tasks.clock.now + asked.throttle * SECOND
         self._note(job, f"starts as pid {app.pid}")
@@ -377,6 +401,21 @@ class Launchd(Bootstrap):
         job.wanted = bool(asked.keep_alive)
         if asked.successful_exit is not None:
             job.wanted = asked.successful_exit is (job.status == 0)
+
+    # -- what jobs ask -----------------------------------------------------------------
+
+    def activate_socket(self, pid: int, name: str) -> tuple[int, tuple[int, ...]]:
+        """(errno, descriptors): the sockets of that name in the property list of the job the
+        process is. ESRCH, ENOENT, EALREADY."""
+        self._enter(pid, "launch_activate_socket", name)
+        job = next((job for job in self.jobs.values() if job.pid == pid), None)
+        errno, fds = ESRCH, tuple[int, ...]()
+        if job is not None:
+            holder, mine = (self._system.processes[n].descriptors for n in (self.space.pid, pid))
+            errno, fds = job.sockets.give(name, holder, mine)
+        if self._system.rec is not None:
+            self._system.rec((RETURN, errno, fds))
+        return errno, fds
 
     # -- looking -----------------------------------------------------------------------
 

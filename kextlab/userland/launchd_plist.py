@@ -14,6 +14,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from kextlab.abi.constants import SUN_PATH_SIZE
+
 PropertyList: TypeAlias = str | PathLike[str] | bytes | Mapping[str, Any]
 """A path, the bytes of an XML or binary property list, or what is in one."""
 
@@ -37,11 +39,23 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "ProgramArguments": (list,),
     "MachServices": (dict,),
     "KeepAlive": (bool, dict),
+    "Sockets": (dict,),
     "RunAtLoad": (bool,),
     "UserName": (str,),
     "ThrottleInterval": (int,),
     "Disabled": (bool,),
 }
+
+
+@dataclass(frozen=True)
+class SocketPlist:
+    """A socket a job's property list names: under which name, at which path, stream or datagram,
+    and the mode of the path (``None``: as bind makes it)."""
+
+    name: str
+    path: str
+    stream: bool
+    mode: int | None
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,7 @@ class JobPlist:
         program: the path of the executable.
         arguments: what it is called with, its name left out.
         services: the names launchd is to hold receive rights for.
+        sockets: the sockets launchd is to listen on.
         keep_alive: ``None``: started on demand; ``True``: always runs; ``{"SuccessfulExit":
             flag}``: started again if its last exit was (was not) 0.
         uid: the user it runs as.
@@ -65,6 +80,7 @@ class JobPlist:
     program: str
     arguments: tuple[str, ...]
     services: tuple[str, ...]
+    sockets: tuple[SocketPlist, ...]
     keep_alive: bool | None
     successful_exit: bool | None
     run_at_load: bool
@@ -149,6 +165,7 @@ def job_of(plist: PropertyList) -> JobPlist:
         program,
         tuple(words[1:]),
         _services(source, keys.get("MachServices", {})),
+        _sockets(source, keys.get("Sockets", {})),
         keep_alive if isinstance(keep_alive, bool) else None,
         _successful_exit(source, keep_alive),
         keys.get("RunAtLoad", False),
@@ -161,8 +178,6 @@ def job_of(plist: PropertyList) -> JobPlist:
 
 def _modelled(key: object) -> str:
     """What is modelled instead of a key that is not."""
-    if key == "Sockets":
-        return "AF_UNIX sockets are not; MachServices is"
     near = difflib.get_close_matches(str(key), _TYPES, 1)
     return f"{near[0]} is" if near else f"modelled are {', '.join(_TYPES)}"
 
@@ -178,6 +193,67 @@ def _services(source: str, services: dict[str, object]) -> tuple[str, ...]:
                 f"{source}: the key {option} of the service {name} is not modelled; true is"
             )
     return tuple(services)
+
+
+_SOCKET_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "SockPathName": (str,),
+    "SockPathMode": (int,),
+    "SockType": (str,),
+    "SockFamily": (str,),
+    "SockPassive": (bool,),
+}
+
+
+def _sockets(source: str, sockets: dict[str, object]) -> tuple[SocketPlist, ...]:
+    found: list[SocketPlist] = []
+    for name, value in sockets.items():
+        where = f"Sockets[{name!r}]"
+        checked(source, where, value, dict, list)
+        for number, one in enumerate(value if isinstance(value, list) else [value]):
+            at = f"{where}[{number}]" if isinstance(value, list) else where
+            checked(source, at, one, dict)
+            made = _socket(source, name, at, one)
+            if any(made.path == other.path for other in found):
+                raise ValueError(f"{source}: {at}[SockPathName] is {made.path!r}, named twice")
+            found.append(made)
+    return tuple(found)
+
+
+def _socket(source: str, name: str, at: str, keys: dict[str, Any]) -> SocketPlist:
+    for key, value in keys.items():
+        if key not in _SOCKET_TYPES:
+            raise NotImplementedError(
+                f"{source}: the key {key} of {at} is not modelled; modelled are "
+                f"{', '.join(_SOCKET_TYPES)}"
+            )
+        checked(source, f"{at}[{key}]", value, *_SOCKET_TYPES[key])
+    for key, known, all_ in (
+        ("SockFamily", ("Unix",), ("Unix", "IPv4", "IPv6", "IPv4v6")),
+        ("SockType", ("stream", "dgram"), ("stream", "dgram", "seqpacket")),
+    ):
+        value = keys.get(key, known[0])
+        if value not in all_:
+            raise ValueError(
+                f"{source}: {at}[{key}] is {value!r}, expected one of {', '.join(all_)}"
+            )
+        if value not in known:
+            raise NotImplementedError(
+                f"{source}: {key} {value} of {at} is not modelled; {', '.join(known)} is"
+            )
+    if not keys.get("SockPassive", True):
+        raise NotImplementedError(f"{source}: SockPassive false of {at} is not modelled; true is")
+    path = keys.get("SockPathName", "")
+    if not path:
+        raise ValueError(f"{source}: {at}[SockPathName] is missing; a local socket has a path")
+    if len(path.encode()) >= SUN_PATH_SIZE:
+        raise ValueError(
+            f"{source}: {at}[SockPathName] has {len(path.encode())} bytes, expected less than "
+            f"{SUN_PATH_SIZE}"
+        )
+    mode = keys.get("SockPathMode")
+    if mode is not None and not 0 <= mode <= 0o777:
+        raise ValueError(f"{source}: {at}[SockPathMode] is {mode}, expected 0 to 511 (octal 777)")
+    return SocketPlist(name, path, keys.get("SockType", "stream") == "stream", mode)
 
 
 def _successful_exit(source: str, keep_alive: object) -> bool | None:

@@ -4,7 +4,9 @@ Read beside it: CPython's ``Modules/posixmodule.c`` and ``Python/fileutils.c``; 
 ``bsd/kern/sys_socket.c`` (``soo_read``, ``soo_write``: a read is a receive without flags, a write
 a send, and that is what the trace shows).
 
-Left out: files, processes, environment; ``fstat``.
+``unlink`` and ``chmod`` know the names of local sockets, which are all there is of a file system.
+
+Left out: other files, processes, environment; ``fstat``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from kextlab.abi.ioctl import FIOCLEX, FIONBIO, FIONCLEX
 from kextlab.userland.arguments import Readable, as_bytes, c_int, c_ssize
 from kextlab.userland.files import O_NONBLOCK, O_RDWR, modelled
 from kextlab.userland.gate import MAX_RETRIES, check, endless, refused
+from kextlab.userland.socket_unix import pathname
 
 if TYPE_CHECKING:
     from kextlab.userland.process import App
@@ -97,6 +100,15 @@ def module(app: App) -> ModuleType:
         files.status(c_int(fd))
         return fd in files.inheritable
 
+    def unlink(path: object) -> None:
+        """Take the name of a local socket away. ENOENT, EPERM, ENAMETOOLONG."""
+        check(gate.unlink(pid, pathname(path))[0])
+
+    def chmod(path: object, mode: int) -> None:
+        """Set who may connect to a local socket: whoever may write it. ENOENT, EPERM,
+        ENAMETOOLONG."""
+        check(gate.chmod(pid, pathname(path), c_int(mode))[0])
+
     def getpid() -> int:
         """The process's number."""
         app.check()
@@ -126,6 +138,9 @@ def module(app: App) -> ModuleType:
         get_blocking=get_blocking,
         set_inheritable=set_inheritable,
         get_inheritable=get_inheritable,
+        unlink=unlink,
+        remove=unlink,
+        chmod=chmod,
         getpid=getpid,
         getuid=getuid,
         geteuid=getuid,

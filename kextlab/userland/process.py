@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kextlab.kernel.iokit import IOKitGate
     from kextlab.kernel.vm_traps import VmTraps
     from kextlab.userland.asyncio import Loop
-    from kextlab.userland.bootstrap import Bootstrap
+    from kextlab.userland.launchd import Launchd
     from kextlab.userland.mach import MachGate
 
 
@@ -67,7 +67,7 @@ class App:
         gate: Gate,
         trace: Trace,
         tasks: Tasks,
-        mach: tuple[MachGate, Bootstrap, VmTraps] | None = None,
+        mach: tuple[MachGate, Launchd, VmTraps] | None = None,
         system: HasIOKit | None = None,
     ) -> None:
         self._process = process
@@ -148,6 +148,19 @@ class App:
         if self._mach is None:
             raise NotImplementedError("Mach calls over another gate are not modelled")
         return mach.module(self, *self._mach)
+
+    @cached_property
+    def launch(self) -> ModuleType:
+        """What launch.h has for a job of launchd's: ``launch_activate_socket``.
+
+        Raises:
+            NotImplementedError: it enters the kernel through another gate.
+        """
+        from kextlab.userland import launchd_sockets
+
+        if self._mach is None:
+            raise NotImplementedError("launchd over another gate is not modelled")
+        return launchd_sockets.module(self, self._mach[1])
 
     @cached_property
     def asyncio(self) -> ModuleType:
@@ -251,7 +264,7 @@ class App:
         running = self.tasks.running
         threads = (task for task in self.tasks.tasks.values() if task.pid == self.pid)
         if all(task.done or task is running for task in threads) and not self.ended_with:
-            for fd in sorted(self.files.open, reverse=True):
+            for fd in sorted(self.tasks.descriptors(self.pid), reverse=True):
                 self.files.close(fd)
             if self._mach is not None:
                 self._mach[0].terminate(self.pid)

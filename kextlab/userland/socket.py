@@ -1,8 +1,9 @@
-"""A simulated process's ``socket`` module: what CPython offers on a Mac for PF_SYSTEM.
+"""A simulated process's ``socket`` module: what CPython offers on a Mac for PF_SYSTEM and AF_UNIX.
 
 ``Socket`` is the class behind ``app.socket.socket``; each process has a subclass of its own that
 knows its process. Read beside it: CPython's ``Lib/socket.py``; texts are those of CPython 3.11 and
-later. The calls themselves are in ``socket_calls``, addresses in ``socket_address``.
+later. The calls themselves are in ``socket_calls``, addresses in ``socket_address`` and
+``socket_unix``.
 
 Left out: every other domain (NotImplementedError); sendfile; the finalizer: a socket that is
 dropped, not closed, stays open until its process exits, so that no trace depends on garbage
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from kextlab.abi.constants import PF_SYSTEM, SO_TYPE, SOCK_STREAM, SOL_SOCKET
+from kextlab.abi.constants import SO_TYPE, SOCK_STREAM, SOL_SOCKET
 from kextlab.abi.errno import EBADF, ECONNRESET, oserror
 from kextlab.abi.ioctl import FIOCLEX, FIONCLEX
 from kextlab.sched.stop import SimStop
@@ -23,7 +24,7 @@ from kextlab.userland.arguments import c_int, c_timeout, fildes
 from kextlab.userland.files import modelled
 from kextlab.userland.gate import check
 from kextlab.userland.socket_address import cmsg_len, cmsg_space
-from kextlab.userland.socket_calls import INT, SocketCalls
+from kextlab.userland.socket_calls import INT, Address, SocketCalls
 from kextlab.userland.socket_constants import (
     CONSTANTS,
     UNMODELLED_DOMAINS,
@@ -33,20 +34,21 @@ from kextlab.userland.socket_constants import (
     SocketKind,
 )
 from kextlab.userland.socket_io import SocketIO, makefile
+from kextlab.userland.socket_unix import functions
 
 if TYPE_CHECKING:
     from kextlab.userland.process import App
 
 
 class Socket(SocketCalls):
-    """A socket of the system domain.
+    """A socket of the system domain, or a local one.
 
     Args:
-        family: PF_SYSTEM; AF_INET by default, as in CPython.
-        type: SOCK_DGRAM or SOCK_STREAM (the default) for a control, SOCK_RAW for events.
-        proto: SYSPROTO_CONTROL or ``kextlab.abi.SYSPROTO_EVENT``.
-        fileno: a descriptor to take over. The family must be named then: a system socket has no
-            name to tell it by, so EOPNOTSUPP; and Darwin cannot tell the protocol, so it is 0.
+        family: PF_SYSTEM or AF_UNIX; AF_INET by default, as in CPython.
+        type: SOCK_DGRAM or SOCK_STREAM (the default); SOCK_RAW for events.
+        proto: SYSPROTO_CONTROL or ``kextlab.abi.SYSPROTO_EVENT``; 0 for a local socket.
+        fileno: a descriptor to take over. The family of a system socket must be named then: it has
+            no name to tell it by, so EOPNOTSUPP; and Darwin cannot tell the protocol, so it is 0.
 
     Raises:
         OSError: EAFNOSUPPORT, EPROTONOSUPPORT, EPROTOTYPE; EBADF (``fileno`` is not open).
@@ -65,6 +67,7 @@ class Socket(SocketCalls):
             self._app.check()
             family = int(AddressFamily.AF_INET) if family == -1 else family
             _modelled_domain(family)
+            self._family = family
             self._type = SOCK_STREAM if type == -1 else type
             self._proto = max(proto, 0) if proto == -1 else proto
             errno, fd = self._app.gate.socket(self._pid, family, self._type, self._proto)
@@ -80,10 +83,12 @@ class Socket(SocketCalls):
             raise ValueError("negative file descriptor")
         modelled(fd)
         gate = self._app.gate
-        errno, _ = gate.getsockname(self._pid, fd)  # EOPNOTSUPP at best
-        if family == -1 or errno == EBADF:
+        errno, nam = gate.getsockname(self._pid, fd)
+        if (errno and family == -1) or errno == EBADF:
             raise oserror(errno)
+        family = nam[1] if family == -1 else family
         _modelled_domain(family)
+        self._family = family
         if type == -1:
             errno, (_, answer) = gate.getsockopt(self._pid, fd, SOL_SOCKET, SO_TYPE, INT)
             check(errno)
@@ -103,7 +108,7 @@ class Socket(SocketCalls):
         cls = self.__class__
         closed = " [closed]" if self._closed else ""
         text = (
-            f"<{cls.__module__}.{cls.__qualname__}{closed} fd={self._fd}, family={PF_SYSTEM:d}, "
+            f"<{cls.__module__}.{cls.__qualname__}{closed} fd={self._fd}, family={self._family:d}, "
             f"type={self._type:d}, proto={self._proto:d}"
         )
         if not closed:
@@ -121,8 +126,8 @@ class Socket(SocketCalls):
 
     @property
     def family(self) -> int:
-        """AF_SYSTEM."""
-        return AddressFamily.AF_SYSTEM
+        """AF_SYSTEM or AF_UNIX."""
+        return AddressFamily(self._family)
 
     @property
     def type(self) -> int:
@@ -150,9 +155,18 @@ class Socket(SocketCalls):
         """A second socket object with a descriptor of its own for the same socket. EBADF."""
         errno, fd = self._app.files.dup(self._fd)
         check(errno)
-        sock = self.__class__(PF_SYSTEM, self._type, self._proto, fileno=fd)
+        sock = self.__class__(self._family, self._type, self._proto, fileno=fd)
         sock.settimeout(self._timeout)
         return sock
+
+    def accept(self) -> tuple[Socket, Address]:
+        """(a socket for the first client that waits, its path). EINVAL (not listening), EOPNOTSUPP
+        (datagrams), EAGAIN."""
+        fd, address = self._accept()
+        sock = self.__class__(self._family, self._type, self._proto, fileno=fd)
+        if self._default_timeout is None and self._timeout:  # Darwin passes non-blocking on
+            sock.setblocking(True)
+        return sock, address
 
     def detach(self) -> int:
         """Close the object, not the descriptor, which is returned."""
@@ -211,7 +225,7 @@ def _modelled_domain(family: int) -> None:
     name = UNMODELLED_DOMAINS.get(family)
     if name is not None:
         raise NotImplementedError(
-            f"{name} sockets are not modelled: a simulated process has sockets of PF_SYSTEM only"
+            f"{name} sockets are not modelled: a simulated process has PF_SYSTEM and AF_UNIX"
         )
 
 
@@ -282,6 +296,7 @@ def module(app: App) -> ModuleType:
         ntohs=_swap16,
         htonl=_swap32,
         ntohl=_swap32,
+        **functions(app, cls),
     )
     for name in UNMODELLED_FUNCTIONS:
         setattr(result, name, _unmodelled(name))
@@ -301,7 +316,7 @@ def _swap32(x: int, /) -> int:
 def _unmodelled(name: str) -> Callable[..., None]:
     def function(*_args: object, **_kwargs: object) -> None:
         raise NotImplementedError(
-            f"socket.{name}() is not modelled: a simulated process has sockets of PF_SYSTEM only"
+            f"socket.{name}() is not modelled: there are sockets of PF_SYSTEM and AF_UNIX only"
         )
 
     function.__name__ = function.__qualname__ = name

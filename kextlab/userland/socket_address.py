@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 from kextlab.abi.constants import MAX_KCTL_NAME, SYSPROTO_CONTROL
 from kextlab.abi.ioctl import CTLIOCGINFO
 from kextlab.abi.structs import SockaddrCtl
+from kextlab.abi.un import CMSGHDR_SIZE, cmsg
 from kextlab.userland.arguments import as_bytes, c_int, c_uint
 
 if TYPE_CHECKING:
     from kextlab.userland.process import App
 
-CMSGHDR_SIZE = 12
-"""Bytes of ``struct cmsghdr``; items start at multiples of 4."""
 
-
-def sockaddr(app: App, fd: int, proto: int, address: object, caller: str) -> bytes:
+def control_sockaddr(app: App, fd: int, proto: int, address: object, caller: str) -> bytes:
     """``struct sockaddr_ctl`` of a control's name, which is looked up and gets unit 0, or of
     (id, unit).
 
@@ -83,7 +81,5 @@ def cmsg_block(items: list[Any]) -> bytes:
         if len(item) != 3:
             raise TypeError(f"{what} sequence of length 3, not {len(item)}")
         level, kind, data = c_int(item[0]), c_int(item[1]), as_bytes(item[2])
-        block += cmsg_len(len(data)).to_bytes(4, "little")
-        block += level.to_bytes(4, "little", signed=True) + kind.to_bytes(4, "little", signed=True)
-        block += data + bytes(-len(data) % 4)
+        block += cmsg(level, kind, data)
     return block

@@ -11,7 +11,7 @@ EINTR, which only a callback can bring, makes CPython call again (PEP 475); afte
 raise SimDeadlock. EJUSTRETURN from a callback seems to succeed with 0 or no data; ERESTART is
 NotImplementedError (``gate.refused``).
 
-Left out: accept, which the gate lacks. In doubt: EAGAIN from a callback on a socket with a
+In doubt: EAGAIN from a callback on a socket with a
 time-out that is ready, where CPython calls again and again until the time has passed and we call
 once.
 """
@@ -22,7 +22,14 @@ from collections.abc import Callable, Iterable
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
-from kextlab.abi.constants import IOV_MAX, SO_ERROR, SOL_SOCKET, SYSPROTO_CONTROL
+from kextlab.abi.constants import (
+    AF_SYSTEM,
+    AF_UNIX,
+    IOV_MAX,
+    SO_ERROR,
+    SOL_SOCKET,
+    SYSPROTO_CONTROL,
+)
 from kextlab.abi.errno import EAGAIN, EINPROGRESS, EINTR, EISCONN, EMSGSIZE, oserror
 from kextlab.abi.ioctl import FIONBIO
 from kextlab.abi.structs import SockaddrCtl
@@ -40,13 +47,15 @@ from kextlab.userland.arguments import (
     write_into,
 )
 from kextlab.userland.gate import MAX_RETRIES, check, endless, refused
-from kextlab.userland.socket_address import cmsg_block, sockaddr
+from kextlab.userland.socket_address import cmsg_block, control_sockaddr
+from kextlab.userland.socket_unix import Items, local_address, local_sockaddr, received
 
 if TYPE_CHECKING:
     from kextlab.userland.process import App
 
 T = TypeVar("T")
-Address = tuple[int, int] | None
+Address = tuple[int, int] | str | None
+"""(id, unit) of a control, the path of a local socket, ``None`` for none."""
 
 _ABSENT: Final = object()
 INT: Final = bytes(4)
@@ -59,6 +68,7 @@ class SocketCalls:
     __slots__ = (
         "__weakref__",
         "_closed",
+        "_family",
         "_fd",
         "_io_refs",
         "_pid",
@@ -70,6 +80,7 @@ class SocketCalls:
     )
     _app: ClassVar[App]
     _closed: bool
+    _family: int
     _fd: int
     _io_refs: int
     _pid: int
@@ -88,6 +99,7 @@ class SocketCalls:
         self._sendto = app.gate.sendto
         self._recvfrom = app.gate.recvfrom
         self._fd = -1
+        self._family = AF_SYSTEM
         self._type = 0
         self._proto = 0
         self._timeout = None
@@ -98,25 +110,30 @@ class SocketCalls:
     # -- addresses -------------------------------------------------------------------------
 
     def _sockaddr(self, address: object, caller: str) -> bytes:
-        return sockaddr(self._app, self._fd, self._proto, address, caller)
+        if self._family == AF_UNIX:
+            return local_sockaddr(address)
+        return control_sockaddr(self._app, self._fd, self._proto, address, caller)
 
     def _has_address(self) -> None:
-        """getsockaddrlen: CPython knows addresses of controls only."""
-        if self._proto != SYSPROTO_CONTROL:
+        """getsockaddrlen: of the system domain CPython knows addresses of controls only."""
+        if self._family == AF_SYSTEM and self._proto != SYSPROTO_CONTROL:
             raise OSError("getsockaddrlen: unknown PF_SYSTEM protocol")
 
-    @staticmethod
-    def _address(nam: bytes) -> Address:
+    def _address(self, nam: bytes) -> Address:
         if not nam:
             return None
+        if self._family == AF_UNIX:
+            return local_address(nam)
         found = SockaddrCtl.unpack(nam)
         return found.sc_id, found.sc_unit
 
     def connect(self, address: object, /) -> None:
-        """Connect to a control: its name, or (id, unit) with unit 0 for any.
+        """Connect to a control: its name, or (id, unit) with unit 0 for any; a local socket to a
+        path.
 
-        Errors: those of the address (``socket_address.sockaddr``); EISCONN, ENOENT, EPROTOTYPE,
-        EPERM, EBUSY, EINVAL; what a setup or connect callback answers.
+        Errors: those of the address (``control_sockaddr``, ``local_sockaddr``); EISCONN, ENOENT,
+        EPROTOTYPE, EPERM, EBUSY, EINVAL; what a setup or connect callback answers; of a local
+        socket ECONNREFUSED, EACCES, EOPNOTSUPP.
         """
         nam = self._sockaddr(address, "connect")
         errno, _ = self._app.gate.connect(self._pid, self._fd, nam)
@@ -151,31 +168,33 @@ class SocketCalls:
         return 0 if errno == EISCONN else errno
 
     def bind(self, address: object, /) -> None:
-        """Bind to a control's address, where it has a bind callback. Errors as connect's."""
+        """Bind to a control's address, where it has a bind callback; give a local socket a path.
+        Errors as connect's; EADDRINUSE."""
         nam = self._sockaddr(address, "bind")
         check(self._app.gate.bind(self._pid, self._fd, nam)[0])
 
     def listen(self, backlog: int = 128, /) -> None:
-        """EOPNOTSUPP, EINVAL: no system socket listens."""
+        """Let clients connect to a local stream. EOPNOTSUPP, EINVAL (no name, or connected)."""
         check(self._app.gate.listen(self._pid, self._fd, max(c_int(backlog), 0))[0])
 
-    def accept(self) -> tuple[SocketCalls, Address]:
-        """Not modelled: no system socket listens."""
+    def _accept(self) -> tuple[int, Address]:
+        """(descriptor, the client's address). EINVAL (not listening), EOPNOTSUPP, EAGAIN."""
         self._has_address()
-        raise NotImplementedError(
-            "accept() is not modelled: no socket of the system domain can listen"
-        )
+        fd, nam = self._call(False, self._app.gate.accept) or (-1, b"")
+        self._app.files.accepted(fd, self._fd)
+        return fd, self._address(nam)
 
     def getpeername(self) -> Address:
-        """(id, unit) of the control. ENOTCONN, EINVAL (shut both ways); a plain OSError on an
-        event socket."""
+        """(id, unit) of the control, the path of a local peer. ENOTCONN, EINVAL (shut both ways); a
+        plain OSError on an event socket."""
         self._has_address()
         errno, nam = self._app.gate.getpeername(self._pid, self._fd)
         check(errno)
         return self._address(nam)
 
     def getsockname(self) -> Address:
-        """EOPNOTSUPP: a control's client has no name. A plain OSError on an event socket."""
+        """The path of a local socket, '' for none. EOPNOTSUPP: a control's client has no name. A
+        plain OSError on an event socket."""
         self._has_address()
         errno, nam = self._app.gate.getsockname(self._pid, self._fd)
         check(errno)
@@ -279,7 +298,8 @@ class SocketCalls:
                 return
 
     def sendto(self, data: Readable, *flags_address: object) -> int:
-        """``sendto(data, [flags,] address)``: a control socket knows its peer, so EISCONN."""
+        """``sendto(data, [flags,] address)``: to the local datagram socket of that path; a control
+        ignores it. Errors as send's and connect's; EISCONN."""
         if len(flags_address) not in (1, 2):
             given = 1 + len(flags_address)
             raise TypeError(f"sendto() takes 2 or 3 arguments ({given} given)")
@@ -334,9 +354,13 @@ class SocketCalls:
         return len(data)
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Address]:
-        """(data, ``None``): no address comes with a control's data. On an event socket OSError."""
+        """(data, the sender's path, '' for none, of a local datagram): no address comes with other
+        data, so ``None``. On an event socket OSError."""
         size, flags = _size(bufsize, "recvfrom"), c_int(flags)
         self._has_address()
+        if self._family == AF_UNIX:
+            data, _, _, address = self._message(size, flags, 0)
+            return data, address
         return self._call(False, self._recvfrom, size, flags) or b"", None
 
     def recvfrom_into(
@@ -352,8 +376,11 @@ class SocketCalls:
 
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
-    ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Address]:
-        """(data, [], flags, ``None``); the flags hold MSG_EOR and MSG_TRUNC where they apply."""
+    ) -> tuple[bytes, Items, int, Address]:
+        """(data, items of control data, flags, address); the flags hold MSG_EOR, MSG_TRUNC and
+        MSG_CTRUNC where they apply. Only local sockets have control data: descriptors, which are
+        this process's from now on.
+        """
         ancbufsize, flags = c_ssize(ancbufsize), c_int(flags)
         size = c_ssize(bufsize)
         if size < 0:
@@ -361,12 +388,20 @@ class SocketCalls:
         self._has_address()
         if not 0 <= ancbufsize <= 0x7FFFFFFF:
             raise ValueError("invalid ancillary data buffer length")
+        if self._family == AF_UNIX:
+            return self._message(size, flags, ancbufsize)
         data, found = self._call(False, self._app.gate.recvmsg, size, flags) or (b"", 0)
         return data, [], found, None
 
+    def _message(self, size: int, flags: int, room: int) -> tuple[bytes, Items, int, Address]:
+        """A message of a local socket."""
+        got = self._call(False, self._app.gate.recvmsg, size, flags, room)
+        data, found, control, nam = got or (b"", 0, b"", b"")
+        return data, received(self._app, control), found, self._address(nam)
+
     def recvmsg_into(
         self, buffers: Iterable[Writable], ancbufsize: int = 0, flags: int = 0, /
-    ) -> tuple[int, list[tuple[int, int, bytes]], int, Address]:
+    ) -> tuple[int, Items, int, Address]:
         """As recvmsg, one buffer after the other. EMSGSIZE for no buffer or more than 1024."""
         ancbufsize, flags = c_ssize(ancbufsize), c_int(flags)
         into = list(_iterable(buffers, "recvmsg_into() argument 1"))

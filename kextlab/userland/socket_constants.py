@@ -103,12 +103,12 @@ CONSTANTS: Final[dict[str, int]] = {
     "IPPROTO_UDP": 17,
     "IPPROTO_IPV6": 41,
     "IPPROTO_RAW": 255,
-    "SCM_RIGHTS": 1,
+    "SCM_RIGHTS": c.SCM_RIGHTS,
     "SCM_CREDS": 3,
+    "LOCAL_PEERCRED": c.LOCAL_PEERCRED,
 }
 
 UNMODELLED_DOMAINS: Final = {
-    1: "AF_UNIX",
     2: "AF_INET",
     17: "AF_ROUTE",
     27: "PF_NDRV",
@@ -134,9 +134,6 @@ UNMODELLED_FUNCTIONS: Final = (
     "getservbyport",
     "has_dualstack_ipv6",
     "if_nameindex",
-    "recv_fds",
-    "send_fds",
     "sethostname",
-    "socketpair",
 )
-"""Functions of CPython's module that ask for a network, or for sockets of another domain."""
+"""Functions of CPython's module that ask for a network."""

@@ -113,6 +113,10 @@ class Index:
         fields = self.state.get(f"socket:{socket}")
         return fields is not None and fields["so_protocol"] == SYSPROTO_EVENT
 
+    def is_local(self, socket: int) -> bool:
+        """Whether it is a socket of AF_UNIX."""
+        return f"unp:{socket}" in self.state
+
     def streams(self, socket: int) -> bool:
         """Whether its queue is a stream of bytes, without records."""
         fields = self.state.get(f"socket:{socket}")

@@ -130,7 +130,7 @@ def _receive(x: float, lane: Lane, queue: Queue | None, frame: Frame) -> str:
         parts.append(
             text(end, top - 41, f"scale \N{MULTIPLICATION SIGN}{factor}", 11, "ink", 600, "end")
         )
-    if lane.kind == "SOCK_STREAM" and buffer.cc:
+    if lane.stream and buffer.cc:
         filled, lowest = _stream(x, buffer, top, scale, frame), top
     else:
         filled, lowest = _chips(x, buffer, top, bottom, scale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
+from kextlab.abi.constants import AF_UNIX
 from kextlab.abi.ioctl import CTLIOCGINFO, SIOCGKEVFILT, SIOCGKEVVENDOR, SIOCSKEVFILT
 from kextlab.abi.mach import SIZEOF_HEADER
 from kextlab.abi.structs import KernEventMsg
@@ -36,6 +37,11 @@ def _message(data: object) -> Payload | None:
     return _bytes(data, MESSAGE if whole else "")
 
 
+def _sockaddr(data: object) -> str:
+    """The struct an address is; a path is none with fields."""
+    return "" if isinstance(data, bytes) and data[1:2] == bytes([AF_UNIX]) else "sockaddr_ctl"
+
+
 def read_event(payload: Payload) -> KernEventMsg | None:
     """The kernel event a payload is, ``None`` if it is none or not all of one."""
     if payload.struct != "kern_event_msg":
@@ -51,7 +57,7 @@ def asked(event: Event) -> Payload | None:
     args = event.arguments
     match event.name:
         case "connect" | "bind":
-            return _bytes(args[1], "sockaddr_ctl")
+            return _bytes(args[1], _sockaddr(args[1]))
         case "sendto":
             return _bytes(args[1])
         case "sendmsg":
@@ -76,7 +82,7 @@ def given(event: Event, value: object, events: bool) -> Payload | None:
         case "ioctl":
             return _bytes(value, REQUESTS.get(cast(int, event.arguments[1]), ""))
         case "getpeername":
-            return _bytes(value, "sockaddr_ctl")
+            return _bytes(value, _sockaddr(value))
         case "getsockopt":
             return _bytes(cast("tuple[int, bytes]", value)[1])
         case "mach_msg":

@@ -27,6 +27,7 @@ from kextlab.kernel.explain import (
     causes_by_code,
     causes_by_errno,
     causes_by_text,
+    local_by_errno,
 )
 from kextlab.kernel.explanations import PORTED
 from kextlab.trace.events import Event
@@ -123,6 +124,9 @@ PORTED_CALLS = {
     "mach_make_memory_entry_64": "mach_make_memory_entry_64",
 }
 """A Mach call whose success one of XNU's own tests asserts, to XNU's routine."""
+
+LOCAL_CALLS = ("accept", "socketpair", "unlink", "chmod", "launch_activate_socket")
+"""Calls that only local sockets know."""
 
 LOST = Source(RECORDED, "ev-overflow", "kern_event.c, kev_post_msg")
 """An event that a full event socket lost."""
@@ -243,8 +247,15 @@ def mach_refused(call: str, code: str) -> tuple[Source, str]:
     )
 
 
+def is_local(event: Event, seen: Index, socket: int) -> bool:
+    """Whether a call is about a socket of AF_UNIX, which no recording has."""
+    asked = event.name == "socket" and event.arguments[0] == c.AF_UNIX
+    return asked or event.name in LOCAL_CALLS or seen.is_local(socket)
+
+
 def answered(event: Event, request: str = "") -> Source:
-    """What a call that went well, or a callback that ran, rests on."""
+    """What a call that went well, or a callback that ran, rests on; ``request`` is what it asks
+    of which kind of socket."""
     if event.kind == "callback":
         return shown(f"callback {event.name}")
     if request:
@@ -255,19 +266,22 @@ def answered(event: Event, request: str = "") -> Source:
 
 
 @cache
-def _causes(call: str, errno: str) -> tuple[Cause, ...]:
+def _causes(call: str, errno: str, local: bool) -> tuple[Cause, ...]:
+    """Those of local sockets, or those of all others."""
     if call in IOKITLIB:
         return tuple(c for c in causes_by_code().get(errno, ()) if c.call == IOKITLIB[call])
-    family = FAMILIES.get(call, call)
-    return tuple(cause for cause in causes_by_errno().get(errno, ()) if cause.call == family)
+    family, locals_ = FAMILIES.get(call, call), local_by_errno().get(errno, ())
+    causes = causes_by_errno().get(errno, ())
+    return tuple(c for c in causes if c.call == family and (c in locals_) is local)
 
 
 def refused(
     event: Event, errno: int, seen: Index, pid: str, size: int, socket: int
 ) -> tuple[Source, str]:
     """What a refusal rests on, and why the kernel refuses that way."""
-    causes = _causes(event.name, name_of(errno))
-    if len(causes) > 1:
+    local = is_local(event, seen, socket)
+    causes = _causes(event.name, name_of(errno), local)
+    if len(causes) > 1 and not local:
         recording = _which(event, name_of(errno), seen, pid, size, socket)
         if recording is not None:
             causes = tuple(

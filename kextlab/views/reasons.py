@@ -12,9 +12,10 @@ from kextlab.abi import errno as darwin
 from kextlab.abi.ioctl import CTLIOCGINFO
 from kextlab.abi.iokit import io_return_name
 from kextlab.trace.events import Event
+from kextlab.views import local_sentences
 from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
-from kextlab.views.provenance import first
+from kextlab.views.provenance import first, is_local
 from kextlab.views.sentences import address, looked_up, size_of
 from kextlab.views.svg import count
 from kextlab.views.words import some
@@ -27,6 +28,10 @@ def reason(
     words = None
     if event.kind == "kpi":
         words = _kpi(event, errno, seen, socket)
+    elif is_local(event, seen, socket) and (
+        told := local_sentences.reason(event, errno, seen, actor)
+    ):
+        words = told
     elif event.name == "connect":
         words = _connect(event, errno, seen, actor)
     elif event.name == "ioctl" and event.arguments[1] == CTLIOCGINFO:
@@ -86,7 +91,7 @@ def _lookup(event: Event, errno: int) -> str | None:
 
 def _send(event: Event, errno: int) -> str | None:
     match errno:
-        case darwin.EMSGSIZE:
+        case darwin.EMSGSIZE if size_of(event.arguments[1]):
             sent = some(size_of(event.arguments[1]), "byte")
             return f"{sent} are more than the send buffer takes in one datagram"
         case darwin.ENOTCONN:

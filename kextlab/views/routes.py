@@ -11,6 +11,7 @@ from typing import cast
 from kextlab.abi.constants import SYSPROTO_CONTROL
 from kextlab.trace.events import Event
 from kextlab.views.enqueue import ENQUEUES
+from kextlab.views.local_sentences import path_of
 from kextlab.views.sentences import REQUESTS, SHORT, address, size_of
 from kextlab.views.svg import count
 
@@ -46,21 +47,39 @@ _SYSCALLS = {
     "ioctl": (CONTROL, "ctl_ioctl"),
     "poll": (KERNEL, "sopoll"),
 }
+_LOCAL = {
+    "bind": "unp_bind",
+    "connect": "unp_connect",
+    "listen": "unp_listen",
+    "accept": "accept_nocancel",
+    "socketpair": "unp_connect2",
+    "getpeername": "uipc_peeraddr",
+    "getsockname": "uipc_sockaddr",
+    "sendto": "uipc_send",
+    "sendmsg": "uipc_send",
+    "close": "soclose",
+    "ioctl": "soo_ioctl",
+    "unlink": "unlinkat_internal",
+    "chmod": "chmodat",
+}
 _EVENTS = {
     "close": (KERNEL, "soclose"),
     "ioctl": (EVENTS, "kev_control"),
 }
 
 
-def route(event: Event, events: bool, connected: bool) -> tuple[str, str]:
+def route(event: Event, events: bool, connected: bool, local: bool = False) -> tuple[str, str]:
     """(lifeline, routine) a system call goes to.
 
     Args:
         event: the call.
         events: whether it is about an event socket.
         connected: whether its socket belongs to a control.
+        local: whether it is about a local socket.
     """
     name = event.name
+    if local:
+        return KERNEL, _LOCAL.get(name) or _SYSCALLS.get(name, (KERNEL, name))[1]
     if events:
         if name in _EVENTS:
             return _EVENTS[name]
@@ -91,7 +110,9 @@ def short(event: Event, size: int) -> str:
         return f"{name} {count(size)}" if name in ENQUEUES else name
     match name:
         case "connect" | "bind":
-            where = address(args[1])
+            where, path = address(args[1]), path_of(args[1])
+            if path:
+                return f"{name} {path}"
             return f"{name} id {where.sc_id}" if where is not None else name
         case "sendto" | "sendmsg":
             return f"{SHORT.get(name, name)} {count(size_of(args[1]))}"
@@ -107,6 +128,10 @@ def answer(event: Event, value: object) -> str:
     match event.name:
         case "socket" | "dup":
             return f"= fd {value}"
+        case "accept":
+            return f"= fd {cast('tuple[int, bytes]', value)[0]}"
+        case "socketpair" | "launch_activate_socket":
+            return f"= fd {', '.join(map(str, cast('tuple[int, ...]', value)))}"
         case "sendto" | "sendmsg" | "sendmsg_x":
             return f"= {count(cast(int, value))}"
         case "recvfrom":

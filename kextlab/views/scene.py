@@ -24,6 +24,7 @@ from kextlab.abi.constants import (
 from kextlab.trace.fold import State
 
 TYPES = {SOCK_DGRAM: "SOCK_DGRAM", SOCK_STREAM: "SOCK_STREAM"}
+LOCAL_TYPES = {SOCK_DGRAM: "AF_UNIX datagram", SOCK_STREAM: "AF_UNIX stream"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,18 @@ class Lane:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a pipe."""
-        return self.state == "connected"
+        """Whether there is a pipe to a control."""
+        return self.state == "connected" and bool(self.control)
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a socket of AF_UNIX."""
+        return self.kind.startswith("AF_UNIX")
+
+    @property
+    def stream(self) -> bool:
+        """Whether its queue is a stream of bytes, without records."""
+        return self.kind in ("SOCK_STREAM", LOCAL_TYPES[SOCK_STREAM])
 
     @property
     def fd(self) -> str:
@@ -160,9 +171,11 @@ def buffer_of(state: State, name: str) -> Buffer:
 
 
 def kind_of(so: dict[str, object]) -> str:
-    """``events``, or the name of the socket's type."""
+    """``events``, or the name of the socket's type; a local socket says that it is one."""
     if so["so_protocol"] == SYSPROTO_EVENT:
         return "events"
+    if not so["so_protocol"]:
+        return LOCAL_TYPES[_int(so, "so_type")]
     return TYPES.get(_int(so, "so_type"), "SOCK_RAW")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from kextlab.abi import errno
-from kextlab.abi.constants import SOCK_DGRAM, SOCK_STREAM, SYSPROTO_EVENT
+from kextlab.abi.constants import AF_UNIX, SOCK_DGRAM, SOCK_STREAM, SYSPROTO_EVENT
 from kextlab.abi.errno import TABLE
 from kextlab.abi.ioctl import (
     CTLIOCGCOUNT,
@@ -19,6 +19,7 @@ from kextlab.abi.ioctl import (
 from kextlab.abi.iokit import io_return_name
 from kextlab.abi.structs import CtlEventData, CtlInfo, KernEventMsg, KevRequest, SockaddrCtl
 from kextlab.trace.events import Event
+from kextlab.views import local_sentences
 from kextlab.views.enqueue import ENQUEUES
 from kextlab.views.index import Index
 from kextlab.views.svg import count
@@ -38,6 +39,11 @@ REQUESTS = {
 }
 
 
+def request_of(event: Event) -> str:
+    """What an ioctl asks for, by name; "" for another call."""
+    return REQUESTS.get(cast(int, event.arguments[1]), "?") if event.name == "ioctl" else ""
+
+
 def kext_name(kext: str) -> str:
     """``echo`` for ``org.kextlab.echo``."""
     return kext.rpartition(".")[2] or kext
@@ -45,7 +51,7 @@ def kext_name(kext: str) -> str:
 
 def address(data: object) -> SockaddrCtl | None:
     """A sockaddr_ctl that crossed the gate as bytes, ``None`` if it is none."""
-    if not isinstance(data, bytes):
+    if not isinstance(data, bytes) or data[1:2] == bytes([AF_UNIX]):
         return None
     try:
         return SockaddrCtl.unpack(data)
@@ -86,6 +92,9 @@ def event_named(message: KernEventMsg) -> str:
 
 def called(who: str, event: Event) -> str:
     """A process enters the kernel."""
+    local = local_sentences.called(who, event)
+    if local is not None:
+        return local
     args = event.arguments
     name = SHORT.get(event.name, event.name)
     match event.name:
@@ -106,7 +115,8 @@ def called(who: str, event: Event) -> str:
                 f"{who} calls {name}(fd {args[0]}) to {name} to control id {where.sc_id}, {unit}."
             )
         case "sendto" | "sendmsg":
-            return f"{who} calls {name}(fd {args[0]}) with {some(size_of(args[1]), 'byte')}."
+            words = f"{some(size_of(args[1]), 'byte')}{local_sentences.sent_with(event)}"
+            return f"{who} calls {name}(fd {args[0]}) with {words}."
         case "recvfrom" | "recvmsg":
             room = some(cast(int, args[1]), "byte")
             return f"{who} calls {name}(fd {args[0]}) with room for {room}."
@@ -115,6 +125,15 @@ def called(who: str, event: Event) -> str:
             wait = "for ever" if delay is None else f"at most {delay / 1e9:g} s"
             return f"{who} calls select({called_with(event)}) to wait {wait}."
     return f"{who} calls {name}(fd {args[0]})." if args else f"{who} calls {name}."
+
+
+def call_of(event: Event) -> str:
+    """A call as a refusal names it: ``connect(fd 3)``."""
+    name = SHORT.get(event.name, event.name)
+    if event.name == "select":
+        return f"select({called_with(event)})"
+    bare = event.name in local_sentences.BARE or is_message(event.name)
+    return name if bare else f"{name}(fd {event.arguments[0]})"
 
 
 def is_message(name: str) -> bool:
@@ -163,6 +182,9 @@ def _asked(who: str, args: tuple[object, ...]) -> str:
 
 def returned(who: str, pid: str, event: Event, value: object, seen: Index) -> str:
     """A system call went well."""
+    local = local_sentences.returned(who, event, value)
+    if local is not None:
+        return local
     args = event.arguments
     name = SHORT.get(event.name, event.name)
     match event.name:
@@ -182,7 +204,8 @@ def returned(who: str, pid: str, event: Event, value: object, seen: Index) -> st
             return f"{name} returns {count(cast(int, value))} to {who}."
         case "recvfrom" | "recvmsg":
             data = value[0] if isinstance(value, tuple) else value
-            return f"{name} returns {some(size_of(data), 'byte')} to {who}."
+            words = f"{some(size_of(data), 'byte')}{local_sentences.came_with(value)}"
+            return f"{name} returns {words} to {who}."
         case "close":
             return f"close returns to {who}; fd {args[0]} is free again."
         case "select":
@@ -238,15 +261,6 @@ def kpi_done(
             last = seen.state["kern_event"]["last_event_id"]
             return f"{kext} posts a kernel event of {listed(parts)}; it gets id {last}."
     return None if event.name.startswith("mbuf_") else f"{kext} calls {event.name}."
-
-
-def call_named(event: Event) -> str:
-    """A system call inside a sentence: ``recv(fd 3)``."""
-    name = SHORT.get(event.name, event.name)
-    if event.name == "select":
-        return f"select({called_with(event)})"
-    bare = event.name == "socket" or is_message(event.name)
-    return name if bare else f"{name}(fd {event.arguments[0]})"
 
 
 def unit_of(event: Event) -> int | None:

@@ -29,16 +29,16 @@ from kextlab.views.payload import Payload, asked, given, read_event
 from kextlab.views.reasons import consequence, reason
 from kextlab.views.sentences import (
     RECVS,
-    REQUESTS,
     SENDS,
     SHORT,
-    call_named,
+    call_of,
     called,
     event_named,
     is_message,
     kext_name,
     kpi_done,
     name_of,
+    request_of,
     returned,
     size_of,
     truncated,
@@ -46,6 +46,12 @@ from kextlab.views.sentences import (
 )
 from kextlab.views.told import Frame, Told
 from kextlab.views.words import listed, some
+
+_UNTIL = {
+    "so_rcv": " until bytes are queued",
+    "so_snd": " until there is space",
+    "so_timeo": " until somebody connects",
+}
 
 
 class Teller:
@@ -128,7 +134,10 @@ class Teller:
         self.seen.update(event)
         if self.frames:
             frame = self.frames[-1]
-            if frame.socket and frame.event.name.startswith("recv"):
+            data = all(
+                change.field != "m_type" for change in changes
+            )  # no address, no control data
+            if frame.socket and frame.event.name.startswith("recv") and data:
                 for change in changes:
                     if change.field == "sb_cc" and change.object == f"so_rcv:{frame.socket}":
                         frame.taken += max(0, change.old - change.new)
@@ -175,10 +184,9 @@ class Teller:
         if not calls or task != f"task:{event.task}":
             return []
         frame, fields = calls[-1], self.state[task]
-        who, call = self.seen.process(frame.actor), call_named(frame.event)
+        who, call = self.seen.process(frame.actor), call_of(frame.event)
         channel = str(fields["channel"])
-        known = {"so_rcv": " until bytes are queued", "so_snd": " until there is space"}
-        until = known.get(channel.partition(":")[0]) or self.mach.until(channel)
+        until = _UNTIL.get(channel.partition(":")[0]) or self.mach.until(channel)
         until = until or f" in {fields['wmesg']}"
         text = f"{who} sleeps in {call}{until}; others run."
         label = f"{who} sleeps" if self.mach.until(channel) else "sleeps"
@@ -225,17 +233,18 @@ class Teller:
         socket = seen.socket_at(pid, args[0]) if named else 0
         kcb = self.state.get(f"kcb:{socket}")
         connected = kcb is not None and bool(kcb["kctl"])
+        local = provenance.is_local(event, seen, socket)
         size = size_of(args[1]) if event.name in SENDS else 0
         if self.mach.knows(event):
             place, via = self.mach.route(event, pid)
             text, label = self.mach.called(event, pid), self.mach.short(event, pid)
         else:
-            place, via = routes.route(event, seen.listens(socket), connected)
+            place, via = routes.route(event, seen.listens(socket), connected, local)
             text, label = called(seen.process(pid), event), routes.short(event, size)
         told = self._told(event, "user", text, "call", f"proc:{pid}", place, label)
         told.via, told.socket, told.payload = via, socket, asked(event)
         self.mach.detail(told, event, pid)
-        told.frame = Frame(event, pid, place, size, socket)
+        told.frame = Frame(event, pid, place, size, socket, local=local)
         self.frames.append(told.frame)
         return [told]
 
@@ -287,9 +296,7 @@ class Teller:
         told.label = routes.answer(opened, event.value)
         told.text = returned(who, frame.actor, opened, event.value, self.seen)
         told.payload = given(opened, event.value, self.seen.listens(frame.socket))
-        request = (
-            REQUESTS.get(cast(int, opened.arguments[1]), "?") if opened.name == "ioctl" else ""
-        )
+        request = "AF_UNIX" if frame.local else request_of(opened)
         told.source = provenance.SLEPT if frame.slept else provenance.answered(opened, request)
         if opened.name in RECVS and told.payload is not None:
             got = told.payload.length
@@ -310,7 +317,7 @@ class Teller:
             )
 
     def _refused(self, told: Told, frame: Frame, errno: int, who: str) -> None:
-        call, name = call_named(frame.event), name_of(errno)
+        call, name = call_of(frame.event), name_of(errno)
         told.errno, told.label = name, f"= {name}"
         callback = frame.refused_inside.get(errno)
         if callback is not None:
@@ -320,7 +327,7 @@ class Teller:
         told.source, told.why = provenance.refused(
             frame.event, errno, self.seen, frame.actor, frame.size, frame.socket
         )
-        why = reason(frame.event, errno, self.seen, frame.actor)
+        why = reason(frame.event, errno, self.seen, frame.actor, socket=frame.socket)
         if errno == EAGAIN:  # an answer a program asked for, and no loss
             told.text = f"{call} returns {name} to {who}: {why}."
             return
@@ -437,7 +444,7 @@ class Teller:
         if event.name == "panic" or not calls:
             return held
         frame = calls[-1]
-        who, call = self.seen.process(frame.actor), call_named(frame.event)
+        who, call = self.seen.process(frame.actor), call_of(frame.event)
         if event.name == "deadlock":
             text = f"{who} sleeps in {call} and nothing can wake it."
         elif event.name == "killed":

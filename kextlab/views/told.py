@@ -21,6 +21,7 @@ class Frame:
         size: bytes offered or sent.
         socket: the socket it is about, 0 if none.
         taken: bytes that left the socket's receive queue to its reader.
+        local: whether it is about a socket of AF_UNIX.
         refused_inside: errnos callbacks answered, with the callback's name.
         unnoticed: bytes the kernel refused a kext inside.
         slept: whether it slept, or another task ran meanwhile.
@@ -34,6 +35,7 @@ class Frame:
     size: int = 0
     socket: int = 0
     taken: int = 0
+    local: bool = False
     refused_inside: dict[int, str] = field(default_factory=dict)
     unnoticed: int = 0
     slept: bool = False

@@ -33,8 +33,10 @@ def _socket(scene: Scene, lane: Lane) -> str:
     process = scene.process(lane.pid)
     if lane.kind == "events":
         kind = "an event socket, connected to nobody"
+    elif lane.local:
+        kind = f"a local {'stream' if lane.stream else 'datagram'} socket, {lane.state}"
     else:
-        kind = "a stream socket" if lane.kind == "SOCK_STREAM" else "a datagram socket"
+        kind = "a stream socket" if lane.stream else "a datagram socket"
         control = scene.control(lane.control)
         if control is None:
             kind += ", not connected"
@@ -51,7 +53,7 @@ def _queue(lane: Lane, queue: Queue | None) -> str:
     numbers = f"{count(rcv.cc)} of {count(rcv.hiwat)} bytes, {count(rcv.free)} free"
     if not rcv.cc and not rcv.records:
         words = f"Its receive buffer is empty: {numbers}."
-    elif lane.kind == "SOCK_STREAM":
+    elif lane.stream:
         words = f"Its receive buffer holds a stream: {numbers}."
     else:
         sizes = [count(size) for size in rcv.records[:MOST]]
@@ -111,7 +113,7 @@ def describe(scene: Scene, queues: dict[int, Queue]) -> str:
             lines.append(f"{process.name} (pid {process.pid}, uid {process.uid}) holds no sockets.")
     for lane in scene.lanes[:40]:
         words = _socket(scene, lane)
-        if lane.connected or lane.kind == "events":
+        if lane.connected or lane.local or lane.kind == "events":
             words += " " + _queue(lane, queues.get(lane.socket))
         lines.append(words)
     if len(scene.lanes) > 40:

@@ -13,7 +13,7 @@ from kextlab.bsd.kctl_usrreqs import trim
 from kextlab.bsd.kern_control_kpi import MBUF_LIMIT
 from kextlab.bsd.mbuf import MbufPool
 from kextlab.bsd.sockbuf import Sockbuf
-from kextlab.bsd.socket import Sockopt
+from kextlab.bsd.socketvar import Sockopt
 from kextlab.bsd.soreceive import soreceive
 from kextlab.bsd.sosend import sosend, sosend_list
 from kextlab.kernel.kernel import Kernel

@@ -8,7 +8,7 @@ import pytest
 from kextlab.abi import constants as c
 from kextlab.abi import errno as e
 from kextlab.abi.structs import SockaddrCtl
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.bsd.soreceive import soreceive, soreceive_now
 from kextlab.bsd.sosend import sosend, sosend_now
 from kextlab.kernel import syscalls

@@ -9,7 +9,8 @@ from kextlab.abi import errno as e
 from kextlab.abi.structs import SockaddrCtl
 from kextlab.bsd.mbuf import MbufPool
 from kextlab.bsd.release import DEFAULT_RELEASE, RELEASES, release_named
-from kextlab.bsd.socket import Protosw, Socket, Sockets, Sockopt
+from kextlab.bsd.socket import Sockets
+from kextlab.bsd.socketvar import Proc, Protosw, Socket, Sockopt
 from kextlab.sched import Scheduler, drive
 
 
@@ -18,7 +19,7 @@ class Bare(Protosw):
 
     pr_protocol = 9
 
-    def pru_attach(self, so: Socket) -> None:
+    def pru_attach(self, so: Socket, p: Proc) -> None:
         pass
 
 
@@ -42,7 +43,7 @@ def so(layer: Sockets) -> Socket:
     return so
 
 
-NAME = SockaddrCtl()
+NAME = SockaddrCtl().pack()
 
 
 @pytest.mark.parametrize(
@@ -64,15 +65,18 @@ def test_a_request_that_may_let_go_answers_its_default(
     ("request_", "arguments", "answer"),
     [
         ("pru_control", (1, b"x"), (e.EOPNOTSUPP, b"x")),
-        ("pru_listen", (), e.EOPNOTSUPP),
+        ("pru_listen", (User(),), e.EOPNOTSUPP),
+        ("pru_connect2", (None, User()), e.EOPNOTSUPP),
         ("pru_disconnectx", (), e.EOPNOTSUPP),
-        ("pru_peeraddr", (), (e.EOPNOTSUPP, None)),
-        ("pru_sockaddr", (), (e.EOPNOTSUPP, None)),
+        ("pru_peeraddr", (), (e.EOPNOTSUPP, b"")),
+        ("pru_sockaddr", (), (e.EOPNOTSUPP, b"")),
         ("pru_rcvd", (0,), None),
         ("pru_rcvoob", (), e.EOPNOTSUPP),
         ("pru_shutdown", (), e.EOPNOTSUPP),
         ("pr_ctloutput", (Sockopt(True, 1, 1, b"", 0),), None),
         ("sofreelastref", (), None),
+        ("dom_dispose", (), None),
+        ("sbspace", (), 0),
     ],
 )
 def test_a_request_that_does_not_let_go_answers_its_default(
@@ -98,7 +102,7 @@ def test_a_protocol_has_nothing_quicker_than_its_send(so: Socket) -> None:
 
 def test_a_protocol_must_attach() -> None:
     with pytest.raises(NotImplementedError):
-        Protosw.pru_attach(Bare(1, 0, False), None)  # type: ignore[arg-type]
+        Protosw.pru_attach(Bare(1, 0, False), None, User())  # type: ignore[arg-type]
 
 
 # -- connection state --------------------------------------------------------------------------
@@ -122,9 +126,9 @@ def test_listening_takes_a_protocol_with_connections_and_an_unconnected_socket(
     layer: Sockets, so: Socket
 ) -> None:
     connects = bool(so.so_proto.pr_flags & c.PR_CONNREQUIRED)
-    assert layer.solisten(so) == e.EOPNOTSUPP
+    assert layer.solisten(so, 1, User()) == e.EOPNOTSUPP
     layer.soisconnecting(so)
-    assert layer.solisten(so) == (e.EINVAL if connects else e.EOPNOTSUPP)
+    assert layer.solisten(so, 1, User()) == (e.EINVAL if connects else e.EOPNOTSUPP)
 
 
 @pytest.mark.parametrize(

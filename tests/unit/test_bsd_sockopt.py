@@ -5,7 +5,7 @@ import pytest
 from kextlab.abi import constants as c
 from kextlab.abi import errno as e
 from kextlab.abi import ioctl
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.kernel.kernel import Kernel
 
 SWITCHES = [

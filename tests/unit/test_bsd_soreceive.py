@@ -7,7 +7,7 @@ import pytest
 from kextlab.abi import constants as c
 from kextlab.abi import errno as e
 from kextlab.abi.structs import SockaddrCtl
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.bsd.soreceive import soreceive
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext

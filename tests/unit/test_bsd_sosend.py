@@ -8,7 +8,7 @@ from kextlab.abi import constants as c
 from kextlab.abi import errno as e
 from kextlab.abi.structs import SockaddrCtl
 from kextlab.bsd.mbuf import MbufPool, m_chain
-from kextlab.bsd.socket import Socket
+from kextlab.bsd.socketvar import Socket
 from kextlab.bsd.sosend import sosend, sosend_list
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext

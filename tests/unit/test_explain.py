@@ -403,7 +403,9 @@ def test_an_unknown_name_is_refused() -> None:
 
 
 def test_an_unknown_call_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="unknown call 'mount': expected one of bind, ") as caught:
+    with pytest.raises(
+        ValueError, match="unknown call 'mount': expected one of accept, "
+    ) as caught:
         explain("EBUSY", call="mount")
     assert "\n" not in str(caught.value)
     assert set(calls()) >= {"connect", "sendto", "ctl_register", "mbuf_free"}

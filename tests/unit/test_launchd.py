@@ -391,7 +391,6 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     ({"ThrottleInterval": 1.5}, ValueError, "ThrottleInterval is 1.5 (a real), expected an int"),
     ({"ThrottleInterval": -1}, ValueError, "ThrottleInterval is -1, expected 0 s or more"),
     ({"Disabled": None}, ValueError, "Disabled is None (NoneType), expected true or false"),
-    ({"Sockets": {}}, NotImplementedError, "Sockets is not modelled; AF_UNIX sockets are not"),
     ({"Lable": "x"}, NotImplementedError, "the key Lable is not modelled; Label is"),
     ({"QueueDirectories": []}, NotImplementedError, "QueueDirectories is not modelled; modelled"),
 ]

@@ -8,6 +8,7 @@ import pytest
 from kextlab.abi import constants as c
 from kextlab.abi.ioctl import CTLIOCGCOUNT, CTLIOCGINFO
 from kextlab.abi.structs import CtlInfo, SockaddrCtl
+from kextlab.abi.un import cmsg, sockaddr_un
 from kextlab.kernel.kernel import Kernel
 from kextlab.kernel.kext import Kext
 from kextlab.kernel.kpi import KernCtlReg, Out
@@ -107,6 +108,20 @@ SESSION: list[tuple[Any, ...]] = [
     ("close", 10),
     ("poll", 10),
     ("socket", 1, 1, 1),
+    ("socketpair", c.AF_UNIX, c.SOCK_STREAM, 0),
+    ("sendmsg", 3, [b"x"], 0, None, cmsg(c.SOL_SOCKET, c.SCM_RIGHTS, b"\x03\0\0\0")),
+    ("recvmsg", 4, 9, 0, 100),
+    ("recvmsg", 4, 9, c.MSG_DONTWAIT, 0),
+    ("accept", 3),
+    ("socket", c.AF_UNIX, c.SOCK_STREAM, 0),
+    ("bind", 6, sockaddr_un(b"/tmp/x")),
+    ("listen", 6, 1),
+    ("chmod", b"/tmp/x", 0o666),
+    ("socket", c.AF_UNIX, c.SOCK_STREAM, 0),
+    ("connect", 7, sockaddr_un(b"/tmp/x")),
+    ("accept", 6),
+    ("unlink", b"/tmp/x"),
+    ("unlink", b"/tmp/x"),
 ]
 
 

@@ -1,0 +1,211 @@
+"""Local sockets in the views: the log's sentences, badges, and pictures that do not break."""
+
+import json
+from contextlib import suppress
+
+import pytest
+
+from kextlab import Kernel
+from kextlab.abi import constants as c
+from kextlab.abi.un import sockaddr_un
+from kextlab.sched.stop import SimDeadlock
+from kextlab.views import (
+    inspect,
+    log,
+    mermaid,
+    player,
+    queue_figure,
+    scene_document,
+    space_time,
+    still_picture,
+    units_picture,
+)
+from kextlab.views.patches import after
+from kextlab.views.scene import scene
+from kextlab.views.teller import telling
+from kextlab.views.words import describe
+from tests.unit.local_sockets import DGRAM, NAME, PATH, Local, rights
+from tests.unit.test_launchd_sockets import JOB, Thing, ask
+from tests.unit.test_launchd_sockets import PATH as DAEMON
+
+OTHER = sockaddr_un(b"/tmp/d")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Local:
+    """A machine in which every call on local sockets went well once and was refused once."""
+    lab = Local()
+    fd = lab.listener(1)
+    lab.call(lab.client, "accept", 99)
+    ours, theirs = lab.connected(fd)
+    lab.do(lab.client, "sendto", ours, b"hello")
+    lab.do(lab.client, "sendmsg", ours, [b"x"], 0, None, rights(ours, ours))
+    lab.do(lab.client, "sendmsg", ours, [b"x"], 0, None, rights(ours))
+    lab.do(lab.server, "recvfrom", theirs, 100)
+    lab.do(lab.server, "recvmsg", theirs, 100, 0, 100)
+    lab.do(lab.server, "recvmsg", theirs, 100, 0, 100)
+    lab.do(lab.client, "sendto", ours, b"unread")
+    for pid, path in ((lab.client, NAME), (lab.client, NAME), (lab.other, NAME)):
+        lab.call(pid, "connect", lab.socket(pid), path)
+    lab.call(lab.client, "connect", lab.socket(lab.client), sockaddr_un(b"/no"))
+    lab.call(lab.client, "connect", lab.socket(lab.client, DGRAM), NAME)
+    lab.call(lab.client, "bind", lab.socket(lab.client), NAME)
+    lab.call(lab.client, "bind", lab.socket(lab.client), sockaddr_un(b""))
+    lab.call(lab.client, "connect", lab.socket(lab.client), sockaddr_un(b""))
+    lab.call(lab.other, "unlink", PATH)
+    lab.call(lab.other, "unlink", b"/no")
+    lab.do(lab.server, "chmod", PATH, 0o666)
+    server = lab.bound(lab.server, OTHER)
+    client = lab.bound(lab.client, sockaddr_un(b"/tmp/c"))
+    for room in (100, 2):
+        lab.do(lab.client, "sendto", client, b"abcdef", 0, OTHER)
+        lab.do(lab.server, "recvmsg", server, room, 0, 0)
+    lab.call(lab.client, "sendto", client, b"abcdef")
+    one, two = lab.pair(DGRAM)
+    lab.do(lab.client, "sendto", one, bytes(2000))
+    lab.call(lab.client, "sendmsg", one, [b""], 0, None, rights(one, *range(3, 10)) + bytes(2000))
+    lab.do(lab.client, "sendto", one, bytes(2000))
+    lab.call(lab.client, "sendto", one, bytes(2000))
+    lab.call(lab.client, "sendto", one, bytes(2049))
+    lab.do(lab.client, "getpeername", one)
+    lab.do(lab.client, "close", two)
+    lab.call(lab.client, "sendto", one, b"x")
+    left, right = lab.pair()
+    lab.call(lab.client, "sendto", left, bytes(9000), c.MSG_NBIO)
+    lab.call(lab.client, "sendto", left, b"x", c.MSG_NBIO)
+    lab.do(lab.client, "shutdown", left, c.SHUT_WR)
+    lab.call(lab.client, "sendto", left, b"x")
+    lab.do(lab.client, "socketpair", c.AF_UNIX, c.SOCK_STREAM, 0)
+    lab.call(lab.client, "socketpair", c.AF_UNIX, c.SOCK_RAW, 0)
+    lab.do(lab.server, "accept", fd)
+    lab.do(lab.server, "ioctl", fd, 0x8004667E, b"\x01\0\0\0")
+    lab.call(lab.server, "accept", fd)
+    lab.do(lab.server, "ioctl", fd, 0x8004667E, bytes(4))
+    with pytest.raises(SimDeadlock):
+        lab.call(lab.server, "accept", fd)
+    lab.do(lab.server, "unlink", PATH)
+    assert right
+    return lab
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "server calls socket for a local stream socket.",
+        "client calls socket for a local datagram socket.",
+        "server calls bind(fd 3) to name it /tmp/server.",
+        "client calls connect(fd 3) to connect to /tmp/server.",
+        "connect returns to client, which is connected to /tmp/server now.",
+        "server calls accept(fd 3) to take the first connection that waits.",
+        "accept returns descriptor 4 to server, a connection from a client without a name.",
+        "client calls sendmsg(fd 3) with 1 byte and 2 descriptors.",
+        "client calls sendmsg(fd 3) with 1 byte and 1 descriptor.",
+        "recvmsg returns 1 byte and descriptors 5 and 6 to server.",
+        "recvmsg returns 1 byte and descriptor 7 to server.",
+        "with 6 bytes to /tmp/d.",
+        "recvmsg returns 6 bytes, sent by /tmp/c, to server.",
+        "recvmsg returns 2 of 6 bytes to server and sets MSG_TRUNC; the other 4 are gone",
+        "client calls socketpair for two connected datagram sockets.",
+        "client calls socketpair for two connected stream sockets.",
+        "client calls socketpair for two connected other sockets.",
+        "server calls chmod to give /tmp/server mode 666.",
+        "server calls unlink to take the name /tmp/server away.",
+        "The kernel refused accept(fd 99): this descriptor is not open (EBADF).",
+        "nobody takes connections at /tmp/server, or as many wait as may (ECONNREFUSED).",
+        "/tmp/server may not be written by uid 502 (EACCES).",
+        "there is no /no (ENOENT).",
+        "there is no the name (ENOENT).",
+        "the socket at /tmp/server is of the other type, stream or datagram (EPROTOTYPE).",
+        "/tmp/server exists, perhaps from before (EADDRINUSE).",
+        "The kernel refused unlink: /tmp/server is another user's (EPERM).",
+        "The kernel refused unlink: there is no /no (ENOENT).",
+        "the datagram has no receiver (EDESTADDRREQ).",
+        "the datagram does not fit the receiver's buffer (ENOBUFS).",
+        "2,049 bytes are more than the send buffer takes in one datagram (EMSGSIZE).",
+        "connection reset by peer (ECONNRESET).",
+        "returns EAGAIN to client: the peer has not read enough and the call must not wait.",
+        "the connection is over (EPIPE).",
+        "returns EAGAIN to server: nobody waits and the call must not wait either.",
+        "server sleeps in accept(fd 3) until somebody connects; others run.",
+        "server sleeps in accept(fd 3) and nothing can wake it.",
+    ],
+)
+def test_the_log_tells_of_local_sockets(sentence: str, lab: Local) -> None:
+    assert sentence in str(log(lab.mac.trace))
+
+
+def test_launchds_call_is_told_and_why_it_is_refused() -> None:
+    mac = Kernel()
+
+    async def asking(app: object) -> None:
+        for name in ("Other", "Listener", "Listener"):
+            with suppress(OSError):
+                app.launch.launch_activate_socket(name)  # type: ignore[attr-defined]
+
+    mac.launchd.load(JOB, {DAEMON: asking})
+    mac.launchd.start("thing")
+    mac.run()
+    with pytest.raises(ProcessLookupError):
+        mac.spawn("nobody").launch.launch_activate_socket("Listener")
+    text = str(log(mac.trace))
+    for sentence in (
+        "thing calls launch_activate_socket for its socket Listener.",
+        "launch_activate_socket returns descriptor 3 to thing.",
+        "refused launch_activate_socket: its property list has no socket Other (ENOENT).",
+        "it has been given Listener already (EALREADY).",
+        "it is no job of launchd's (ESRCH).",
+    ):
+        assert sentence in text
+
+
+def test_every_answer_about_a_local_socket_is_documented_only(lab: Local) -> None:
+    badges = {
+        told.source.badge
+        for told in telling(lab.mac.trace.entries())
+        if told.source is not None and told.socket
+    }
+    assert badges == {"documented"}
+    refused = [told for told in telling(lab.mac.trace.entries()) if told.errno == "ECONNREFUSED"]
+    assert refused[0].why.startswith("AF_UNIX: The path is there, but no socket takes the call")
+
+
+def test_a_scene_document_shows_local_sockets_by_their_type(lab: Local) -> None:
+    doc = scene_document(lab.mac)
+    assert json.loads(json.dumps(doc)) == doc
+    state = after(doc, len(doc["moments"]) - 1)
+    socks = list(state["socks"].values())
+    assert {sock["type"] for sock in socks} == {"AF_UNIX stream", "AF_UNIX datagram"}
+
+
+def test_the_pictures_are_drawn(lab: Local) -> None:
+    doc = scene_document(lab.mac)
+    for picture in (units_picture(lab.mac), space_time(lab.mac), still_picture(doc)):
+        assert picture.svg.startswith("<svg")
+    assert "AF_UNIX stream" in units_picture(lab.mac).svg
+    assert "connect /tmp/server" in str(mermaid(lab.mac))
+    assert "AF_UNIX" in player(doc)
+    assert queue_figure is not None
+
+
+def test_the_scene_in_words_names_local_sockets(lab: Local) -> None:
+    words = describe(scene(lab.mac.snapshot()), {})
+    assert "server (pid 100, uid 501) holds fd 3: a local stream socket, new." in words
+    assert "a local stream socket, connected. Its receive buffer holds a stream: 6 of" in words
+    assert "no connections across the boundary" in words
+
+
+def test_the_inspector_shows_addresses_and_queues(lab: Local) -> None:
+    calls = {event.name: event.step for event in lab.mac.trace.events() if event.kind == "syscall"}
+    assert inspect(lab.mac.trace, step=calls["connect"]).svg.startswith("<svg")
+    number = lab.so(lab.server, 4)["number"]
+    assert inspect(lab.mac.trace, socket=number).svg.startswith("<svg")
+
+
+def test_a_machine_with_launchds_sockets_is_drawn() -> None:
+    mac = Kernel()
+    mac.launchd.load(JOB, {DAEMON: Thing().program()})
+    task = ask(mac.spawn("client"), b"hello")
+    mac.run()
+    assert task.result() == b"HELLO"
+    assert scene_document(mac)["moments"]
+    assert "AF_UNIX stream" in units_picture(mac).svg
