@@ -94,11 +94,18 @@ class Cache:
     Args:
         app: the daemon's process.
         keep: told of every table, and whether it is the first.
+        questions: what is answered.
     """
 
-    def __init__(self, app: App, keep: Callable[[App, bytes, bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        keep: Callable[[App, bytes, bool], None] | None = None,
+        questions: tuple[int, ...] = (READ, REFRESH),
+    ) -> None:
         self._app = app
         self._keep = keep
+        self._questions = questions
         self._read(first=True)
 
     def _read(self, first: bool) -> None:
@@ -109,7 +116,7 @@ class Cache:
     def answer(self, question: int, root: bool) -> tuple[int, bytes]:
         """(errno, table). EINVAL (no such question), EPERM (REFRESH, and the client is not
         ``root``)."""
-        if question not in (READ, REFRESH):
+        if question not in self._questions:
             return EINVAL, b""
         if question == REFRESH:
             if not root:
@@ -137,7 +144,7 @@ class Broker:
     def __call__(self, app: App) -> None:
         m = app.mach
         port = m.bootstrap_check_in(self.service)
-        cache = Cache(app, self.keep)
+        cache = Cache(app, self.keep, self.questions)
         answer: Message | None = None
         hear = m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT
         while True:

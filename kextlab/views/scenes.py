@@ -85,7 +85,8 @@ class SceneWriter:
             told = teller.tell(entry)
             event = teller.event
             assert event is not None
-            mirror.take(entry, event, teller.frames, len(self._moments) - 1)
+            said = bool(told) and entry[0] == codes.KMSG_QUEUE  # a message has a moment of its own
+            mirror.take(entry, event, teller.frames, len(self._moments) - 1 + said)
             if event.kind == "switch":
                 mirror.awake(teller.frames)
             elif event.kind == "stop" and event.name != "panic":

@@ -246,7 +246,7 @@ def test_what_a_driver_counts_for_itself_is_seen_by_the_replay(tmp_path: Path) -
         ({"touch": "load", "pid": 100, "address": 4}, 'load needs "size"'),
         ({"touch": "store", "pid": 1, "address": 4, "data": "x"}, 'store, "data": '),
         ({"load_job": {"Label": "x"}, "program": "p"}, "load_job: property list: Program or"),
-        ({"load_job": {"Label": "x", "Sockets": {}}, "program": "p"}, "Sockets is not modelled"),
+        ({"load_job": {"Label": "x", "QueueDirectories": []}, "program": "p"}, "is not modelled"),
         ({"load_job": {"Label": "x", "Program": "/x"}}, 'needs "program"'),
         ({"enqueue": "io_queue:1", "size": 4}, 'enqueue needs "data"'),
         ({"terminate": 4}, '"terminate" is 4, not text'),
