@@ -21,6 +21,7 @@ Read beside it: ``launchd.plist(5)``, ``osfmk/mach/notify.h``, ``mach_msg_destro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from kextlab.abi.errno import EINVAL, EPERM
