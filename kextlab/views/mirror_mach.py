@@ -177,6 +177,20 @@ class MachMirror:
             self._op(f"mach/ports/{port}/service", call.arguments[0])
 
 
+def rights_in(descriptor: tuple[Any, ...]) -> list[list[Json]]:
+    """What a descriptor carries, as [port, right]; of memory [0, "MEMORY"]."""
+    match descriptor:
+        case ("memory", *_):
+            return [[0, "MEMORY"]]
+        case ("ports", kind, ports):
+            return [[number_of(port), RIGHTS[kind]] for port in ports]
+        case ("port", kind, port) | (port, kind):
+            return [[number_of(port), RIGHTS[kind]]]
+    raise ValueError(
+        f"a message's descriptor is {descriptor!r:.60}, and must be of ports or memory"
+    )
+
+
 def message_item(
     fields: dict[str, object], number: int, intern: Callable[[bytes], int], moment: int
 ) -> list[Json]:
@@ -185,12 +199,11 @@ def message_item(
     body = cast(bytes, fields["body"])
     audit = cast("tuple[int, ...]", fields["audit"])
     reply = fields["local"]
-    carried = []
-    for what, kind, *_ in cast("tuple[tuple[Any, ...], ...]", fields["descriptors"]):
-        if kind in RIGHTS and (what is None or isinstance(what, str)):
-            carried.append([number_of(what), RIGHTS[kind]])
-        else:
-            carried.append([0, "MEMORY"])
+    carried = [
+        right
+        for descriptor in cast("tuple[tuple[Any, ...], ...]", fields["descriptors"])
+        for right in rights_in(descriptor)
+    ]
     return [
         number,
         fields["size"],

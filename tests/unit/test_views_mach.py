@@ -12,9 +12,10 @@ from kextlab import Kernel
 from kextlab.kexts.sensor import SensorDriver, kSensorOpen, kSensorRead
 from kextlab.views import log, scene_document, units_picture
 from kextlab.views.mach_scene import glimpse, mach_in_state, rights, sized
+from kextlab.views.mirror_mach import rights_in
 from kextlab.views.patches import after
 from kextlab.views.tokens import TOKENS
-from tests.unit import mach_machines as machines
+from tests.unit import scene_mach_machines as machines
 from tests.unit.views_machines import echoing
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -220,6 +221,15 @@ def test_pages_are_shown_as_what_they_are() -> None:
 
 
 # ---------------------------------------------------------------- corners
+
+
+def test_every_kind_of_descriptor_is_read() -> None:
+    assert rights_in(("port:3", 17)) == [[3, "SEND"]]
+    assert rights_in(("port", 18, "port:3")) == [[3, "SEND_ONCE"]]
+    assert rights_in(("ports", 16, ("port:1", None))) == [[1, "RECEIVE"], [0, "RECEIVE"]]
+    assert rights_in(("memory", 100, 1, "vm_map_copy:1")) == [[0, "MEMORY"]]
+    with pytest.raises(ValueError, match="must be of ports or memory"):
+        rights_in(("a", "b", "c"))
 
 
 def test_a_queue_of_a_driver_is_a_window_without_pages() -> None:
