@@ -17,8 +17,11 @@ from kextlab.abi.mach import (
     MACH_MSG_TYPE_PORT_RECEIVE,
     MACH_MSG_TYPE_PORT_SEND,
     MACH_MSG_TYPE_PORT_SEND_ONCE,
+    MACH_SEND_TIMED_OUT,
+    mach_error_name,
     type_names,
 )
+from kextlab.abi.mach_messages import MachMsgHeader
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
 from kextlab.views.mirror_queue import CUT
@@ -35,6 +38,7 @@ RIGHTS = {
     MACH_MSG_TYPE_PORT_SEND: "SEND",
     MACH_MSG_TYPE_PORT_SEND_ONCE: "SEND_ONCE",
 }
+TIMED_OUT = mach_error_name(MACH_SEND_TIMED_OUT)
 AUDIT_PID = 5
 """Where an audit token has the process."""
 
@@ -99,6 +103,7 @@ class MachMirror:
         self._queues: dict[int, list[int]] = {}
         self._of: dict[int, int] = {}
         self._spaces: set[str] = set()
+        self._marked: set[int] = set()
         self._begun = False
 
     def take(self, event: Event, moment: int) -> None:
@@ -119,7 +124,7 @@ class MachMirror:
                     self._op(f"mach/names/{pid}", {})
                 self._show(name, f"mach/names/{pid}/{number}", name_fields)
             elif kind == "port":
-                self._show(name, f"mach/ports/{rest}", port_fields, q=[], service="")
+                self._show(name, f"mach/ports/{rest}", port_fields, q=[], service="", mark=None)
                 if name not in self.state:
                     self._queues.pop(int(rest), None)
             else:
@@ -148,10 +153,29 @@ class MachMirror:
 
     # -- messages --------------------------------------------------------------------------
 
+    def refused(self, pid: str, answer: object, moment: int) -> None:
+        """A mach_msg returned: if a full queue made it time out, the message came back."""
+        code, left = cast("tuple[str, object]", answer)
+        if code != TIMED_OUT or not isinstance(left, bytes):
+            return
+        header = MachMsgHeader.unpack(left)
+        right = self.state.get(f"right:{pid}:{header.msgh_remote_port:#x}")
+        port = number_of(right["object"]) if right is not None else 0
+        if f"port:{port}" in self._shown:
+            self._marked.add(port)
+            self._op(f"mach/ports/{port}/mark", [header.msgh_size, code, moment])
+
+    def _unmark(self, port: int) -> None:
+        """The queue changed: the mark goes."""
+        if port in self._marked:
+            self._marked.discard(port)
+            self._op(f"mach/ports/{port}/mark", None)
+
     def _message(self, name: str, number: int, moment: int) -> None:
         fields = self.state.get(name)
         if fields is None:
             port = self._of.pop(number)
+            self._unmark(port)
             queue = self._queues[port]
             at = queue.index(number)
             assert at == 0, f"message {number} left from place {at} of its queue"
@@ -159,6 +183,7 @@ class MachMirror:
             self._op(f"mach/ports/{port}/q", "<", 1)
             return
         port = number_of(fields["port"])
+        self._unmark(port)
         self._of[number] = port
         self._queues.setdefault(port, []).append(number)
         self._op(f"mach/ports/{port}/q", "+", message_item(fields, number, self._intern, moment))

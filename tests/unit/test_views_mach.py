@@ -10,6 +10,7 @@ import pytest
 
 from kextlab import Kernel
 from kextlab.kexts.sensor import SensorDriver, kSensorOpen, kSensorRead
+from kextlab.userland.mach_error import MachError
 from kextlab.views import log, scene_document, units_picture
 from kextlab.views.mach_scene import glimpse, mach_in_state, rights, sized
 from kextlab.views.mirror_mach import rights_in
@@ -85,6 +86,28 @@ def test_a_copy_is_made_by_the_first_write() -> None:
     assert not before["objects"][before["windows"][key]["object"]]["pages"]
     assert now["objects"][now["windows"][key]["object"]]["pages"]
     assert now["objects"]["1"]["pages"] == before["objects"]["1"]["pages"]
+
+
+def test_a_message_that_a_full_queue_sends_back_is_marked_until_the_queue_changes() -> None:
+    doc = scene_document(machines.busy())
+    at = moment(doc, "MACH_SEND_TIMED_OUT")
+    port = after(doc, at)["mach"]["ports"]["2"]
+    assert port["mark"] == [24, "MACH_SEND_TIMED_OUT", at]
+    assert after(doc, at - 1)["mach"]["ports"]["2"]["mark"] is None
+    mac = Kernel()
+    m = mac.spawn("app").mach
+    name = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    m.mach_port_insert_right(name, name, m.MACH_MSG_TYPE_MAKE_SEND)
+    m.mach_port_set_attributes(name, 1)
+    message = m.Message(m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, 0), name)
+    timed = m.MACH_SEND_MSG | m.MACH_SEND_TIMEOUT
+    m.mach_msg(message, timed, timeout=0)
+    with pytest.raises(MachError, match="TIMED_OUT"):
+        m.mach_msg(message, timed, timeout=0)
+    m.mach_msg(None, m.MACH_RCV_MSG, 4096, name)
+    doc = scene_document(mac)
+    marks = [op[1] for patch in doc["patches"] for op in patch if op[0] == "mach/ports/1/mark"]
+    assert [mark and mark[1] for mark in marks] == ["MACH_SEND_TIMED_OUT", None]
 
 
 # ---------------------------------------------------------------- sentences

@@ -24,7 +24,7 @@ export function planOf(story, state, c, x, y, room, boundary = 0, low = 0) {
   m.hatch = 14 * f;
   m.row = m.boundary + (airy ? 180 : 104) * f;
   m.slot = (airy ? 20 : 17) * f;
-  m.box = 46 * f + 5 * m.slot + 22 * f;
+  m.box = 46 * f + 5 * m.slot + 30 * f;
   if (low) m.row = Math.max(m.row, Math.min(m.boundary + 200 * f, low - m.box - 72 * f));
   m.wires = m.row + m.box;
   m.height = m.wires + (airy ? 64 : 50) * f - y;
