@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from kextlab.trace.events import Event
+from kextlab.views import provenance
 from kextlab.views.index import Index
+from kextlab.views.told import Told
 from kextlab.views.words import listed, some
 
 MOST = 3
 """Windows named one by one."""
 
 
-def touched(seen: Index, event: Event) -> tuple[str, str]:
-    """The sentence for an event of kind ``touch``, and the world it belongs to."""
+def touched(told: Callable[..., Told], seen: Index, event: Event) -> Told:
+    """What there is to say of an event of kind ``touch``; ``told`` is the teller's."""
+    text, world = sentence(seen, event)
+    process = f"proc:{event.name}"
+    one = told(event, world, text, "note", process, process, "memory")
+    one.source = provenance.shown("memory")
+    return one
+
+
+def sentence(seen: Index, event: Event) -> tuple[str, str]:
+    """The sentence for it, and the world it belongs to."""
     access, address, size, left = cast("tuple[str, int, int, int]", event.arguments)
     pid, who = int(event.name), seen.process(event.name)
     window = seen.windows.at(pid, address)

@@ -80,6 +80,7 @@ class Mirror:
         self._mach = mirror_mach.MachMirror(state, intern, self.op)
         self._memory = mirror_memory.MemoryMirror(state, intern, self.op)
         self._answer: object = None
+        self._moment = -1
 
     def op(self, *parts: Json) -> None:
         """A change of the picture at this step."""
@@ -111,7 +112,7 @@ class Mirror:
         elif kind == "sleep":
             self._sleep(frames, str(event.arguments[0]))
         elif kind == "return":
-            self._answer = event.value
+            self._answer, self._moment = event.value, moment
         elif kind == "touch":
             self._memory.touched(event, moment + 1)  # it is told of, in a moment of its own
 
@@ -123,6 +124,8 @@ class Mirror:
         if frame.event.kind == "syscall":
             if told and frame.event.name in mirror_mach.SERVICES:
                 self._mach.answered(frame.actor, frame.event, self._answer)
+            elif told and frame.event.name == "mach_msg":
+                self._mach.refused(frame.actor, self._answer, self._moment + 1)
             outer = [f for f in above if f.event.kind == "syscall" and f.actor == frame.actor]
             self._do(frame.actor, _inside(outer[-1]) if outer else "")
         elif frame.event.kind == "callback":

@@ -17,8 +17,11 @@ from kextlab.abi.mach import (
     MACH_MSG_TYPE_PORT_RECEIVE,
     MACH_MSG_TYPE_PORT_SEND,
     MACH_MSG_TYPE_PORT_SEND_ONCE,
+    MACH_SEND_TIMED_OUT,
+    mach_error_name,
     type_names,
 )
+from kextlab.abi.mach_messages import MachMsgHeader
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
 from kextlab.views.mirror_queue import CUT
@@ -35,6 +38,7 @@ RIGHTS = {
     MACH_MSG_TYPE_PORT_SEND: "SEND",
     MACH_MSG_TYPE_PORT_SEND_ONCE: "SEND_ONCE",
 }
+TIMED_OUT = mach_error_name(MACH_SEND_TIMED_OUT)
 AUDIT_PID = 5
 """Where an audit token has the process."""
 
@@ -99,6 +103,7 @@ class MachMirror:
         self._queues: dict[int, list[int]] = {}
         self._of: dict[int, int] = {}
         self._spaces: set[str] = set()
+        self._marked: set[int] = set()
         self._begun = False
 
     def take(self, event: Event, moment: int) -> None:
@@ -119,7 +124,7 @@ class MachMirror:
                     self._op(f"mach/names/{pid}", {})
                 self._show(name, f"mach/names/{pid}/{number}", name_fields)
             elif kind == "port":
-                self._show(name, f"mach/ports/{rest}", port_fields, q=[], service="")
+                self._show(name, f"mach/ports/{rest}", port_fields, q=[], service="", mark=None)
                 if name not in self.state:
                     self._queues.pop(int(rest), None)
             else:
@@ -148,10 +153,29 @@ class MachMirror:
 
     # -- messages --------------------------------------------------------------------------
 
+    def refused(self, pid: str, answer: object, moment: int) -> None:
+        """A mach_msg returned: if a full queue made it time out, the message came back."""
+        code, left = cast("tuple[str, object]", answer)
+        if code != TIMED_OUT or not isinstance(left, bytes):
+            return
+        header = MachMsgHeader.unpack(left)
+        right = self.state.get(f"right:{pid}:{header.msgh_remote_port:#x}")
+        port = number_of(right["object"]) if right is not None else 0
+        if f"port:{port}" in self._shown:
+            self._marked.add(port)
+            self._op(f"mach/ports/{port}/mark", [header.msgh_size, code, moment])
+
+    def _unmark(self, port: int) -> None:
+        """The queue changed: the mark goes."""
+        if port in self._marked:
+            self._marked.discard(port)
+            self._op(f"mach/ports/{port}/mark", None)
+
     def _message(self, name: str, number: int, moment: int) -> None:
         fields = self.state.get(name)
         if fields is None:
             port = self._of.pop(number)
+            self._unmark(port)
             queue = self._queues[port]
             at = queue.index(number)
             assert at == 0, f"message {number} left from place {at} of its queue"
@@ -159,6 +183,7 @@ class MachMirror:
             self._op(f"mach/ports/{port}/q", "<", 1)
             return
         port = number_of(fields["port"])
+        self._unmark(port)
         self._of[number] = port
         self._queues.setdefault(port, []).append(number)
         self._op(f"mach/ports/{port}/q", "+", message_item(fields, number, self._intern, moment))
@@ -177,6 +202,20 @@ class MachMirror:
             self._op(f"mach/ports/{port}/service", call.arguments[0])
 
 
+def rights_in(descriptor: tuple[Any, ...]) -> list[list[Json]]:
+    """What a descriptor carries, as [port, right]; of memory [0, "MEMORY"]."""
+    match descriptor:
+        case ("memory", *_):
+            return [[0, "MEMORY"]]
+        case ("ports", kind, ports):
+            return [[number_of(port), RIGHTS[kind]] for port in ports]
+        case ("port", kind, port) | (port, kind):
+            return [[number_of(port), RIGHTS[kind]]]
+    raise ValueError(
+        f"a message's descriptor is {descriptor!r:.60}, and must be of ports or memory"
+    )
+
+
 def message_item(
     fields: dict[str, object], number: int, intern: Callable[[bytes], int], moment: int
 ) -> list[Json]:
@@ -185,13 +224,11 @@ def message_item(
     body = cast(bytes, fields["body"])
     audit = cast("tuple[int, ...]", fields["audit"])
     reply = fields["local"]
-    carried: list[Json] = []
-    for kind, disposition, what, *_ in cast("tuple[tuple[Any, ...], ...]", fields["descriptors"]):
-        if kind == "memory":
-            carried.append([0, "MEMORY"])
-            continue
-        for port in (what,) if kind == "port" else what:
-            carried.append([number_of(port), RIGHTS[disposition]])
+    carried = [
+        right
+        for descriptor in cast("tuple[tuple[Any, ...], ...]", fields["descriptors"])
+        for right in rights_in(descriptor)
+    ]
     return [
         number,
         fields["size"],

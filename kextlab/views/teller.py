@@ -113,8 +113,7 @@ class Teller:
                 self.frames = self.stacks.setdefault(event.task, [])
             return []
         if event.kind == "touch":
-            who, (text, world) = f"proc:{event.name}", touched(self.seen, event)
-            return [self._told(event, world, text, "note", who, who, "memory")]
+            return [touched(self._told, self.seen, event)]
         if event.kind == "signal":
             who, signal = self.seen.process(event.name), str(event.arguments[0])
             fault = self.mach.fault(event, event.name, signal)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from kextlab.views import scene_document
-from tests.unit import mach_scene_machines, scene_machines
+from tests.unit import scene_mach_machines, scene_machines
 
 Json = dict[str, Any]
 
@@ -34,7 +34,7 @@ def _document(name: str) -> Json:
     elif name == "many":
         mac = scene_machines.many(200, 6_000)
     elif name in MACH:
-        mac = getattr(mach_scene_machines, name)()
+        mac = getattr(scene_mach_machines, name)()
     else:
         mac = getattr(scene_machines, name)()
     return scene_document(mac, title=MACHINES[name])

@@ -130,7 +130,8 @@ def test_a_full_queue_and_a_receive_right_on_its_way(open_player: Open) -> None:
     doc = document("busy")
     shown = open_player(doc, size=(1280, 800), still=True)
     shown.go(step(doc, "MACH_SEND_TIMED_OUT"))
-    assert "5 messages queued of at most 5, full" in words(shown, "port/2")
+    said = "5 messages queued of at most 5, full, 24 bytes refused with MACH_SEND_TIMED_OUT"
+    assert said in words(shown, "port/2")
     expect(shown.svg.locator('[data-key^="msg/2/"]')).to_have_count(5)
     shown.press("End")
     assert "right in a message" in words(shown, "port/2")

@@ -20,11 +20,21 @@ from kextlab.views.patches import after
 from kextlab.views.scenes import SceneWriter
 
 BITS = {"SEND": 16, "RECEIVE": 17, "SEND_ONCE": 18, "PORT_SET": 19, "DEAD_NAME": 20}
-CARRIED = {"RECEIVE": 16, "SEND": 17, "SEND_ONCE": 18}
+CARRIED = {"RECEIVE": 16, "SEND": 17, "SEND_ONCE": 18, "MEMORY": 0}
 
 
 def number(name: object) -> int:
     return int(str(name).partition(":")[2] or 0) if str(name).startswith("port:") else 0
+
+
+def carried(descriptor: tuple[Any, ...]) -> list[tuple[int, int]]:
+    """The rights a descriptor carries, in whichever form the trace has it."""
+    if descriptor[0] == "memory":
+        return [(0, 0)]
+    if len(descriptor) == 2:
+        return [(number(descriptor[0]), descriptor[1])]
+    ports = descriptor[2] if descriptor[0] == "ports" else descriptor[2:]
+    return [(number(port), descriptor[1]) for port in ports]
 
 
 def kinds(state: State, kind: str) -> dict[str, dict[str, Any]]:
@@ -43,10 +53,7 @@ def mach(state: State) -> dict[str, Any]:
                 fields["id"],
                 0 if fields["notification"] else fields["audit"][5],
                 (number(fields["local"]), fields["local_type"]) if fields["local"] else None,
-                [
-                    (number(port), right) if kind == "port" else (kind, right, port)
-                    for kind, right, port in fields["descriptors"]
-                ],
+                [right for one in fields["descriptors"] for right in carried(one)],
             )
         )
     return {
@@ -94,9 +101,9 @@ def shown_mach(scene: dict[str, Any], datas: list[bytes]) -> dict[str, Any]:
                         ident,
                         sender,
                         (reply[0], CARRIED[reply[1]]) if reply else None,
-                        [(port, CARRIED[right]) for port, right in carried],
+                        [(port, CARRIED[right]) for port, right in rights],
                     )
-                    for num, size, data, _, ident, sender, reply, carried in p["q"]
+                    for num, size, data, _, ident, sender, reply, rights in p["q"]
                 ],
             }
             for n, p in told["ports"].items()

@@ -10,11 +10,13 @@ import pytest
 
 from kextlab import Kernel
 from kextlab.kexts.sensor import SensorDriver, kSensorOpen, kSensorRead
+from kextlab.userland.mach_error import MachError
 from kextlab.views import log, scene_document, units_picture
 from kextlab.views.mach_scene import glimpse, mach_in_state, rights, sized
+from kextlab.views.mirror_mach import rights_in
 from kextlab.views.patches import after
 from kextlab.views.tokens import TOKENS
-from tests.unit import mach_scene_machines as machines
+from tests.unit import scene_mach_machines as machines
 from tests.unit.views_machines import echoing
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -84,6 +86,28 @@ def test_a_copy_is_made_by_the_first_write() -> None:
     assert not before["objects"][before["windows"][key]["object"]]["pages"]
     assert now["objects"][now["windows"][key]["object"]]["pages"]
     assert now["objects"]["1"]["pages"] == before["objects"]["1"]["pages"]
+
+
+def test_a_message_that_a_full_queue_sends_back_is_marked_until_the_queue_changes() -> None:
+    doc = scene_document(machines.busy())
+    at = moment(doc, "MACH_SEND_TIMED_OUT")
+    port = after(doc, at)["mach"]["ports"]["2"]
+    assert port["mark"] == [24, "MACH_SEND_TIMED_OUT", at]
+    assert after(doc, at - 1)["mach"]["ports"]["2"]["mark"] is None
+    mac = Kernel()
+    m = mac.spawn("app").mach
+    name = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    m.mach_port_insert_right(name, name, m.MACH_MSG_TYPE_MAKE_SEND)
+    m.mach_port_set_attributes(name, 1)
+    message = m.Message(m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, 0), name)
+    timed = m.MACH_SEND_MSG | m.MACH_SEND_TIMEOUT
+    m.mach_msg(message, timed, timeout=0)
+    with pytest.raises(MachError, match="TIMED_OUT"):
+        m.mach_msg(message, timed, timeout=0)
+    m.mach_msg(None, m.MACH_RCV_MSG, 4096, name)
+    doc = scene_document(mac)
+    marks = [op[1] for patch in doc["patches"] for op in patch if op[0] == "mach/ports/1/mark"]
+    assert [mark and mark[1] for mark in marks] == ["MACH_SEND_TIMED_OUT", None]
 
 
 # ---------------------------------------------------------------- sentences
@@ -220,6 +244,15 @@ def test_pages_are_shown_as_what_they_are() -> None:
 
 
 # ---------------------------------------------------------------- corners
+
+
+def test_every_kind_of_descriptor_is_read() -> None:
+    assert rights_in(("port:3", 17)) == [[3, "SEND"]]
+    assert rights_in(("port", 18, "port:3")) == [[3, "SEND_ONCE"]]
+    assert rights_in(("ports", 16, ("port:1", None))) == [[1, "RECEIVE"], [0, "RECEIVE"]]
+    assert rights_in(("memory", 100, 1, "vm_map_copy:1")) == [[0, "MEMORY"]]
+    with pytest.raises(ValueError, match="must be of ports or memory"):
+        rights_in(("a", "b", "c"))
 
 
 def test_a_queue_of_a_driver_is_a_window_without_pages() -> None:

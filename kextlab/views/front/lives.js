@@ -84,7 +84,7 @@ export class Lives {
   }
 
   // Lives of a kind (of a process) in places: one after another where one has ended. Places do not
-  // move while one steps. A place is the list of its keys.
+  // move while one steps. A place has its keys, and when each began.
   placesOf(kind, pid = "") {
     const known = this.places.get(kind + pid);
     if (known) return known;
@@ -94,12 +94,19 @@ export class Lives {
       const free = places.find((place) => place.died <= life.born);
       if (free) {
         free.keys.push(life.key);
+        free.born.push(life.born);
         free.died = life.died;
-      } else places.push({keys: [life.key], died: life.died});
+      } else places.push({keys: [life.key], born: [life.born], died: life.died});
     }
-    const found = places.map((place) => place.keys);
-    this.places.set(kind + pid, found);
-    return found;
+    this.places.set(kind + pid, places);
+    return places;
+  }
+
+  // The last moment up to `now` at which something happened to what lives; -1: none.
+  last(key, now) {
+    const life = this.now.get(key);
+    const i = life ? upTo(life.touched, now) : 0;
+    return i ? life.touched[i - 1] : -1;
   }
 
   // The processes that ever had a name or a window, in order of their first.
@@ -117,6 +124,17 @@ export class Lives {
     const found = forward ? moments.find((one) => one > at) : moments.filter((one) => one < at).pop();
     return found === undefined || found < 0 ? null : found;
   }
+}
+
+// How many of the rising numbers are at most `limit`.
+export function upTo(list, limit) {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle] <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 const pidOf = (life) => life.pid || (life.key.startsWith("name/") ? life.key.split("/")[1] : "");

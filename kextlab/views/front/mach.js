@@ -248,7 +248,7 @@ function portBox(c, m, key, at) {
   }
   body += text(x + 9 * f, foot, fit(counts, w - 22 * f - width(of, m.small), m.small, 600), m.small, "user", {weight: 600});
   pieces.unshift(["box", body]);
-  const label = `${long}${long.startsWith("port") ? "" : ", port " + id}${port.service ? ", " + port.service : ""}: ${who}, ${some(port.count, "message")} queued of at most ${count(port.limit)}${full ? ", full" : ""}, ${some(port.send, "send right")}, ${some(port.once, "send-once right")}`;
+  const label = `${long}${long.startsWith("port") ? "" : ", port " + id}${port.service ? ", " + port.service : ""}: ${who}, ${some(port.count, "message")} queued of at most ${count(port.limit)}${full ? ", full" : ""}${port.mark ? `, ${count(port.mark[0])} bytes refused with ${port.mark[1]}` : ""}, ${some(port.send, "send right")}, ${some(port.once, "send-once right")}`;
   return {pieces, attributes: {class: `lane box${on ? " chosen" : ""}`, role: options ? "listbox" : "button", tabindex: 0, "data-key": key, "aria-label": label}};
 }
 
@@ -269,6 +269,11 @@ function queue(c, m, id, port, x, w, full) {
   let body = rect(left, top, wide, slots * m.slot, "none", "rule", {dash: "2 2"});
   const bar = top + slots * m.slot;
   body += line(left - 4 * f, bar, left + wide + 4 * f, bar, full ? "loss" : "ink2", 2.5 * Math.min(f, 1.6));
+  if (port.mark) {
+    const [bytes, code, when] = port.mark;
+    const words = `refused: ${count(bytes)} bytes, ${code}, at step ${c.story.stepOf(when)}`;
+    body += group(rect(left + 0.5, bar + 4 * f, wide - 1, 7 * f, `url(#${c.p}loss)`, "loss", {width: 1.5, dash: "5 3", radius: 2 * f}) + circle(left + wide / 2, bar + 7.5 * f, 6 * f, "paper", "loss", 1.5) + cross(left + wide / 2, bar + 7.5 * f, 2.6 * f, "loss", 1.75), words);
+  }
   const many = port.q.length > MORE ? MORE - 1 : port.q.length;
   const pieces = port.q.slice(0, many).map((item, i) => [`msg/${item[0]}`, chip(c, m, id, item, i, left, top, wide)]);
   if (port.q.length > many) {

@@ -13,7 +13,7 @@ export function machShown(key, story, payload) {
   const [kind, id, more] = key.split("/");
   const {state} = story;
   const who = (pid) => (String(pid) === "kernel" ? "the kernel" : nameOf(state, story, pid));
-  const by = {name: () => nameShown(state, key, id, more, who), port: () => portShown(state, key, id, who), msg: () => messageShown(story, id, more, who, payload), set: () => setShown(state, key, id), win: () => windowShown(story, key, who, payload), obj: () => objectShown(story, key, id, who, payload)}[kind];
+  const by = {name: () => nameShown(state, key, id, more, who), port: () => portShown(story, key, id, who), msg: () => messageShown(story, id, more, who, payload), set: () => setShown(state, key, id), win: () => windowShown(story, key, who, payload), obj: () => objectShown(story, key, id, who, payload)}[kind];
   return (by && by()) || {title: titleOf(kind, id, more), path: "Mach", ...GONE};
 }
 
@@ -32,7 +32,8 @@ function nameShown(state, key, pid, name, who) {
   return {title: `Name ${name}`, path: `${who(pid)} \u203a names`, rows, mark: true};
 }
 
-function portShown(state, key, id, who) {
+function portShown(story, key, id, who) {
+  const {state} = story;
   const port = portAt(state, key);
   if (!port) return null;
   const rows = [
@@ -45,6 +46,7 @@ function portShown(state, key, id, who) {
     ["No-senders asked", port.told ? "yes" : "no"],
   ];
   if (port.service) rows.unshift(["Service", port.service]);
+  if (port.mark) rows.push(["Last refused", `${count(port.mark[0])} B, ${port.mark[1]}`], ["Refused at", `step ${count(story.stepOf(port.mark[2]))}`, port.mark[2]]);
   if (port.sets) rows.push(["In port sets", count(port.sets)]);
   const holders = Object.entries(state.mach.names).flatMap(([pid, names]) => Object.entries(names).filter(([, one]) => one.to === key).map(([name, one]) => `${who(pid)} ${name} ${kindOf(one, state)}`));
   for (const words of holders.slice(0, 6)) rows.push(["Name", words]);

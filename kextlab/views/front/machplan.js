@@ -2,7 +2,7 @@
 // above the boundary, ports and memory objects in one row below it, and between them a channel that
 // only arrows cross.
 
-import {width as measured} from "./measure.js";
+import {upTo} from "./lives.js";
 
 const MOST = {ports: 8, objects: 4, names: 6, windows: 3};
 const GAP = 14;
@@ -24,7 +24,7 @@ export function planOf(story, state, c, x, y, room, boundary = 0, low = 0) {
   m.hatch = 14 * f;
   m.row = m.boundary + (airy ? 180 : 104) * f;
   m.slot = (airy ? 20 : 17) * f;
-  m.box = 46 * f + 5 * m.slot + 22 * f;
+  m.box = 46 * f + 5 * m.slot + 30 * f;
   if (low) m.row = Math.max(m.row, Math.min(m.boundary + 200 * f, low - m.box - 72 * f));
   m.wires = m.row + m.box;
   m.height = m.wires + (airy ? 64 : 50) * f - y;
@@ -34,12 +34,17 @@ export function planOf(story, state, c, x, y, room, boundary = 0, low = 0) {
   return m;
 }
 
-const alive = (keys, has) => keys.find(has) || "";
+// What lives in a place now.
+function alive({keys, born}, has, now) {
+  const key = keys[upTo(born, now) - 1];
+  return key && has(key) ? key : "";
+}
 
 // The things of a kind, each in its place; where there are more than `most`, those that matter.
-function chosen(places, has, most, weight) {
-  if (places.length <= most) return {shown: places.map((keys) => alive(keys, has)), left: 0};
-  const here = places.map((keys) => alive(keys, has)).filter(Boolean);
+function chosen(places, has, most, weight, now) {
+  const all = places.map((place) => alive(place, has, now));
+  if (places.length <= most) return {shown: all, left: 0};
+  const here = all.filter(Boolean);
   if (here.length <= most) return {shown: here, left: 0};
   const ranked = here.map((key, i) => [weight(key), i, key]).sort((a, b) => b[0] - a[0] || a[1] - b[1]);
   const kept = new Set(ranked.slice(0, most).map((one) => one[2]));
@@ -64,14 +69,6 @@ export function seenBy(state, id) {
   return objects[at] ? at : "";
 }
 
-const recent = (story, key, now) => {
-  const life = story.series.lives.now.get(key);
-  const touched = life ? life.touched : [];
-  let last = -1;
-  for (const at of touched) if (at <= now) last = at;
-  return last;
-};
-
 function above(story, state, c, x, free, m) {
   const {f} = m;
   const {lives} = story.series;
@@ -81,7 +78,7 @@ function above(story, state, c, x, free, m) {
   const name = 54 * f;
   const windows = 116 * f;
   const least = 132 * f;
-  const weight = (key) => (c.sel && c.sel.key === key ? 1e9 : recent(story, key, c.now));
+  const weight = (key) => (c.sel && c.sel.key === key ? 1e9 : lives.last(key, c.now));
   let found = null;
   // Fewer cells, then narrower ones, then fewer processes, until they fit.
   const tries = [[6, 3, 1], [4, 2, 1], [3, 2, 1], [3, 1, 0.9], [2, 1, 0.9], [2, 1, 0.74], ...(c.plain ? [[2, 1, 0.68], [1, 1, 0.68]] : [])];
@@ -92,8 +89,8 @@ function above(story, state, c, x, free, m) {
     const extra = pids.length > many && !c.plain ? (84 + GAP) * f : 0;
     for (const [names, wins, ease] of many >= pids.length || many < 3 ? tries : tries.slice(2)) {
       const boxes = list.map((pid) => {
-        const own = chosen(lives.placesOf("name", pid), (key) => Boolean(nameAt(state, key)), Math.min(names, MOST.names), weight);
-        const seen = chosen(lives.placesOf("win", pid), (key) => Boolean(windowAt(state, key)), Math.min(wins, MOST.windows), weight);
+        const own = chosen(lives.placesOf("name", pid), (key) => Boolean(nameAt(state, key)), Math.min(names, MOST.names), weight, c.now);
+        const seen = chosen(lives.placesOf("win", pid), (key) => Boolean(windowAt(state, key)), Math.min(wins, MOST.windows), weight, c.now);
         const cells = own.shown.length * name * ease + seen.shown.length * windows * ease + (own.left || seen.left ? 30 * f * ease : 0);
         return {pid, own, seen, ease, width: Math.max(least * ease, cells + 16 * f * ease)};
       });
@@ -160,7 +157,7 @@ function below(story, state, c, x, free, m) {
   const has = (key) => Boolean(key.startsWith("port/") ? portAt(state, key) : key.startsWith("set/") ? setAt(state, key) : drawnObject(objectAt(state, key)));
   const weight = (key) => {
     const port = portAt(state, key);
-    return (c.sel && c.sel.key === key ? 1e9 : 0) + (port && port.count ? 1e6 : 0) + recent(story, key, c.now);
+    return (c.sel && c.sel.key === key ? 1e9 : 0) + (port && port.count ? 1e6 : 0) + lives.last(key, c.now);
   };
   const rest = (c.plain ? 54 : 70) * f;
   const most = [Math.min(MOST.ports, ports.length + sets.length), Math.min(MOST.objects, objects.length)];
@@ -177,8 +174,8 @@ function below(story, state, c, x, free, m) {
     if (best && best.worth === most[0] + most[1]) break;
   }
   best = best || {many: 1, wanted: 0, wide: free - rest - GAP * f, memory: 0, gap: GAP * f, all: free};
-  const own = chosen([...ports, ...sets], has, best.many, weight);
-  const seen = chosen(objects, has, best.wanted, weight);
+  const own = chosen([...ports, ...sets], has, best.many, weight, c.now);
+  const seen = chosen(objects, has, best.wanted, weight, c.now);
   const things = new Map();
   const gap = best.gap + Math.min(48 * f, Math.max(0, (free - best.all) / Math.max(1, own.shown.length + seen.shown.length)));
   let at = x;

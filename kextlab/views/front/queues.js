@@ -4,7 +4,7 @@
 import {count, crossed, escaped, line, path, text} from "./marks.js";
 import {Edge} from "./edge.js";
 import {Markup} from "./markup.js";
-import {after} from "./series.js";
+import {upTo as after} from "./lives.js";
 import {fit} from "./measure.js";
 import {nameOf} from "./words.js";
 

@@ -1,6 +1,6 @@
 // What happened to each queue over the whole story: one pass over the patches, extended as they grow.
 
-import {Lives} from "./lives.js";
+import {Lives, upTo as after} from "./lives.js";
 
 class Queue {
   constructor(id, born) {
@@ -32,17 +32,6 @@ class Queue {
   alive(at) {
     return this.born <= at && at < this.died;
   }
-}
-
-// How many of the rising numbers are at most `limit`.
-export function after(list, limit) {
-  let [low, high] = [0, list.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle] <= limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 export class Series {
