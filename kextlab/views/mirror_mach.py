@@ -209,7 +209,7 @@ def rights_in(descriptor: tuple[Any, ...]) -> list[list[Json]]:
             return [[0, "MEMORY"]]
         case ("ports", kind, ports):
             return [[number_of(port), RIGHTS[kind]] for port in ports]
-        case ("port", kind, port) | (port, kind):
+        case ("port", kind, port):
             return [[number_of(port), RIGHTS[kind]]]
     raise ValueError(
         f"a message's descriptor is {descriptor!r:.60}, and must be of ports or memory"

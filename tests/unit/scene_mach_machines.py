@@ -1,94 +1,120 @@
-"""Machines with Mach, memory, launchd and IOKit in them, for the views."""
+"""Machines whose processes use Mach and memory, for scene documents: the same every time."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from typing import Any
 
 from kextlab import Kernel
-from kextlab.abi.iokit import IOKitError
-from kextlab.kexts.sensor import Reading, SensorDriver, kSensorOpen
-from kextlab.kexts.status import StatusKext
+from kextlab.kexts import EchoKext
 from kextlab.osfmk.vm_fault import VmFault
-from kextlab.userland import broker
-from tests.unit.test_kexts_sensor import connect
-from tests.unit.test_userland_vm import PAGE, given, mapped
+from kextlab.userland.mach_error import MachError
+from kextlab.userland.process import App
+from tests.unit.views_machines import client as echo_client
 
-SERVICE = "org.kextlab.crash"
+PAGE = 0x4000
+SERVICE = "org.kextlab.page"
+kept: list[Any] = []  # sockets that must not be closed by the garbage collector
 
 
-def memory() -> Kernel:
-    """Document E's program: a page of the server seen by the client, then a touch beside it."""
+def given(server: App, client: App, entry: int, service: str = SERVICE) -> int:
+    """A memory entry goes from server to client in a reply; its name there."""
+    s, c = server.mach, client.mach
+    port = s.bootstrap_check_in(service)
+    to = c.bootstrap_look_up(service)
+    reply = c.mach_port_allocate(c.MACH_PORT_RIGHT_RECEIVE)
+    bits = c.MACH_MSGH_BITS(c.MACH_MSG_TYPE_COPY_SEND, c.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    c.mach_msg(c.Message(bits, to, reply, 1), c.MACH_SEND_MSG)
+    asked = s.mach_msg(None, s.MACH_RCV_MSG, 4096, port)
+    bits = s.MACH_MSG_TYPE_MOVE_SEND_ONCE | s.MACH_MSGH_BITS_COMPLEX
+    carried = [s.PortDescriptor(entry, s.MACH_MSG_TYPE_COPY_SEND)]
+    message = s.Message(bits, asked.msgh_remote_port, msgh_id=2, descriptors=carried)
+    s.mach_msg(message, s.MACH_SEND_MSG)
+    name: int = c.mach_msg(None, c.MACH_RCV_MSG, 4096, reply).descriptors[0].name
+    return name
+
+
+def mapped(app: App, name: int, copy: bool = False) -> int:
+    """A window on a memory entry of one page; its address."""
+    m = app.mach
+    none = m.VM_INHERIT_NONE
+    address: int = m.mach_vm_map(0, PAGE, 0, m.VM_FLAGS_ANYWHERE, name, 0, copy, 3, 3, none)
+    return address
+
+
+def page() -> Kernel:
+    """A page goes to another process in a message; both write, one has a copy; a torn write, a
+    touch that is not allowed."""
     mac = Kernel()
     server, client = mac.spawn("server", uid=0), mac.spawn("client")
     s, c = server.mach, client.mach
     address = s.mach_vm_allocate(PAGE)
     _, entry = s.mach_make_memory_entry_64(PAGE, address, s.VM_PROT_DEFAULT)
-    name = given(server, client, entry)
-    here = mapped(c, name)
     s.store(address, b"hello")
-    with suppress(VmFault):
-        c.load(here + 64 * PAGE, 1)
+    name = given(server, client, entry)
+    here = mapped(client, name)
+    c.store(here, b"HELLO")
+    mine = mapped(client, name, copy=True)
+    c.store(mine, b"mine!")
+    s.store_words(address, b"\2" * 32)
+    with contextlib.suppress(VmFault):
+        c.store(here + 16 * PAGE, b"x")
     c.mach_port_deallocate(name)
     return mac
 
 
-def brokered() -> Kernel:
-    """Two clients of the broker, which launchd starts on demand."""
+def busy() -> Kernel:
+    """A full queue, a port set, rights in messages, a dead name, a service without a server."""
     mac = Kernel()
-    mac.load(StatusKext)
-    mac.launchd.load(broker.PLIST, {broker.PATH: broker.Broker()})
-    for _ in range(2):
-        mac.spawn("client").run(broker.ask)
-    mac.run()
+    server, client = mac.spawn("server", uid=0), mac.spawn("client")
+    s, c = server.mach, client.mach
+    port = s.bootstrap_check_in("org.kextlab.busy")
+    pset = s.mach_port_allocate(s.MACH_PORT_RIGHT_PORT_SET)
+    s.mach_port_insert_member(port, pset)
+    to = c.bootstrap_look_up("org.kextlab.busy")
+    c.mach_port_mod_refs(to, c.MACH_PORT_RIGHT_SEND, 2)
+    own = c.mach_port_allocate(c.MACH_PORT_RIGHT_RECEIVE)
+    c.mach_port_insert_right(own, own, c.MACH_MSG_TYPE_MAKE_SEND)
+    bits = c.MACH_MSGH_BITS(c.MACH_MSG_TYPE_COPY_SEND, 0)
+    for number in range(5):
+        message = c.Message(bits, to, 0, number + 1, bytes(40 * number))
+        if number == 2:
+            message.msgh_bits |= c.MACH_MSGH_BITS_COMPLEX
+            message.descriptors = [c.PortDescriptor(own, c.MACH_MSG_TYPE_COPY_SEND)]
+        c.mach_msg(message, c.MACH_SEND_MSG)
+    with contextlib.suppress(MachError):
+        timed = c.MACH_SEND_MSG | c.MACH_SEND_TIMEOUT
+        c.mach_msg(c.Message(bits, to, 0, 9), timed, timeout=0)
+    short = s.mach_port_allocate(s.MACH_PORT_RIGHT_RECEIVE)
+    s.mach_port_insert_right(short, short, s.MACH_MSG_TYPE_MAKE_SEND)
+    s.mach_port_mod_refs(short, s.MACH_PORT_RIGHT_RECEIVE, -1)
+    server.exit()
     return mac
 
 
-def throttled() -> Kernel:
-    """A job that crashes over its first message, and may start again 5 s later."""
+def both() -> Kernel:
+    """The page, and beside it two clients of an echo kext, of which one is the server."""
+    mac = page()
+    mac.load(EchoKext)
+    for name in ("echoer", "broker"):
+        s = echo_client(mac, name)
+        s.send(bytes(700))
+        kept.append(s)
+    return mac
+
+
+def crowd(ports: int = 14, processes: int = 6) -> Kernel:
+    """More ports, processes and memory than are drawn one by one."""
     mac = Kernel()
-
-    def crash(app: Any) -> None:
-        m = app.mach
-        m.mach_msg(None, m.MACH_RCV_MSG, 4096, m.bootstrap_check_in(SERVICE))
-        raise ValueError
-
-    plist = {
-        "Label": SERVICE,
-        "ProgramArguments": ["/bin/crash"],
-        "MachServices": {SERVICE: True},
-        "ThrottleInterval": 5,
-    }
-    mac.launchd.load(plist, {"/bin/crash": crash})
-
-    def ask(app: Any) -> None:
-        m = app.mach
-        to = m.bootstrap_look_up(SERVICE)
-        for _ in range(2):
+    apps = [mac.spawn(f"app{at}") for at in range(processes)]
+    for at in range(ports):
+        m = apps[at % processes].mach
+        name = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+        m.mach_port_insert_right(name, name, m.MACH_MSG_TYPE_MAKE_SEND)
+        if at % 2:
             bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, 0)
-            m.mach_msg(m.Message(bits, to, msgh_id=7), m.MACH_SEND_MSG)
-            app.time.sleep(1)
-
-    mac.spawn("client").run(ask)
-    mac.run(until=20)
-    return mac
-
-
-def sensor() -> Kernel:
-    """Five readings fit the data queue and the sixth is lost; an unknown method."""
-    mac = Kernel()
-    driver = mac.iokit.add_driver(SensorDriver)
-    io = mac.spawn("reader").iokit
-    connection = connect(io)
-    io.IOConnectCallMethod(connection, kSensorOpen)
-    queue = io.IOConnectMapMemory64(connection, 0, io.mach_task_self())
-    port = io.IODataQueueAllocateNotificationPort()
-    io.IOConnectSetNotificationPort(connection, 0, port)
-    for value in range(6):
-        driver.read(value)
-    io.IODataQueueWaitForAvailableData(queue, port)
-    io.IODataQueueDequeue(queue, Reading.size)
-    with suppress(IOKitError):
-        io.IOConnectCallScalarMethod(connection, 99, (), 2)
-    io.IOServiceClose(connection)
+            m.mach_msg(m.Message(bits, name, 0, at), m.MACH_SEND_MSG)
+    for at in range(6):
+        m = apps[at % processes].mach
+        m.store(m.mach_vm_allocate(PAGE * (at + 1)), bytes([65 + at]) * 5)
     return mac
