@@ -247,7 +247,6 @@ def test_pages_are_shown_as_what_they_are() -> None:
 
 
 def test_every_kind_of_descriptor_is_read() -> None:
-    assert rights_in(("port:3", 17)) == [[3, "SEND"]]
     assert rights_in(("port", 18, "port:3")) == [[3, "SEND_ONCE"]]
     assert rights_in(("ports", 16, ("port:1", None))) == [[1, "RECEIVE"], [0, "RECEIVE"]]
     assert rights_in(("memory", 100, 1, "vm_map_copy:1")) == [[0, "MEMORY"]]
