@@ -303,7 +303,7 @@ def passed_on(event: Event, callback: str) -> tuple[Source, str]:
 
 def first(call: str, code: str) -> str:
     """The one cause of a code of IOKit's in half a sentence; "" if there are several, or none."""
-    causes = _causes(call, code)
+    causes = _causes(call, code, False)
     if len(causes) != 1:
         return ""
     said = causes[0].when.partition(". ")[0].rstrip(".")
