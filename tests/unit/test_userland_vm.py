@@ -179,10 +179,38 @@ def test_the_log_tells_of_memory(mac: Kernel, client: App) -> None:
         assert line in told, told
 
 
+def test_a_touch_is_told_with_what_is_still_to_come(mac: Kernel, client: App) -> None:
+    m = client.mach
+    address = m.mach_vm_allocate(PAGE)
+    before = len(mac.trace)
+    m.store(address, b"12345")
+    m.store_words(address, bytes(20))
+    with pytest.raises(VmFault):
+        m.store(address + PAGE, b"x")
+    with pytest.raises(VmFault):
+        m.store_words(address + PAGE, b"x")
+    with pytest.raises(VmFault):
+        m.load(address + PAGE, 1)
+    told = [event for event in mac.trace.events(before) if event.kind == "touch"]
+    assert [event.arguments for event in told] == [
+        ("write", address, 5, 0),
+        ("write", address, 8, 12),
+        ("write", address + 8, 8, 4),
+        ("write", address + 16, 4, 0),
+        ("write", address + PAGE, 0, 0),
+        ("write", address + PAGE, 0, 0),
+        ("read", address + PAGE, 0, 0),
+    ]
+    assert {event.name for event in told} == {str(client.pid)}
+    assert in_step(mac)
+
+
 def test_memory_works_without_a_trace() -> None:
     m = Kernel(trace=False).spawn("quiet").mach
     address = m.mach_vm_allocate(PAGE)
     m.store(address, b"word")
     assert m.load(address, 4) == b"word"
+    m.store_words(address, b"two words of it")
+    assert m.load(address, 15) == b"two words of it"
     with pytest.raises(VmFault):
         m.load(0x10, 1)
