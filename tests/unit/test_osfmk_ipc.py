@@ -123,6 +123,9 @@ def test_a_name_taken_by_its_number_is_not_given_out_again(space: Space) -> None
     again = space.freed[-1]
     space.enter(again, m.MACH_PORT_TYPE_DEAD_NAME, 1, None)
     assert receive_right(space) != again
+    fresh = (space.highest + 1 << 8) | 3
+    space.enter(fresh, m.MACH_PORT_TYPE_DEAD_NAME, 1, None)
+    assert receive_right(space) == fresh + 0x100
 
 
 def test_insert_under_a_name_in_use_or_of_a_dead_port_is_refused(space: Space, ipc: Ipc) -> None:
