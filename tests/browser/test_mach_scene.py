@@ -76,7 +76,7 @@ def test_a_right_is_in_the_message_and_then_at_the_receiver(
 ) -> None:
     doc, shown = page
     arrow = shown.svg.locator('[data-right="name/101/0x303"]')
-    shown.go(step(doc, "send message 2"))
+    shown.go(step(doc, "Message 2 is queued"))
     expect(arrow).to_have_count(0)
     expect(shown.svg.get_by_role("option", name="id 2, 40 bytes, from server")).to_have_count(1)
     wire = shown.svg.get_by_text("a send right in a message, on its way")
@@ -188,7 +188,7 @@ def test_what_stands_somewhere_stays_there_while_one_steps(
 def test_what_is_clicked_is_told_of_in_the_inspector(page: tuple[dict[str, Any], Shown]) -> None:
     doc, shown = page
     title = shown.root.locator(".inspector h2")
-    shown.go(step(doc, "send message 2"))
+    shown.go(step(doc, "Message 2 is queued"))
     for key, said in (
         ("port/4", "Port 4"),
         ("name/100/0x203", "Name 0x203"),
@@ -207,7 +207,7 @@ def test_the_keyboard_reaches_names_messages_and_memory(
     page: tuple[dict[str, Any], Shown],
 ) -> None:
     doc, shown = page
-    shown.go(step(doc, "send message 2"))
+    shown.go(step(doc, "Message 2 is queued"))
     shown.svg.locator('[data-key="space/100"]').focus()
     shown.press("ArrowDown", "ArrowDown")
     assert shown.active().startswith("name 0x203: RECEIVE of port 3")
@@ -222,10 +222,10 @@ def test_shift_arrows_go_along_what_happened_to_a_port(
     page: tuple[dict[str, Any], Shown],
 ) -> None:
     doc, shown = page
-    shown.go(step(doc, "send message 2"))
+    shown.go(step(doc, "Message 2 is queued"))
     shown.svg.locator('[data-key="port/4"]').focus()
     shown.press("Enter", "Shift+ArrowRight")
-    shown.at(step(doc, "server calls mach_msg to send message 2") + 7)
+    shown.at(step(doc, "client calls mach_msg to receive at port:4"))
 
 
 def test_what_is_gone_is_said_to_be_gone(page: tuple[dict[str, Any], Shown]) -> None:
@@ -243,7 +243,7 @@ def test_a_message_moves_into_its_queue_and_a_right_is_drawn(open_player: Open) 
     doc = document("page")
     shown = open_player(doc, size=(1280, 800))
     body = shown.page.locator("body")
-    for text in ("send message 2", "client calls mach_msg to receive"):
+    for text in ("Message 2 is queued", "client calls mach_msg to receive"):
         shown.go(step(doc, text))
         shown.press("ArrowLeft")
         shown.page.evaluate(MOVING)
