@@ -25,6 +25,7 @@ from kextlab.abi.mach_messages import MachMsgHeader
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
 from kextlab.views.mirror_queue import CUT
+from kextlab.views.mirror_shown import Shown
 
 Json = Any  # a JSON value
 
@@ -99,7 +100,7 @@ class MachMirror:
         self.state = state
         self._intern = intern
         self._op = op
-        self._shown: dict[str, dict[str, Json]] = {}
+        self._shown = Shown(op)
         self._queues: dict[int, list[int]] = {}
         self._of: dict[int, int] = {}
         self._spaces: set[str] = set()
@@ -137,19 +138,8 @@ class MachMirror:
         fields_of: Callable[[State, str], dict[str, Json]],
         **more: Json,
     ) -> None:
-        before = self._shown.get(name)
-        if name not in self.state:
-            if before is not None:
-                del self._shown[name]
-                self._op(path)
-            return
-        now = self._shown[name] = fields_of(self.state, name)
-        if before is None:
-            self._op(path, {**now, **more})
-            return
-        for field, value in now.items():
-            if before[field] != value:
-                self._op(f"{path}/{field}", value)
+        fields = fields_of(self.state, name) if name in self.state else None
+        self._shown.show(name, path, fields, **more)
 
     # -- messages --------------------------------------------------------------------------
 

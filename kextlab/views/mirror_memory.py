@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
+from kextlab.views.mirror_shown import Shown
 from kextlab.views.windows import Window, window_of
 
 Json = Any  # a JSON value
@@ -96,7 +97,7 @@ class MemoryMirror:
         self.state = state
         self._intern = intern
         self._op = op
-        self._shown: dict[str, dict[str, Json]] = {}
+        self._shown = Shown(op)
         self._pages: dict[str, _Page] = {}
         self._blocks: dict[str, str] = {}
         self._ports: dict[str, int] = {}
@@ -118,7 +119,7 @@ class MemoryMirror:
             self._leave(name)
         for name in (*kinds.get("vm_object", ()), *kinds.get("io_mem", ())):
             fields = object_fields(self.state, name) if name in self.state else None
-            self._show(name, f"mem/objects/{key_of(name)}", fields, pages={})
+            self._shown.show(name, f"mem/objects/{key_of(name)}", fields, pages={})
         for name in kinds.get("vm_bytes", ()):
             self._bytes(name, event, moment)
         for name in pages:
@@ -126,28 +127,13 @@ class MemoryMirror:
         for name in (*kinds.get("vm_entry", ()), *kinds.get("io_map", ())):
             one = window_of(self.state, name)
             fields = window_fields(one) if one is not None else None
-            self._show(name, f"mem/windows/{key_of(name)}", fields)
+            self._shown.show(name, f"mem/windows/{key_of(name)}", fields)
             if one is None:
                 self._behind(name)
         for name in kinds.get("memory_entry", ()):
             if name not in self._shown:
                 self._made = event.cause, name
             self._entry(name)
-
-    def _show(self, name: str, path: str, now: dict[str, Json] | None, **more: Json) -> None:
-        before = self._shown.get(name)
-        if now is None:
-            if before is not None:
-                del self._shown[name]
-                self._op(path)
-            return
-        self._shown[name] = now
-        if before is None:
-            self._op(path, {**now, **more})
-            return
-        for field, value in now.items():
-            if before[field] != value:
-                self._op(f"{path}/{field}", value)
 
     # -- memory entries --------------------------------------------------------------------
 
@@ -170,7 +156,7 @@ class MemoryMirror:
             self._backed[backing] = name
             behind = self._copies.get(backing, "")
             fields = entry_fields(self.state, name, self._ports.get(name, 0), behind)
-        self._show(name, f"mem/entries/{name.partition(':')[2]}", fields)
+        self._shown.show(name, f"mem/entries/{name.partition(':')[2]}", fields)
 
     def port_made(self, port: int, cause: int | None) -> None:
         """The kernel made a port for itself: inside of the call that made a memory entry, that is
