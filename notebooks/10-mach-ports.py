@@ -539,7 +539,7 @@ predict(
 )
 
 # %%
-full = len(mac.trace)
+full = len(mac.trace) - 1
 answered = code_of(send_word, c, to, 5, c.MACH_MSG_TYPE_COPY_SEND)
 
 reveal(
@@ -572,12 +572,12 @@ reveal(
 )
 
 # %% [markdown]
-# Step through it: the queue is full, a sixth message is made of the client's, is refused, and comes
-# back. Look at the number of references at the client's name.
+# Step through it from here: the queue is full, the sixth message is refused, and comes back. Watch the
+# number beside S at the client's name.
 
 # %%
 Scope(
-    mac,
+    mac.trace,
     title="the sixth message comes back",
     parts=["topology", "log", "scrubber"],
     at=full,
@@ -984,8 +984,8 @@ assert s.type_names(s.mach_port_type(arrived.name)) == ["SEND"]  # recorded: car
 assert c.mach_port_get_attributes(mine).mps_srights == 1
 queued = next(line.step for line in log(mac.trace, start) if "is queued" in line.text)
 Scope(
-    mac,
-    title="a right that travels, after one that did not",
+    mac.trace,
+    title="a right that travels",
     parts=["topology", "log", "scrubber"],
     at=queued,
 )
