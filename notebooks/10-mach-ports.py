@@ -539,6 +539,7 @@ predict(
 )
 
 # %%
+full = len(mac.trace) - 1
 answered = code_of(send_word, c, to, 5, c.MACH_MSG_TYPE_COPY_SEND)
 
 reveal(
@@ -568,6 +569,18 @@ reveal(
     "10.copy",
     refs,
     "The copy that was to travel came back to the client. It is one reference more.",
+)
+
+# %% [markdown]
+# Step through it from here: the queue is full, the sixth message is refused, and comes back. Watch the
+# number beside S at the client's name.
+
+# %%
+Scope(
+    mac.trace,
+    title="the sixth message comes back",
+    parts=["topology", "log", "scrubber"],
+    at=full,
 )
 
 # %% [markdown]
@@ -959,15 +972,38 @@ got
 # The client hears nothing of it. The server reads a number, the client's *name* (10.1), and takes it
 # for one of its own: maybe there is a port of that name, and not the one that was meant.
 #
-# With the bit, the right travels:
+# With the bit, the right travels. In the Scope it rides on the message first; when the server has
+# received it, an arrow goes from a name of the server's to the client's port.
 
 # %%
+start = len(mac.trace)
 msg.msgh_bits |= c.MACH_MSGH_BITS_COMPLEX
 c.mach_msg(msg, c.MACH_SEND_MSG)
 (arrived,) = receive(s, port).descriptors
 assert s.type_names(s.mach_port_type(arrived.name)) == ["SEND"]  # recorded: carry-send
 assert c.mach_port_get_attributes(mine).mps_srights == 1
-Scope(mac, title="a right that travels, after one that did not", parts=["log", "scrubber"])
+queued = next(line.step for line in log(mac.trace, start) if "is queued" in line.text)
+Scope(
+    mac.trace,
+    title="a right that travels",
+    parts=["topology", "log", "scrubber"],
+    at=queued,
+)
+
+# %% [markdown]
+# A message can carry memory as well as rights. Such memory travels *out of line*: the receiver gets
+# pages of its own, at an address of its own, and has to give them back. What the sender stores after
+# the send is not seen; to share a page is lesson [11](11-shared-memory.ipynb).
+
+# %%
+address = c.mach_vm_allocate(0x4000)
+c.store(address, b"sent")
+memory = c.OolDescriptor(address, 0x4000)
+c.mach_msg(c.Message(msg.msgh_bits, to, descriptors=[memory]), c.MACH_SEND_MSG)
+c.store(address, b"late")
+(came,) = receive(s, port).descriptors
+assert s.load(came.address, 4) == b"sent"
+s.mach_vm_deallocate(came.address, came.size)
 
 # %% [markdown]
 # Even a receive right can travel; what is queued goes with it. Which asks for a puzzle: what if a
@@ -996,7 +1032,7 @@ reveal(
 # Two ports sent into each other end the same way.
 #
 # <small>● recorded: `carry-send`, `carry-self`, `carry-circle`. ◌ documented only: rights without the
-# bit.</small>
+# bit, memory out of line.</small>
 #
 # ## 10.12 Documentation against kernel
 #

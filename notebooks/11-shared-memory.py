@@ -369,8 +369,72 @@ reveal(
     "The entry was the way to the mapping. What is mapped stays until it is unmapped.",
 )
 
+# %% [markdown]
+# Now all of it as two programs, which wait for each other and wake each other. The client asks and
+# waits with one `mach_msg`. What each of them found in the page stands below.
+
 # %%
-Scope(mac, title="a page goes to another process", parts=["log", "scrubber"])
+together = Kernel()
+
+
+def serve(app):
+    m = app.mach
+    port = m.bootstrap_check_in("org.kextlab.ping")
+    address = m.mach_vm_allocate(PAGE)
+    size, entry = m.mach_make_memory_entry_64(PAGE, address, m.VM_PROT_READ | m.VM_PROT_WRITE)
+    assert size >= PAGE
+    m.store(address, b"ping")
+    asked = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
+    answer = m.Message(
+        m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0) | m.MACH_MSGH_BITS_COMPLEX,
+        asked.msgh_remote_port,
+        msgh_id=101,
+        descriptors=[m.PortDescriptor(entry, m.MACH_MSG_TYPE_COPY_SEND)],
+    )
+    m.mach_msg(answer, m.MACH_SEND_MSG)
+    m.mach_port_deallocate(entry)
+    m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)  # the client has written
+    return m.load(address, 4)
+
+
+def use(app):
+    m = app.mach
+    to = m.bootstrap_look_up("org.kextlab.ping")
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    asked = m.Message(bits, to, reply, msgh_id=1)
+    answer = m.mach_msg(asked, m.MACH_SEND_MSG | m.MACH_RCV_MSG, 4096, reply)
+    (right,) = answer.descriptors
+    both = m.VM_PROT_READ | m.VM_PROT_WRITE
+    window = m.mach_vm_map(
+        0, PAGE, 0, m.VM_FLAGS_ANYWHERE, right.name, 0, False, both, both, m.VM_INHERIT_NONE
+    )
+    m.mach_port_deallocate(right.name)
+    read = m.load(window, 4)
+    m.store(window, b"pong")
+    m.mach_msg(m.Message(m.MACH_MSG_TYPE_MOVE_SEND, to, msgh_id=2), m.MACH_SEND_MSG)
+    return read
+
+
+serving = together.spawn("server", uid=0).run(serve)
+using = together.spawn("client", uid=501).run(use)
+together.run()
+assert [using.result(), serving.result()] == [b"ping", b"pong"]
+[using.result(), serving.result()]
+
+# %% [markdown]
+# Step through it from here. The reply lies in the client's queue, and the **right rides on it**. When
+# the client receives it, the right is an **arrow** from a name of the client's to the entry. With
+# `mach_vm_map` the page appears in a **second window**, and stays there when the arrows have gone.
+
+# %%
+queued = next(line.step for line in log(together) if "Message 101 is queued" in line.text)
+Scope(
+    together.trace,
+    title="a page goes to another process",
+    parts=["topology", "log", "scrubber"],
+    at=queued,
+)
 
 # %% [markdown]
 # <small>● recorded: `carry-send`, `reply-port`. ◌ documented only: the memory itself.</small>
@@ -1057,10 +1121,104 @@ assert [value for _, value in got] == [20, 21, 22]
 log(mac.trace, start)
 
 # %% [markdown]
-# Ten clients get the kernel's table of 1,000 bytes ten times. Each asks the kext itself (*direct*). Or
-# a root daemon reads it once and answers them by messages (*broker*). Or the daemon keeps the table
-# in a *shared page*, reads it anew for each change, and sends each client a word. Or a driver puts it
-# into each client's *data queue*. The programs are in `kextlab.userland.four_ways`, to be read.
+# <small>◌ documented only: IOKit, and what a kext may link with.</small>
+#
+# ## 11.12 A daemon between kext and clients
+#
+# A kext's control may be for root alone, and its clients are not. So a root daemon, a **broker**, reads
+# the kernel once and answers everybody. It need not run before somebody asks: launchd has its property
+# list, and holds the [receive right](glossary.md#receive-right) of its service until the first message
+# comes.
+
+# %%
+import plistlib
+
+from kextlab.kexts.status import StatusKext
+from kextlab.userland import broker, broker_socket
+
+PROPERTY_LIST = b"""<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0">
+<dict>
+    <key>Label</key>
+    <string>org.kextlab.broker</string>
+    <key>ProgramArguments</key>
+    <array>
+        <string>/Library/PrivilegedHelperTools/org.kextlab.broker</string>
+    </array>
+    <key>MachServices</key>
+    <dict>
+        <key>org.kextlab.broker</key>
+        <true/>
+    </dict>
+    <key>ThrottleInterval</key>
+    <integer>1</integer>
+</dict>
+</plist>
+"""
+
+
+def ten_ask(property_list, program, ask, dies_at):
+    """Ten clients ask, and the daemon is killed on the way: the Mac, the job, how many had their
+    answer by then, all answers."""
+    mac = Kernel()
+    mac.load(StatusKext)
+    job = mac.launchd.load(property_list, {broker.PATH: program})
+    assert job.app is None  # nobody has asked yet
+    tasks = [mac.spawn(f"client {n}", uid=501).run(ask) for n in range(10)]
+    mac.run(until=dies_at)
+    early = sum(task.done for task in tasks)
+    job.app.kill()
+    mac.run()
+    return mac, job, early, [task.result() for task in tasks]
+
+
+# %%
+predict(
+    "11.killed",
+    "Ten clients have asked. The daemon has answered three, is killed, and starts again. "
+    "How many of the ten get the table?",
+    [3, 9, 10],
+)
+
+# %%
+program = broker.Broker(work=0.1)  # it has each request in work for 0.1 s
+mac, job, early, tables = ten_ask(PROPERTY_LIST, program, broker.ask, dies_at=0.35)
+
+reveal(
+    "11.killed",
+    sum(len(table) == 1000 for table in tables),
+    "The queue goes back to launchd. The one in work hears msgh_id 71 (10.5), and asks again.",
+)
+
+# %%
+assert (early, job.runs) == (3, 2)
+for line in log(mac):
+    if any(words in line.text for words in ("launchd starts", "SIGKILL", "receives message 71")):
+        print(line)
+
+# %% [markdown]
+# The message in work may be done twice; so a request must be one that does no harm when it is repeated.
+#
+# The same daemon can be asked over a local socket (AF_UNIX). launchd listens at a path, `Sockets` in the
+# property list, and hands the listening socket over. Who had connected when the daemon died reads the end
+# of the data, with no answer before it, and asks again.
+
+# %%
+mac, job, early, tables = ten_ask(
+    plistlib.dumps(broker_socket.PLIST),
+    broker_socket.daemon(work=0.1),
+    broker_socket.ask,
+    dies_at=0.05,
+)
+assert [len(table) for table in tables] == [1000] * 10
+assert (early, job.runs) == (0, 2)
+
+# %% [markdown]
+# And what does each way cost? Ten clients get the kernel's table of 1,000 bytes ten times. Each asks
+# the kext itself (*direct*). Or the daemon reads it once and answers them by messages (*broker*). Or the
+# daemon keeps the table in a *shared page*, reads it anew for each change, and sends each client a word.
+# Or a driver puts it into each client's *data queue*. The programs are in `kextlab.userland.broker` and
+# `kextlab.userland.four_ways`, to be read.
 
 # %%
 from kextlab.views.ways import four_ways
@@ -1088,9 +1246,9 @@ ten.figure()
 # is news. The broker copies most: every table goes in from the daemon and out to a client. It spares
 # the kext: three [callbacks](glossary.md#callback) instead of 120.
 #
-# <small>◌ documented only: IOKit, and what a kext may link with.</small>
+# <small>● recorded: `send-once-unused`. ◌ documented only: launchd, local sockets, IOKit.</small>
 #
-# ## 11.12 Documentation against kernel
+# ## 11.13 Documentation against kernel
 #
 # The calls on memory are documented only (◌). The recordings show the rights that carry an entry.
 #
@@ -1103,7 +1261,7 @@ ten.figure()
 # | When the server dies, its memory goes. | ◌ The page stays. That it died tells a dead name. | `dead-name-notification` |
 # | bootstrap_create_service makes the service, and then you receive. | ◌ It gives a send right; one receives by a receive right. | `receive-no-right` |
 #
-# ## 11.13 Three questions from earlier lessons
+# ## 11.14 Three questions from earlier lessons
 #
 # What you missed before comes first.
 
@@ -1127,5 +1285,7 @@ again.reveal()
 # - A page does not tell you that its writer died. A dead name does.
 # - A page saves **copies**. Crossings and wake-ups are those of your messages.
 # - A kext is **called**: it hands memory out through IOKit, and has no bootstrap, mmap or open.
+# - A **broker** starts with its first request. When it dies, launchd keeps what waits; what was in work
+#   is asked again, and may be done twice.
 #
 # Now the exercise: [11 · Shared memory](../exercises/11-shared-memory.ipynb).
