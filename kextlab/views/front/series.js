@@ -16,6 +16,7 @@ class Queue {
     this.type = "";
     this.ctl = 0;
     this.unit = 0;
+    this.fd = ""; // its descriptors, the last it had
     this.control = ""; // the name of its control, the last one it had
   }
 
@@ -99,6 +100,7 @@ export class Series {
       queue.control = (this.controls.get(String(op[1])) || {name: ""}).name;
     } else if (field === "unit" && op[1]) queue.unit = op[1];
     else if (field === "pid" && op[1]) queue.pid = op[1];
+    else if (field === "fds" && op[1].length) queue.fd = `fd ${op[1].join(", ")}`;
     else if (field === "type") queue.type = op[1];
   }
 
@@ -146,6 +148,7 @@ export class Series {
     const queue = old || new Queue(id, at);
     queue.pid = sock.pid;
     queue.type = sock.type;
+    if (sock.fds.length) queue.fd = `fd ${sock.fds.join(", ")}`;
     if (sock.unit) queue.unit = sock.unit;
     if (sock.ctl) {
       queue.ctl = sock.ctl;
