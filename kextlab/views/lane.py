@@ -109,7 +109,8 @@ def _send(x: float, buffer: Buffer, frame: Frame) -> str:
     body += text(middle, top + height / 2 + 4, count(buffer.cc), 12, "ink2", anchor="middle")
     body += text(middle, top + height + 14, "of", 11, "ink2", anchor="middle")
     body += text(middle, top + height + 27, count(buffer.hiwat), 11, "ink2", anchor="middle")
-    body += line(middle, top + height + 34, middle, frame.port - 8, "hair", 1.5)
+    if top + height + 34 < frame.port - 8:
+        body += line(middle, top + height + 34, middle, frame.port - 8, "hair", 1.5)
     body += tip(middle, frame.port - 2, 1, "hair")
     limit = f"send buffer: {count(buffer.cc)} of {count(buffer.hiwat)} bytes"
     return group(body, limit)

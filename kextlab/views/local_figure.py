@@ -59,7 +59,9 @@ def path_below(x: float, end: float, y: float, lane: Lane, seen: Scene) -> str:
     """The name a local socket has, or its peer's."""
     link = lane.link
     assert link is not None
-    far = seen.lane(link.peer)
+    far = seen.lane(link.peer) or next(
+        (one for one in seen.lanes if one.link and link.peer in one.link.waiting), None
+    )
     shown = link.path or (far.link.path if far is not None and far.link is not None else "")
     return text(x, y, fit(shown, end - x, 11), 11, "ink2") if shown else ""
 

@@ -17,7 +17,7 @@ from kextlab.trace import codes
 from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
-from kextlab.views import local_scene, mirror_mach, mirror_memory
+from kextlab.views import local_scene, mirror_jobs, mirror_mach, mirror_memory
 from kextlab.views.mirror_queue import Pending, QueueMirror
 from kextlab.views.scene import control_named, kind_of, state_named
 from kextlab.views.sentences import SHORT
@@ -80,6 +80,7 @@ class Mirror:
         self._holders: dict[int, set[tuple[int, int]]] = {}
         self._mach = mirror_mach.MachMirror(state, intern, self.op)
         self._memory = mirror_memory.MemoryMirror(state, intern, self.op)
+        self._jobs = mirror_jobs.JobsMirror(state, self.op)
         self._answer: object = None
         self._moment = -1
 
@@ -110,6 +111,7 @@ class Mirror:
             self._run(str(entry[1]), event.name)
         elif kind == "syscall":
             self._do(str(entry[1]), _inside(frames[-1]))
+            self._jobs.called(str(entry[1]), event)
         elif kind == "sleep":
             self._sleep(frames, str(event.arguments[0]))
         elif kind == "return":
@@ -127,6 +129,8 @@ class Mirror:
                 self._mach.answered(frame.actor, frame.event, self._answer)
             elif told and frame.event.name == "mach_msg":
                 self._mach.refused(frame.actor, self._answer, self._moment + 1)
+            if told:
+                self._jobs.returned(frame.actor, frame.event, self._answer)
             outer = [f for f in above if f.event.kind == "syscall" and f.actor == frame.actor]
             self._do(frame.actor, _inside(outer[-1]) if outer else "")
         elif frame.event.kind == "callback":
@@ -279,6 +283,8 @@ class Mirror:
     def _changed(self, event: Event, moment: int) -> None:
         made: set[str] = set()
         touched: set[str] = set()
+        if event.changes:
+            self._jobs.take(event)
         for change in event.changes:
             name = change.object
             kind, _, rest = name.partition(":")

@@ -13,6 +13,8 @@ from itertools import groupby
 from kextlab.kernel.kernel import Kernel
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
+from kextlab.views.jobs_figure import HEIGHT as ROW_OF_JOBS
+from kextlab.views.jobs_figure import Jobs, jobs_in
 from kextlab.views.lane import (
     END,
     PIPE_LEFT,
@@ -101,18 +103,20 @@ def units_picture(
     """
     if isinstance(source, Kernel) and source.trace.record is None:
         source = source.snapshot()  # a machine that records nothing can be drawn as it is
+    jobs = None
     if isinstance(source, dict) and "format" in source:
         doc = checked(source)
         moment = moment_at(doc, step)
         seen, history = still(doc, moment)
-        mach = mach_in_document(doc, after(doc, moment))
+        shown = after(doc, moment)
+        mach, jobs = mach_in_document(doc, shown), jobs_in(shown)
     elif isinstance(source, dict):
         seen, history, mach = scene(source), {}, mach_in_state(source)
     else:
         trace = trace_of(source, "units_picture()")
         state = trace.state(step)
         seen, history, mach = scene(state), queues(trace, step), mach_in_state(state)
-    return _Drawing(seen, history, notes, mach).picture()
+    return _Drawing(seen, history, notes, mach, jobs).picture()
 
 
 def _order(seen: Scene) -> list[Lane]:
@@ -156,13 +160,21 @@ class _Drawing:
     """One picture being drawn."""
 
     def __init__(
-        self, seen: Scene, history: dict[int, Queue], notes: bool, mach: MachScene | None
+        self,
+        seen: Scene,
+        history: dict[int, Queue],
+        notes: bool,
+        mach: MachScene | None,
+        jobs: Jobs | None,
     ) -> None:
         self.seen = seen
         self.history = history
         self.words = describe(seen, history)
         if mach is not None:
             self.words = "\n".join([self.words, *mach.sentences()])
+        if jobs is not None:
+            self.words = "\n".join([self.words, *jobs.sentences()])
+        self.jobs = jobs
         self.columns = _columns(seen, history, {int(pid) for pid in mach.pids} if mach else set())
         self.notes = notes
         shown = [column.lane for column in self.columns if column.lane is not None]
@@ -232,6 +244,9 @@ class _Drawing:
             body = [*([defs] if alone else body), self.below.draw(self.width)]
             if alone and self.seen.panic is not None:
                 body.append(self._panic(self.seen.panic))
+        if self.jobs is not None:
+            moved = f'<g transform="translate(0 {ROW_OF_JOBS})">{"".join(body)}</g>'
+            body, height = [self.jobs.draw(self.width), moved], height + ROW_OF_JOBS
         svg = document(self.width, height, name, title, self.words, "".join(body))
         return Picture(title, self.words, svg)
 

@@ -23,11 +23,12 @@ MACHINES = {
     "both": "a page, and an echo kext",
     "crowd": "more ports than fit",
     "local": "local sockets",
+    "jobs": "launchd's jobs",
     "local_and_echo": "local sockets, and an echo kext",
 }
 MACH = ("page", "busy", "both", "crowd")
 """Those whose processes use Mach."""
-LOCAL = ("local", "local_and_echo")
+LOCAL = ("local", "local_and_echo", "jobs")
 """Those whose processes use local sockets."""
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from kextlab import Kernel
 from kextlab.abi import constants as c
 from kextlab.abi.un import sockaddr_un
-from kextlab.kernel.kernel import Kernel
+from kextlab.kexts.status import StatusKext
+from kextlab.userland import broker
 from tests.unit.local_sockets import DGRAM, NAME, Local, rights
 from tests.unit.scene_machines import echo
+from tests.unit.test_launchd_sockets import JOB, PATH, Thing, ask
 
 
 def talk(lab: Local) -> None:
@@ -67,4 +70,18 @@ def local_and_echo() -> Kernel:
     far = calls.socket(client, c.AF_UNIX, c.SOCK_DGRAM, 0)[1]
     calls.connect(client, far, sockaddr_un(b"/var/run/log"))
     calls.sendto(client, far, bytes(300))
+    return mac
+
+
+def jobs() -> Kernel:
+    """launchd's jobs: one with a socket, which ends and is held back, and the broker."""
+    mac = Kernel()
+    mac.load(StatusKext)
+    mac.launchd.load(JOB, {PATH: Thing().program()})
+    mac.launchd.load(broker.PLIST, {broker.PATH: broker.Broker()})
+    mac.spawn("client").run(broker.ask)
+    mac.run()
+    for word in (b"done", b"again"):
+        ask(mac.spawn("client"), word)
+        mac.run()
     return mac

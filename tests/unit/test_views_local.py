@@ -23,12 +23,13 @@ from kextlab.views import (
     still_picture,
     units_picture,
 )
+from kextlab.views.jobs_figure import Jobs
 from kextlab.views.patches import after
 from kextlab.views.scene import scene
 from kextlab.views.teller import telling
 from kextlab.views.words import describe
 from tests.unit.local_sockets import DGRAM, NAME, PATH, Local, rights
-from tests.unit.scene_local_machines import local, local_and_echo
+from tests.unit.scene_local_machines import jobs, local, local_and_echo
 from tests.unit.test_launchd_sockets import JOB, Thing, ask
 from tests.unit.test_launchd_sockets import PATH as DAEMON
 
@@ -280,6 +281,7 @@ def test_the_static_picture_joins_local_sockets() -> None:
     assert "1 of 3 connections wait to be accepted" in svg
     assert "datagram 2: 736 bytes, 2 descriptors with it" in svg
     assert svg.count(">/var/run/syslog</text>") == 2
+    assert svg.count(">/tmp/server</text>") == 4
     assert "ENOBUFS" in svg
     assert "a pipe joins two local sockets" in svg
     both = units_picture(local_and_echo()).svg
@@ -319,3 +321,59 @@ def test_a_machine_with_launchds_sockets_is_drawn() -> None:
     assert task.result() == b"HELLO"
     assert scene_document(mac)["moments"]
     assert "AF_UNIX stream" in units_picture(mac).svg
+
+
+# ---------------------------------------------------------------- launchd's jobs
+
+
+def seen(doc: dict[str, Any]) -> list[Any]:
+    """The different states of launchd's jobs in a document."""
+    states: list[Any] = []
+    for at in range(len(doc["moments"])):
+        state = after(doc, at).get("launchd")
+        if state is not None and (not states or state != states[-1]):
+            states.append(state)
+    return states
+
+
+def test_a_document_tells_of_jobs_from_their_first_start_on() -> None:
+    states = seen(scene_document(jobs()))
+    assert states[0]["pid"] == 100
+    assert list(states[-1]["jobs"]) == ["3", "2"]
+    broker, thing = states[-1]["jobs"].values()
+    assert (broker["name"], broker["services"]) == ("org.kextlab.broker", ["org.kextlab.broker"])
+    assert (thing["runs"], thing["pid"], thing["sockets"]) == (2, 106, ["/var/run/thing"])
+    told = [(one["jobs"].get("2", {}).get("pid"), one["until"]) for one in states]
+    assert told == [
+        (None, 0), (None, 0), (104, 0), (104, 0), (0, 0), (0, 5_000_000_000), (0, 0), (106, 0),
+    ]  # fmt: skip
+
+
+def test_a_job_that_is_unloaded_is_gone() -> None:
+    mac = Kernel()
+    mac.launchd.load(JOB, {DAEMON: Thing().program()})
+    task = ask(mac.spawn("client"), b"hello")
+    mac.run()
+    assert task.result() == b"HELLO"
+    mac.launchd.unload("thing")
+    mac.run()
+    assert end(scene_document(mac))["launchd"]["jobs"] == {}
+
+
+def test_jobs_are_drawn_and_told_in_the_static_picture_of_a_document() -> None:
+    mac = jobs()
+    doc = scene_document(mac)
+    step = next(m["step"] for m in doc["moments"] if "waiting 5,000 ms at most" in m["text"])
+    picture = units_picture(doc, step)
+    assert "job thing, throttled until 5 s" in picture.svg
+    assert "job org.kextlab.broker, running, pid 102" in picture.svg
+    words = str(picture.text)
+    assert "launchd's job thing is throttled until 5 s; it was started 1 time and" in words
+    assert "job thing" not in units_picture(mac, step).svg
+
+
+def test_more_jobs_than_fit_are_counted() -> None:
+    job = {"name": "a", "pid": 0, "runs": 1, "services": [], "sockets": []}
+    row = Jobs(5, tuple({**job, "name": f"job{n}"} for n in range(20)))
+    assert re.search(r">and \d+ more</text>", row.draw(640))
+    assert row.sentences()[0] == "launchd's job job0 is waiting; it was started 1 time."

@@ -5,6 +5,7 @@ import {count, escaped, some} from "./marks.js";
 import {badge} from "./icons.js";
 import {along, dark, linked, tables} from "./bytes.js";
 import {Markup} from "./markup.js";
+import {jobShown} from "./jobs.js";
 import {machShown} from "./machinfo.js";
 import {endOf, eventOf, fds, isStream, nameOf, peerOf, PROVENANCE, unitOf} from "./words.js";
 
@@ -60,7 +61,7 @@ export class Inspector {
 
   shown() {
     const {sel} = this.app;
-    const by = {chip: () => this.chip(sel), sock: () => this.sock(sel), mark: () => this.moment(sel.at, true), ctl: () => this.control(sel), kev: () => this.events(), mach: () => machShown(sel.key, this.app.story, (...of) => this.payload(...of))}[sel && sel.kind];
+    const by = {chip: () => this.chip(sel), sock: () => this.sock(sel), mark: () => this.moment(sel.at, true), ctl: () => this.control(sel), kev: () => this.events(), job: () => jobShown(this.app.story.state, sel.job), mach: () => machShown(sel.key, this.app.story, (...of) => this.payload(...of))}[sel && sel.kind];
     return (by && by()) || this.moment(this.app.now, false);
   }
 

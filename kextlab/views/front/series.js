@@ -44,6 +44,7 @@ export class Series {
     this.total = {at: [], cc: [], most: 0};
     this.sum = 0;
     this.sockets = new Map(); // every socket alive, by number
+    this.jobs = Boolean(state.launchd); // whether launchd ever starts one
     this.lives = new Lives(state);
     for (const pid in state.procs) this.procs.set(pid, {name: state.procs[pid].name, born: -1});
     for (const id in state.ctls) this.controls.set(id, {name: state.ctls[id].name, born: -1});
@@ -63,6 +64,7 @@ export class Series {
     for (const op of ops) {
       const path = op[0];
       if (path.startsWith("socks/")) this._socket(path.split("/"), op, at);
+      else if (path === "launchd") this.jobs = true;
       else if (path.startsWith("m")) this.lives.take(path, op, at);
       else if (op.length === 2 && path.startsWith("ctls/")) this._named(this.controls, path, op[1], at);
       else if (op.length === 2 && path.startsWith("procs/")) this._named(this.procs, path, op[1], at);
