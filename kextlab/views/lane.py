@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kextlab.views.local_figure import tag, waiting
 from kextlab.views.queues import Queue
 from kextlab.views.scene import Buffer, Lane
 from kextlab.views.svg import circle, count, cross, group, line, number, path, rect, text, tip
 from kextlab.views.tokens import text_width
+from kextlab.views.words import some
 
 WIDTH = 188
 SEND, RECEIVE = 26, 46
@@ -58,6 +60,9 @@ def zoom(hiwat: int, scale: float) -> int:
 def draw_lane(x: float, lane: Lane, queue: Queue | None, frame: Frame) -> str:
     """The pipe of a connected socket, with everything in it."""
     events = lane.kind == "events"
+    if lane.link is not None and lane.listens:
+        walls = _pipe(x + PIPE_LEFT, x + PIPE_RIGHT, False, frame)
+        return walls + waiting(x + RECEIVE_LEFT, x + END, lane.link, frame.top, frame.height)
     left = x + (RECEIVE_LEFT - 8 if events else PIPE_LEFT)
     parts = [_pipe(left, x + PIPE_RIGHT, events, frame)]
     if not events:
@@ -104,7 +109,8 @@ def _send(x: float, buffer: Buffer, frame: Frame) -> str:
     body += text(middle, top + height / 2 + 4, count(buffer.cc), 12, "ink2", anchor="middle")
     body += text(middle, top + height + 14, "of", 11, "ink2", anchor="middle")
     body += text(middle, top + height + 27, count(buffer.hiwat), 11, "ink2", anchor="middle")
-    body += line(middle, top + height + 34, middle, frame.port - 8, "hair", 1.5)
+    if top + height + 34 < frame.port - 8:
+        body += line(middle, top + height + 34, middle, frame.port - 8, "hair", 1.5)
     body += tip(middle, frame.port - 2, 1, "hair")
     limit = f"send buffer: {count(buffer.cc)} of {count(buffer.hiwat)} bytes"
     return group(body, limit)
@@ -188,8 +194,11 @@ def _stream(x: float, buffer: Buffer, top: float, scale: float, frame: Frame) ->
     bar = rect(
         left + 0.5, top + 0.5, RECEIVE - 1, buffer.cc / scale, f"url(#{frame.name}-stream)", "data"
     )
+    files = sum(buffer.passed)
+    passed = tag(x + LABEL + 4, top + 10, files) if files else ""
     return group(
         bar
+        + passed
         + line(left - 6, top, right + 6, top, "data", 2.5)
         + path(f"M{number(right + 1)} {number(top)}l7 -4.5v9z", "data"),
         f"stream: {count(buffer.cc)} bytes, read from the top",
@@ -217,7 +226,9 @@ def _chips(x: float, buffer: Buffer, top: float, bottom: float, scale: float) ->
             left + 0.5, y + 0.75, RECEIVE - 1, max(height - 1.5, 1.5), "data-bg", "data",
             radius=min(2.0, height / 3),
         )  # fmt: skip
-        parts.append(group(chip, f"datagram {at + 1}: {count(size)} bytes"))
+        files = buffer.passed[at] if buffer.passed else 0
+        more = f", {some(files, 'descriptor')} with it" if files else ""
+        parts.append(group(chip, f"datagram {at + 1}: {count(size)} bytes{more}"))
         middles.append(y + height / 2)
         y += size / scale
     room = int((bottom - top) // PITCH)
@@ -233,6 +244,8 @@ def _chips(x: float, buffer: Buffer, top: float, bottom: float, scale: float) ->
             )
         )
         parts.append(text(x + LABEL + 4, label + 4, str(at + 1), 11, "ink2"))
+        if buffer.passed and buffer.passed[at]:
+            parts.append(tag(x + LABEL + 16, label, buffer.passed[at]))
         parts.append(text(x + END, label + 4, count(records[at]), 12, "ink", anchor="end"))
     lowest = labels[-1]
     if len(shown) < len(records):

@@ -111,6 +111,20 @@ def returned(who: str, event: Event, value: object) -> str | None:
     return None
 
 
+def full(event: Event, errno: int, seen: Index, socket: int) -> tuple[int, int]:
+    """(the socket whose receive buffer had no space for a datagram, its bytes), or (0, 0)."""
+    if errno != darwin.ENOBUFS or not seen.is_local(socket):
+        return 0, 0
+    args = event.arguments
+    data = args[1]
+    size = len(data) if isinstance(data, bytes) else sum(map(len, cast("list[bytes]", data)))
+    path = path_of(args[3]) if len(args) > 3 else None
+    if not path:
+        return cast(int, seen.state[f"unp:{socket}"]["unp_conn"]), size
+    nodes = (fields for name, fields in seen.state.items() if name.startswith("vnode:"))
+    return next(cast(int, node["v_socket"]) for node in nodes if node["path"] == path), size
+
+
 def reason(event: Event, errno: int, seen: Index, actor: str) -> str | None:
     """Why a call on a local socket was refused; ``None`` to say what Darwin says."""
     args = event.arguments

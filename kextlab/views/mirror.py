@@ -17,7 +17,7 @@ from kextlab.trace import codes
 from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
-from kextlab.views import mirror_mach, mirror_memory
+from kextlab.views import local_scene, mirror_jobs, mirror_mach, mirror_memory
 from kextlab.views.mirror_queue import Pending, QueueMirror
 from kextlab.views.scene import control_named, kind_of, state_named
 from kextlab.views.sentences import SHORT
@@ -70,6 +70,7 @@ class Mirror:
         self._intern = intern
         self._queues: dict[str, QueueMirror] = {}
         self._mbufs: dict[int, tuple[str, bytes]] = {}
+        self._passed: dict[int, tuple[int, ...]] = {}
         self._holds: dict[str, list[int]] = {}
         self._running: dict[str, list[str]] = {}
         self._doing: dict[str, dict[int, str]] = {}
@@ -79,6 +80,7 @@ class Mirror:
         self._holders: dict[int, set[tuple[int, int]]] = {}
         self._mach = mirror_mach.MachMirror(state, intern, self.op)
         self._memory = mirror_memory.MemoryMirror(state, intern, self.op)
+        self._jobs = mirror_jobs.JobsMirror(state, self.op)
         self._answer: object = None
         self._moment = -1
 
@@ -109,6 +111,7 @@ class Mirror:
             self._run(str(entry[1]), event.name)
         elif kind == "syscall":
             self._do(str(entry[1]), _inside(frames[-1]))
+            self._jobs.called(str(entry[1]), event)
         elif kind == "sleep":
             self._sleep(frames, str(event.arguments[0]))
         elif kind == "return":
@@ -126,6 +129,8 @@ class Mirror:
                 self._mach.answered(frame.actor, frame.event, self._answer)
             elif told and frame.event.name == "mach_msg":
                 self._mach.refused(frame.actor, self._answer, self._moment + 1)
+            if told:
+                self._jobs.returned(frame.actor, frame.event, self._answer)
             outer = [f for f in above if f.event.kind == "syscall" and f.actor == frame.actor]
             self._do(frame.actor, _inside(outer[-1]) if outer else "")
         elif frame.event.kind == "callback":
@@ -186,6 +191,7 @@ class Mirror:
             self._hold(owner, 1, len(data))
         elif code == codes.MBUF_FREE:
             owner, data = self._mbufs.pop(number)
+            self._passed.pop(number, None)
             self._hold(owner, -1, -len(data))
         elif entry[2] == "m_data":
             owner, data = self._mbufs[number]
@@ -196,6 +202,8 @@ class Mirror:
             queue = self._queues.get(owner)
             if queue is not None:
                 queue.flag(number, cast(int, entry[3]))
+        elif entry[2] == "rights":
+            self._passed[number] = cast("tuple[int, ...]", entry[3])
         elif entry[2] == "owner":
             self._own(number, cast(str, entry[3]))
 
@@ -223,6 +231,8 @@ class Mirror:
             data = self._mbufs[number][1]
             queue = self._queues[name]
             queue.append(number, data, cast(int, entry[8]), bool(entry[9]), entry[10], moment)
+            if number in self._passed:
+                queue.passes(number, self._passed.pop(number))
             cc, mbcnt = entry[2], entry[3]
         elif code == codes.SB_TAKE:
             name, number = cast(str, entry[1]), cast(int, entry[7])
@@ -273,6 +283,8 @@ class Mirror:
     def _changed(self, event: Event, moment: int) -> None:
         made: set[str] = set()
         touched: set[str] = set()
+        if event.changes:
+            self._jobs.take(event)
         for change in event.changes:
             name = change.object
             kind, _, rest = name.partition(":")
@@ -281,6 +293,8 @@ class Mirror:
                 return
             if kind in ("kcb", "socket", "ev_pcb"):
                 touched.add(rest)
+            elif kind in local_scene.KINDS:
+                touched.add(local_scene.socket_about(self.state, name))
             there = name in self.state
             table = _MADE if there else _GONE
             if kind in table and (change.old is None or not there):
@@ -436,13 +450,16 @@ def socket_fields(state: State, number: str) -> dict[str, Json]:
     """A socket's kind and connection."""
     so = state[f"socket:{number}"]
     kcb = state.get(f"kcb:{number}")
+    link = local_scene.link_of(state, number)
     fields: dict[str, Json] = {
         "type": kind_of(so),
-        "state": state_named(so, kcb),
+        "state": state_named(so, kcb, link),
         "ctl": kcb["kctl"] if kcb is not None else 0,
         "unit": kcb["unit"] if kcb is not None else 0,
     }
     pcb = state.get(f"ev_pcb:{number}")
     if pcb is not None:
         fields["filter"] = [pcb[name] for name in ("vendor_code", "kev_class", "kev_subclass")]
+    if link is not None:
+        fields["local"] = link.json()
     return fields

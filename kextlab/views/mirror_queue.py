@@ -2,7 +2,7 @@
 
 A record is ``[id, bytes, data, moment, eor]``: the number of its first mbuf when it was queued, its
 bytes, the index of its first bytes among the document's ``datas`` (-1: empty), the moment it was
-queued in, and whether its end is marked.
+queued in, and whether its end is marked. If open files travel in it, their sockets follow.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ class Pending:
 class Record:
     """A queued record: its item, its mbufs with their bytes, when the item was handed out."""
 
-    __slots__ = ("born", "item", "mbufs")
+    __slots__ = ("born", "carrier", "item", "mbufs")
 
     def __init__(self, item: list[Json], born: tuple[int, int]) -> None:
         self.item = item
         self.born = born
         self.mbufs: dict[int, bytes] = {}
+        self.carrier = 0
+        """The mbuf in which open files travel."""
 
     def head(self) -> bytes:
         """The first bytes."""
@@ -102,6 +104,12 @@ class QueueMirror:
         self.records.append(record)
         self._op(f"{self.path}/q", "+", item)
 
+    def passes(self, mbuf: int, sockets: tuple[int, ...]) -> None:
+        """Open files travel in an mbuf that just joined: its record is not yet told of."""
+        record = self._of[mbuf]
+        record.carrier = mbuf
+        record.item.append(list(sockets))
+
     def _index(self, data: bytes) -> int:
         return self._intern(data[:CUT]) if data else -1
 
@@ -143,6 +151,8 @@ class QueueMirror:
             self._op(f"{self.path}/q", "<", 1)
         else:
             self._amend(record, 0, -size, record.item[4])
+            if record.carrier == mbuf:
+                self._put(record, 0, 5, [])
 
     def cut(self, mbuf: int, data: bytes) -> None:
         """Bytes left the front of the first mbuf."""

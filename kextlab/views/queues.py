@@ -78,9 +78,9 @@ def queues(trace: Trace, stop: int | None = None) -> dict[int, Queue]:
         event = teller.event
         assert event is not None
         for one in told:
-            if one.mark is not None and one.socket in found:
+            if one.mark is not None and (one.peer or one.socket) in found:
                 size, what = one.mark
-                queue = found[one.socket]
+                queue = found[one.peer or one.socket]
                 errno = 0 if what == LOST else number_of(what)
                 queue.refusals.append(Refusal(one.step, size, errno, queue.unit))
                 queue.open = True

@@ -22,6 +22,7 @@ from kextlab.abi.constants import (
     flag_names,
 )
 from kextlab.trace.fold import State
+from kextlab.views.local_scene import Link, link_of, state_of
 
 TYPES = {SOCK_DGRAM: "SOCK_DGRAM", SOCK_STREAM: "SOCK_STREAM"}
 LOCAL_TYPES = {SOCK_DGRAM: "AF_UNIX datagram", SOCK_STREAM: "AF_UNIX stream"}
@@ -29,11 +30,13 @@ LOCAL_TYPES = {SOCK_DGRAM: "AF_UNIX datagram", SOCK_STREAM: "AF_UNIX stream"}
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A socket buffer: bytes in each record, oldest first, bytes in all, and the limit."""
+    """A socket buffer: bytes in each record, oldest first, bytes in all, the limit, and how many
+    open files travel in each record (nothing if none do)."""
 
     records: tuple[int, ...]
     cc: int
     hiwat: int
+    passed: tuple[int, ...] = ()
 
     @property
     def free(self) -> int:
@@ -48,10 +51,11 @@ class Lane:
     Attributes:
         socket: the kernel's number of the socket.
         pid: the process whose descriptors ``fds`` refer to it.
-        kind: ``SOCK_DGRAM``, ``SOCK_STREAM`` or ``events``.
+        kind: ``SOCK_DGRAM``, ``SOCK_STREAM``, ``events``, or one of ``LOCAL_TYPES``.
         control: the serial of the control it belongs to, 0 if none.
         unit: its unit, 0 if none.
-        state: ``connected``, ``connecting``, ``disconnected``, ``bound`` or ``new``.
+        state: ``connected``, ``connecting``, ``disconnected``, ``listening``, ``bound``, ``new``.
+        link: of a local socket, its name and its peer.
     """
 
     socket: int
@@ -63,6 +67,7 @@ class Lane:
     state: str
     rcv: Buffer
     snd: Buffer
+    link: Link | None = None
 
     @property
     def connected(self) -> bool:
@@ -73,6 +78,18 @@ class Lane:
     def local(self) -> bool:
         """Whether it is a socket of AF_UNIX."""
         return self.kind.startswith("AF_UNIX")
+
+    @property
+    def listens(self) -> bool:
+        """Whether connections wait at it to be accepted."""
+        return self.state == "listening"
+
+    @property
+    def piped(self) -> bool:
+        """Whether it is drawn as a pipe: to a control, to its peer, or open to whoever sends."""
+        if self.local:
+            return not self.stream or self.state in ("connected", "disconnected", "listening")
+        return self.connected or self.kind == "events"
 
     @property
     def stream(self) -> bool:
@@ -143,6 +160,15 @@ class Scene:
         """The control of that serial."""
         return next((control for control in self.controls if control.serial == serial), None)
 
+    def lane(self, socket: int) -> Lane | None:
+        """The lane of a socket, if a descriptor refers to it."""
+        return next((lane for lane in self.lanes if lane.socket == socket), None)
+
+    def end(self, socket: int) -> str:
+        """One end of a pipe between local sockets: ``server fd 4``, "" if no descriptor is one."""
+        lane = self.lane(socket)
+        return "" if lane is None else f"{self.process(lane.pid).name} {lane.fd}"
+
     def clients(self, serial: int) -> tuple[Lane, ...]:
         """The sockets that belong to a control, by unit."""
         return tuple(
@@ -158,16 +184,20 @@ def buffer_of(state: State, name: str) -> Buffer:
     """A socket buffer, its records measured along the mbuf chains."""
     fields = state[name]
     sizes: list[int] = []
+    passed: list[int] = []
     packet = _int(fields, "sb_mb")
     while packet:
-        size, link = 0, packet
+        size, files, link = 0, 0, packet
         while link:
             mbuf = state[f"mbuf:{link}"]
             size += len(cast(bytes, mbuf["m_data"]))
+            files += len(cast("tuple[int, ...]", mbuf.get("rights", ())))
             link = _int(mbuf, "m_next")
         sizes.append(size)
+        passed.append(files)
         packet = _int(state[f"mbuf:{packet}"], "m_nextpkt")
-    return Buffer(tuple(sizes), _int(fields, "sb_cc"), _int(fields, "sb_hiwat"))
+    carried = tuple(passed) if any(passed) else ()
+    return Buffer(tuple(sizes), _int(fields, "sb_cc"), _int(fields, "sb_hiwat"), carried)
 
 
 def kind_of(so: dict[str, object]) -> str:
@@ -179,8 +209,11 @@ def kind_of(so: dict[str, object]) -> str:
     return TYPES.get(_int(so, "so_type"), "SOCK_RAW")
 
 
-def state_named(so: dict[str, object], kcb: dict[str, object] | None) -> str:
-    """How far a socket's connection is: new, bound, connecting, connected or disconnected."""
+def state_named(
+    so: dict[str, object], kcb: dict[str, object] | None, link: Link | None = None
+) -> str:
+    """How far a socket's connection is: new, bound, listening, connecting, connected or
+    disconnected."""
     words = _int(so, "so_state")
     if words & SS_ISCONNECTED:
         return "connected"
@@ -188,6 +221,8 @@ def state_named(so: dict[str, object], kcb: dict[str, object] | None) -> str:
         return "connecting"
     if words & SS_ISDISCONNECTED:
         return "disconnected"
+    if link is not None:
+        return state_of(so, link)
     return "bound" if kcb is not None and kcb["kctl"] else "new"
 
 
@@ -195,6 +230,7 @@ def _lane(state: State, number: int, pid: int, fds: tuple[int, ...]) -> Lane:
     so = state[f"socket:{number}"]
     kcb = state.get(f"kcb:{number}")
     control = _int(kcb, "kctl") if kcb is not None else 0
+    link = link_of(state, number)
     return Lane(
         number,
         pid,
@@ -202,9 +238,10 @@ def _lane(state: State, number: int, pid: int, fds: tuple[int, ...]) -> Lane:
         kind_of(so),
         control,
         _int(kcb, "unit") if kcb is not None else 0,
-        state_named(so, kcb),
+        state_named(so, kcb, link),
         buffer_of(state, f"so_rcv:{number}"),
         buffer_of(state, f"so_snd:{number}"),
+        link,
     )
 
 

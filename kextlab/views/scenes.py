@@ -133,7 +133,7 @@ class SceneWriter:
         if told.frame is not None:
             told.frame.moment = number
         if told.mark is not None:
-            self._mirror.mark(told.socket, *told.mark, number)
+            self._mirror.mark(told.peer or told.socket, *told.mark, number)
 
     def _close(self, step: int) -> None:
         """The operations of steps before ``step`` become part of the last moment."""
@@ -289,6 +289,9 @@ def _queued(ops: list[Json], state: Json, moment: dict[str, Json]) -> dict[str, 
         if parts[-1] == "cc" and parts[2] == "rcv" and parts[1] in state["socks"]:
             sock = state["socks"][parts[1]]
             unit = "events" if sock["type"] == "events" else f"unit {sock['unit']}"
+            if "local" in sock:
+                holder = state["procs"].get(str(sock["pid"]), {}).get("name", "")
+                unit = f"{holder} fd {sock['fds'][0]}" if sock["fds"] else "a waiting connection"
             socket = moment.get("socket", int(parts[1]))
             return {"queued": [unit, op[1]], "socket": socket}
     return {}

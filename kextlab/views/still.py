@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kextlab.abi.constants import FLAGS
 from kextlab.abi.errno import number_of
+from kextlab.views.local_scene import link_in
 from kextlab.views.patches import Json, after
 from kextlab.views.queues import LOST, Queue, Refusal
 from kextlab.views.scene import Buffer, Control, Lane, Process, Scene
@@ -40,7 +41,9 @@ def still(doc: dict[str, Json], moment: int) -> tuple[Scene, dict[int, Queue]]:
 
 
 def _buffer(side: dict[str, Json]) -> Buffer:
-    return Buffer(tuple(item[1] for item in side["q"]), side["cc"], side["hiwat"])
+    sizes = tuple(item[1] for item in side["q"])
+    passed = tuple(len(item[5]) if len(item) > 5 else 0 for item in side["q"])
+    return Buffer(sizes, side["cc"], side["hiwat"], passed if any(passed) else ())
 
 
 def _lane(number: int, sock: dict[str, Json]) -> Lane:
@@ -54,6 +57,7 @@ def _lane(number: int, sock: dict[str, Json]) -> Lane:
         sock["state"],
         _buffer(sock["rcv"]),
         _buffer(sock["snd"]),
+        link_in(sock),
     )
 
 

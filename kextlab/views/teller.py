@@ -17,7 +17,7 @@ from kextlab.abi.errno import EAGAIN
 from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import Folder, State
-from kextlab.views import provenance, routes
+from kextlab.views import local_sentences, provenance, routes
 from kextlab.views.broadcasts import Broadcasts
 from kextlab.views.enqueue import ENQUEUES, offered
 from kextlab.views.index import Index
@@ -335,6 +335,9 @@ class Teller:
         if after:
             told.text += f" {after}"
         told.world, told.kind, told.back = "loss", "refusal", True
+        told.peer, size = local_sentences.full(frame.event, errno, self.seen, frame.socket)
+        if told.peer:
+            told.mark = (size, name)
         routine = told.source.where.rpartition(", ")[2]
         told.sender, told.receiver = (
             f"proc:{frame.actor}",

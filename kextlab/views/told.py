@@ -60,6 +60,7 @@ class Told:
         socket: the socket it is about, 0 if none.
         payload: the bytes concerned.
         mark: (bytes, errno or "lost") that did not get into the socket's queue.
+        peer: the socket whose queue that is, if it is another.
         parts: the fields of the payload where they depend on the state, as those of a Mach message.
         about: what stands beside it in the inspector, as of this step: (what, value).
     """
@@ -83,5 +84,6 @@ class Told:
     socket: int = 0
     payload: Payload | None = None
     mark: tuple[int, str] | None = None
+    peer: int = 0
     parts: list[Part] = field(default_factory=list)
     about: list[tuple[str, str]] = field(default_factory=list)

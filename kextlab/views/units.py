@@ -13,6 +13,8 @@ from itertools import groupby
 from kextlab.kernel.kernel import Kernel
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
+from kextlab.views.jobs_figure import HEIGHT as ROW_OF_JOBS
+from kextlab.views.jobs_figure import Jobs, jobs_in
 from kextlab.views.lane import (
     END,
     PIPE_LEFT,
@@ -23,6 +25,7 @@ from kextlab.views.lane import (
     Frame,
     draw_lane,
 )
+from kextlab.views.local_figure import joined, path_below, plate
 from kextlab.views.mach_figure import HEIGHT as MACH_HEIGHT
 from kextlab.views.mach_figure import MachFigure
 from kextlab.views.mach_scene import MachScene, mach_in_document, mach_in_state
@@ -100,26 +103,30 @@ def units_picture(
     """
     if isinstance(source, Kernel) and source.trace.record is None:
         source = source.snapshot()  # a machine that records nothing can be drawn as it is
+    jobs = None
     if isinstance(source, dict) and "format" in source:
         doc = checked(source)
         moment = moment_at(doc, step)
         seen, history = still(doc, moment)
-        mach = mach_in_document(doc, after(doc, moment))
+        shown = after(doc, moment)
+        mach, jobs = mach_in_document(doc, shown), jobs_in(shown)
     elif isinstance(source, dict):
         seen, history, mach = scene(source), {}, mach_in_state(source)
     else:
         trace = trace_of(source, "units_picture()")
         state = trace.state(step)
         seen, history, mach = scene(state), queues(trace, step), mach_in_state(state)
-    return _Drawing(seen, history, notes, mach).picture()
+    return _Drawing(seen, history, notes, mach, jobs).picture()
 
 
 def _order(seen: Scene) -> list[Lane]:
     """The lanes so that those of a process stand together, and those of a control if possible."""
     lanes = list(seen.lanes)
     runs = [serial for serial, _ in groupby(lane.control for lane in lanes)]
-    if len(runs) != len(set(runs)):
-        lanes.sort(key=lambda lane: (lane.control == 0, lane.control, lane.pid, lane.fds))
+    if len(runs) != len(set(runs)) or len({lane.local for lane in lanes}) > 1:
+        lanes.sort(
+            key=lambda lane: (lane.local, lane.control == 0, lane.control, lane.pid, lane.fds)
+        )
     return lanes
 
 
@@ -153,17 +160,25 @@ class _Drawing:
     """One picture being drawn."""
 
     def __init__(
-        self, seen: Scene, history: dict[int, Queue], notes: bool, mach: MachScene | None
+        self,
+        seen: Scene,
+        history: dict[int, Queue],
+        notes: bool,
+        mach: MachScene | None,
+        jobs: Jobs | None,
     ) -> None:
         self.seen = seen
         self.history = history
         self.words = describe(seen, history)
         if mach is not None:
             self.words = "\n".join([self.words, *mach.sentences()])
+        if jobs is not None:
+            self.words = "\n".join([self.words, *jobs.sentences()])
+        self.jobs = jobs
         self.columns = _columns(seen, history, {int(pid) for pid in mach.pids} if mach else set())
         self.notes = notes
         shown = [column.lane for column in self.columns if column.lane is not None]
-        self.piped = [lane for lane in shown if lane.connected or lane.kind == "events"]
+        self.piped = [lane for lane in shown if lane.piped]
         largest = max((lane.rcv.hiwat for lane in self.piped), default=0)
         scale = 32
         while largest / scale > 512:
@@ -216,7 +231,7 @@ class _Drawing:
                 body.append(self._unconnected(x, column.lane))
             elif column.rest is not None:
                 body.append(self._rest(x, column.rest))
-        body += [self._processes(), self._controls(), self._ports()]
+        body += [self._joined(), self._processes(), self._controls(), self._ports()]
         if self.notes:
             body.append(self._notes())
         if self.seen.panic is not None:
@@ -229,6 +244,9 @@ class _Drawing:
             body = [*([defs] if alone else body), self.below.draw(self.width)]
             if alone and self.seen.panic is not None:
                 body.append(self._panic(self.seen.panic))
+        if self.jobs is not None:
+            moved = f'<g transform="translate(0 {ROW_OF_JOBS})">{"".join(body)}</g>'
+            body, height = [self.jobs.draw(self.width), moved], height + ROW_OF_JOBS
         svg = document(self.width, height, name, title, self.words, "".join(body))
         return Picture(title, self.words, svg)
 
@@ -250,6 +268,8 @@ class _Drawing:
         foot = height - 10
         body += text(12, foot, "KERNEL", 11, "kern", 700, spacing=".06em")
         words = "kexts register kernel controls; each connection is one unit"
+        if not self.seen.controls and any(lane.local for lane in self.seen.lanes):
+            words = "a pipe joins two local sockets; each sends into the other's receive buffer"
         return body + text(74, foot, words, 11, "ink2")
 
     def _axis(self) -> str:
@@ -381,11 +401,29 @@ class _Drawing:
                 held = [lane for lane in column.rest.lanes if lane.control]
                 units = some(len(held), "unit")
                 body += self._port(x + 19, WIDTH - 38, units, True)
+            elif column.lane is not None and column.lane.link is not None and column.lane.piped:
+                words, firm = plate(column.lane, self.seen)
+                left, wide = x + PIPE_LEFT - 5, PIPE_RIGHT - PIPE_LEFT + 10
+                body += self._port(left, wide, fit(words, wide - 8, 11, 700), firm)
+                start = x + (PIPE_LEFT + PIPE_RIGHT) / 2 + 14
+                body += path_below(
+                    start, x + WIDTH - 2, self.control_top + 14, column.lane, self.seen
+                )
             elif column.lane is not None and column.lane.control:
                 connected = column.lane.connected
                 words = f"unit {column.lane.unit}"
                 body += self._port(x + PIPE_LEFT - 5, PIPE_RIGHT - PIPE_LEFT + 10, words, connected)
         return body
+
+    def _joined(self) -> str:
+        """Pipes between local sockets, which stand side by side."""
+        middle = (PIPE_LEFT + PIPE_RIGHT) / 2
+        lanes = [
+            (self._x(at) + middle, column.lane)
+            for at, column in enumerate(self.columns)
+            if column.lane is not None and column.lane.piped and column.lane.local
+        ]
+        return joined(lanes, self.control_top)
 
     def _port(self, x: float, width: float, words: str, connected: bool) -> str:
         y = self.control_top - PORT

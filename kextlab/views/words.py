@@ -29,12 +29,27 @@ def version(release: str) -> str:
     return f"{release_named(release).macos} · {release}"
 
 
+def _link(scene: Scene, lane: Lane) -> str:
+    """What a local socket is joined to, by which name."""
+    link = lane.link
+    assert link is not None
+    named = f", its name {link.path}" if link.path else ""
+    if link.limit:
+        wait = f"{count(len(link.waiting))} of {some(link.limit, 'connection')} wait"
+        return f"listening at {link.path}; {wait} to be accepted"
+    if link.peer and scene.lane(link.peer) is None:
+        return f"connected, but nobody has accepted it yet{named}"
+    if link.peer:
+        return f"connected to {scene.end(link.peer)}{named}"
+    return f"{lane.state}{named}"
+
+
 def _socket(scene: Scene, lane: Lane) -> str:
     process = scene.process(lane.pid)
     if lane.kind == "events":
         kind = "an event socket, connected to nobody"
     elif lane.local:
-        kind = f"a local {'stream' if lane.stream else 'datagram'} socket, {lane.state}"
+        kind = f"a local {'stream' if lane.stream else 'datagram'} socket, {_link(scene, lane)}"
     else:
         kind = "a stream socket" if lane.stream else "a datagram socket"
         control = scene.control(lane.control)
@@ -51,6 +66,8 @@ def _socket(scene: Scene, lane: Lane) -> str:
 def _queue(lane: Lane, queue: Queue | None) -> str:
     rcv = lane.rcv
     numbers = f"{count(rcv.cc)} of {count(rcv.hiwat)} bytes, {count(rcv.free)} free"
+    passed = sum(rcv.passed)
+    files = f" They carry {some(passed, 'descriptor')}." if passed else ""
     if not rcv.cc and not rcv.records:
         words = f"Its receive buffer is empty: {numbers}."
     elif lane.stream:
@@ -64,6 +81,7 @@ def _queue(lane: Lane, queue: Queue | None) -> str:
         words = (
             f"Its receive buffer holds {some(len(rcv.records), 'datagram')} {of}{first}: {numbers}."
         )
+    words += files
     if queue is not None and queue.open:
         last = queue.refusals[-1]
         size = some(last.bytes, "byte")
@@ -113,7 +131,7 @@ def describe(scene: Scene, queues: dict[int, Queue]) -> str:
             lines.append(f"{process.name} (pid {process.pid}, uid {process.uid}) holds no sockets.")
     for lane in scene.lanes[:40]:
         words = _socket(scene, lane)
-        if lane.connected or lane.local or lane.kind == "events":
+        if lane.piped and not lane.listens:
             words += " " + _queue(lane, queues.get(lane.socket))
         lines.append(words)
     if len(scene.lanes) > 40:

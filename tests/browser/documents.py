@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from kextlab.views import scene_document
-from tests.unit import scene_mach_machines, scene_machines
+from tests.unit import scene_local_machines, scene_mach_machines, scene_machines
 
 Json = dict[str, Any]
 
@@ -22,9 +22,14 @@ MACHINES = {
     "busy": "a full queue",
     "both": "a page, and an echo kext",
     "crowd": "more ports than fit",
+    "local": "local sockets",
+    "jobs": "launchd's jobs",
+    "local_and_echo": "local sockets, and an echo kext",
 }
 MACH = ("page", "busy", "both", "crowd")
 """Those whose processes use Mach."""
+LOCAL = ("local", "local_and_echo", "jobs")
+"""Those whose processes use local sockets."""
 
 
 @cache
@@ -33,6 +38,8 @@ def _document(name: str) -> Json:
         mac = scene_machines.many(12, 1_200)
     elif name == "many":
         mac = scene_machines.many(200, 6_000)
+    elif name in LOCAL:
+        mac = getattr(scene_local_machines, name)()
     elif name in MACH:
         mac = getattr(scene_mach_machines, name)()
     else:

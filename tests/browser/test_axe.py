@@ -30,7 +30,9 @@ def violations(shown: Shown, where: str = "#scope") -> list[str]:
 
 
 @themes
-@pytest.mark.parametrize("name", ["full", "many", "panic", "empty", "page", "busy", "both"])
+@pytest.mark.parametrize(
+    "name", ["full", "many", "panic", "empty", "page", "busy", "both", "local", "jobs"]
+)
 def test_a_story_at_its_end(open_player: Open, name: str, dark: bool) -> None:
     shown = open_player(document(name), dark=dark, still=True)
     assert violations(shown) == []

@@ -1,7 +1,10 @@
 """Local sockets in the views: the log's sentences, badges, and pictures that do not break."""
 
 import json
+import re
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -20,11 +23,13 @@ from kextlab.views import (
     still_picture,
     units_picture,
 )
+from kextlab.views.jobs_figure import Jobs
 from kextlab.views.patches import after
 from kextlab.views.scene import scene
 from kextlab.views.teller import telling
 from kextlab.views.words import describe
 from tests.unit.local_sockets import DGRAM, NAME, PATH, Local, rights
+from tests.unit.scene_local_machines import jobs, local, local_and_echo
 from tests.unit.test_launchd_sockets import JOB, Thing, ask
 from tests.unit.test_launchd_sockets import PATH as DAEMON
 
@@ -189,9 +194,116 @@ def test_the_pictures_are_drawn(lab: Local) -> None:
 
 def test_the_scene_in_words_names_local_sockets(lab: Local) -> None:
     words = describe(scene(lab.mac.snapshot()), {})
-    assert "server (pid 100, uid 501) holds fd 3: a local stream socket, new." in words
-    assert "a local stream socket, connected. Its receive buffer holds a stream: 6 of" in words
+    assert "Its receive buffer holds a stream: 6 of" in words
+    words = describe(scene(local().snapshot()), {})
+    for sentence in (
+        "stream socket, listening at /tmp/server; 1 of 3 connections wait to be accepted.\n",
+        "a local stream socket, connected to client fd 3, its name /tmp/server.",
+        "holds fd 3: a local stream socket, connected, but nobody has accepted it yet.",
+        "a local datagram socket, connected to root fd 3.",
+        "a local datagram socket, bound, its name /var/run/syslog. Its receive buffer holds 3",
+        "428 free. They carry 2 descriptors.",
+        "6,667 free. They carry 1 descriptor.",
+    ):
+        assert sentence in words
     assert "no connections across the boundary" in words
+
+
+def end(doc: dict[str, Any]) -> Any:
+    return after(doc, len(doc["moments"]) - 1)
+
+
+def test_the_scene_tells_names_peers_and_who_waits() -> None:
+    socks = end(scene_document(local()))["socks"]
+    listener, client, served, waiter, waiting, log, sender = socks.values()
+    assert listener["state"] == "listening"
+    assert listener["local"] == {
+        "path": "/tmp/server", "bound": True, "peer": 0, "waiting": [5], "limit": 3,
+    }  # fmt: skip
+    assert (client["local"]["peer"], served["local"]["peer"]) == (3, 2)
+    assert (client["local"]["path"], served["local"]["path"]) == ("", "/tmp/server")
+    assert (waiter["local"]["peer"], waiting["fds"], waiting["rcv"]["cc"]) == (5, [], 600)
+    assert (log["state"], log["local"]["path"]) == ("bound", "/var/run/syslog")
+    assert (sender["local"]["peer"], sender["mark"]) == (6, None)
+    assert log["mark"][:2] == [2000, "ENOBUFS"]
+    assert [item[5:] for item in served["rcv"]["q"]] == [[], [[2]]]
+    assert [item[5:] for item in log["rcv"]["q"]] == [[], [[2, 2]], []]
+
+
+def test_descriptors_that_were_taken_are_gone_from_their_record(lab: Local) -> None:
+    mac = Local()
+    one, two = mac.pair()
+    mac.do(mac.client, "sendmsg", one, [b"abcdef"], 0, None, rights(one))
+    mac.do(mac.client, "recvmsg", two, 2, 0, 100)
+    (record,) = end(scene_document(mac.mac))["socks"]["2"]["rcv"]["q"]
+    assert (record[1], record[5]) == (4, [])
+
+
+def test_a_name_that_is_taken_away_leads_nowhere(lab: Local) -> None:
+    doc = scene_document(lab.mac)
+    listener = end(doc)["socks"]["1"]
+    assert (listener["local"]["path"], listener["local"]["bound"]) == ("/tmp/server", False)
+    assert listener["state"] == "listening"
+
+
+def test_what_is_queued_is_told_by_its_descriptor() -> None:
+    queued = [m["queued"] for m in scene_document(local())["moments"] if "queued" in m]
+    assert ["server fd 4", 1500] in queued
+    assert ["a waiting connection", 600] in queued
+
+
+def test_a_datagram_lost_to_a_named_receiver_is_marked_there(lab: Local) -> None:
+    mac = Local()
+    mac.bound(mac.server, OTHER)
+    client = mac.socket(mac.client, DGRAM)
+    for size in (2000, 2000, 1000):
+        mac.call(mac.client, "sendto", client, bytes(size), 0, OTHER)
+    for size in (1000, 1000):
+        mac.call(mac.client, "sendmsg", client, [bytes(size)], 0, OTHER, rights(client))
+    socks = end(scene_document(mac.mac))["socks"]
+    assert (socks["1"]["mark"][:2], socks["1"]["lost"]) == ([1000, "ENOBUFS"], 3)
+    assert socks["2"]["mark"] is None
+
+
+@pytest.mark.parametrize("machine", [local, local_and_echo])
+def test_the_static_picture_of_a_document_is_that_of_its_trace(
+    machine: Callable[[], Kernel],
+) -> None:
+    mac = machine()
+    assert units_picture(mac).svg == units_picture(scene_document(mac)).svg
+
+
+def test_the_static_picture_joins_local_sockets() -> None:
+    svg = units_picture(local()).svg
+    for words in ("listens", "to client fd 3", "to server fd 4", "not accepted", "from 1 sender"):
+        assert f">{words}</text>" in svg
+    assert svg.count("a pipe between two local sockets") == 3
+    assert "1 of 3 connections wait to be accepted" in svg
+    assert "datagram 2: 736 bytes, 2 descriptors with it" in svg
+    assert svg.count(">/var/run/syslog</text>") == 2
+    assert svg.count(">/tmp/server</text>") == 4
+    assert "ENOBUFS" in svg
+    assert "a pipe joins two local sockets" in svg
+    both = units_picture(local_and_echo()).svg
+    assert both.count("a pipe between two local sockets") == 1
+    assert "each connection is one unit" in both
+
+
+def test_a_long_queue_and_a_peer_that_is_gone_are_drawn() -> None:
+    mac = Local()
+    mac.listener(40)
+    for _ in range(30):
+        mac.do(mac.client, "connect", mac.socket(mac.client), NAME)
+    assert re.search(r">and \d+ more</text>", units_picture(mac.mac).svg)
+    mac = Local()
+    one, two = mac.pair()
+    mac.do(mac.client, "close", two)
+    svg = units_picture(mac.mac).svg
+    assert ">its peer is gone</text>" in svg
+    assert "a pipe between" not in svg
+    mac.do(mac.client, "close", one)
+    mac.socket(mac.client, DGRAM)
+    assert ">no peer</text>" in units_picture(mac.mac).svg
 
 
 def test_the_inspector_shows_addresses_and_queues(lab: Local) -> None:
@@ -209,3 +321,59 @@ def test_a_machine_with_launchds_sockets_is_drawn() -> None:
     assert task.result() == b"HELLO"
     assert scene_document(mac)["moments"]
     assert "AF_UNIX stream" in units_picture(mac).svg
+
+
+# ---------------------------------------------------------------- launchd's jobs
+
+
+def seen(doc: dict[str, Any]) -> list[Any]:
+    """The different states of launchd's jobs in a document."""
+    states: list[Any] = []
+    for at in range(len(doc["moments"])):
+        state = after(doc, at).get("launchd")
+        if state is not None and (not states or state != states[-1]):
+            states.append(state)
+    return states
+
+
+def test_a_document_tells_of_jobs_from_their_first_start_on() -> None:
+    states = seen(scene_document(jobs()))
+    assert states[0]["pid"] == 100
+    assert list(states[-1]["jobs"]) == ["3", "2"]
+    broker, thing = states[-1]["jobs"].values()
+    assert (broker["name"], broker["services"]) == ("org.kextlab.broker", ["org.kextlab.broker"])
+    assert (thing["runs"], thing["pid"], thing["sockets"]) == (2, 106, ["/var/run/thing"])
+    told = [(one["jobs"].get("2", {}).get("pid"), one["until"]) for one in states]
+    assert told == [
+        (None, 0), (None, 0), (104, 0), (104, 0), (0, 0), (0, 5_000_000_000), (0, 0), (106, 0),
+    ]  # fmt: skip
+
+
+def test_a_job_that_is_unloaded_is_gone() -> None:
+    mac = Kernel()
+    mac.launchd.load(JOB, {DAEMON: Thing().program()})
+    task = ask(mac.spawn("client"), b"hello")
+    mac.run()
+    assert task.result() == b"HELLO"
+    mac.launchd.unload("thing")
+    mac.run()
+    assert end(scene_document(mac))["launchd"]["jobs"] == {}
+
+
+def test_jobs_are_drawn_and_told_in_the_static_picture_of_a_document() -> None:
+    mac = jobs()
+    doc = scene_document(mac)
+    step = next(m["step"] for m in doc["moments"] if "waiting 5,000 ms at most" in m["text"])
+    picture = units_picture(doc, step)
+    assert "job thing, throttled until 5 s" in picture.svg
+    assert "job org.kextlab.broker, running, pid 102" in picture.svg
+    words = str(picture.text)
+    assert "launchd's job thing is throttled until 5 s; it was started 1 time and" in words
+    assert "job thing" not in units_picture(mac, step).svg
+
+
+def test_more_jobs_than_fit_are_counted() -> None:
+    job = {"name": "a", "pid": 0, "runs": 1, "services": [], "sockets": []}
+    row = Jobs(5, tuple({**job, "name": f"job{n}"} for n in range(20)))
+    assert re.search(r">and \d+ more</text>", row.draw(640))
+    assert row.sentences()[0] == "launchd's job job0 is waiting; it was started 1 time."

@@ -13,6 +13,7 @@ import {Rows} from "./rows.js";
 import {Scrubber} from "./scrubber.js";
 import {Inspector} from "./inspector.js";
 import {Gauges} from "./gauges.js";
+import {Jobs} from "./jobs.js";
 import {Controls} from "./controls.js";
 import {Dialogs, outside} from "./dialogs.js";
 import {download, picture} from "./exports.js";
@@ -102,11 +103,12 @@ export class App {
     this.scrubber = new Scrubber(this);
     this.inspector = new Inspector(this);
     this.gauges = new Gauges(this);
+    this.jobs = new Jobs(this);
     this.controls = new Controls(this);
     this.dialogs = new Dialogs(this);
     this.caption = new Caption(this);
     this.sight = new Sight(this);
-    this.scene.append(this.gauges.el, this.topology.el);
+    this.scene.append(this.gauges.el, this.jobs.el, this.topology.el);
     this.main.append(this.inspector.el);
     this.main.after(this.controls.el);
     at(".folds").append(this.rows.el, this.queues.el);
@@ -122,7 +124,7 @@ export class App {
 
   // The rows come last: moving them makes the browser lay out, once, all that has changed before.
   others() {
-    return [this.gauges, this.queues, this.inspector, this.controls, this.scrubber, this.rows];
+    return [this.gauges, this.jobs, this.queues, this.inspector, this.controls, this.scrubber, this.rows];
   }
 
   resized() {
@@ -196,7 +198,7 @@ export class App {
 
   // Is the part in the page at all? Asked when the page is laid out, not at every step.
   seen(part) {
-    return !part.el.classList.contains("away") && (part === this.controls || part === this.gauges || part.el.getClientRects().length > 0);
+    return !part.el.classList.contains("away") && (part === this.controls || part === this.gauges || part === this.jobs || part.el.getClientRects().length > 0);
   }
 
   // Of a mere step, only what can be seen is drawn at once.
@@ -414,10 +416,10 @@ export class App {
       this.paired = this.shown || this.paired || this.stories.length - 1;
       this.pair = [0, this.paired].map((i) => new Side(this, i));
       this.scene.replaceChildren(...this.pair.map((side) => side.el));
-      this.parts_ = [...this.pair, ...this.others().slice(1)];
+      this.parts_ = [...this.pair, ...this.others().slice(2)];
     } else {
       this.pair = null;
-      this.scene.replaceChildren(this.gauges.el, this.topology.el);
+      this.scene.replaceChildren(this.gauges.el, this.jobs.el, this.topology.el);
       this.parts_ = [this.topology, ...this.others()];
     }
     this.branchButtons();

@@ -34,7 +34,7 @@ export function drawCrowd(column, c) {
   const kexts = new Map();
   for (const pair of socks) {
     const ctl = state.ctls[pair[1].ctl];
-    const name = ctl ? ctl.name : pair[1].type === "events" ? "kern_event" : "not connected";
+    const name = ctl ? ctl.name : pair[1].type === "events" ? "kern_event" : pair[1].local ? "local sockets" : "not connected";
     if (!kexts.has(name)) kexts.set(name, []);
     kexts.get(name).push(pair);
   }
@@ -94,7 +94,7 @@ function controls(column, names, kexts, {g, state}) {
   const title = names.length === 1 ? names[0] : some(names.length, "kernel control");
   body += text(x + 12 * f, g.box + 22 * f, fit(title, w - 24 * f, g.large, 600), g.large, "ink", {weight: 600});
   const each = names.map((name) => `${name} ${count(kexts.get(name).length)}`).join(" \u00b7 ");
-  const words = names.length === 1 ? some(kexts.get(names[0]).length, "unit") : each;
+  const words = names.length === 1 ? some(kexts.get(names[0]).length, names[0] === "local sockets" ? "socket" : "unit") : each;
   body += text(x + 12 * f, g.box + 40 * f, fit(words, w - 24 * f, g.small), g.small, "ink2");
   const running = Object.entries(state.kexts).filter(([, kext]) => kext.running).map(([name, kext]) => `${name} runs ${kext.running}()`);
   if (running.length) body += text(x + 12 * f, g.box + 57 * f, fit(running.join(" \u00b7 "), w - 24 * f, g.small, 600), g.small, "ink", {weight: 600});

@@ -1,7 +1,7 @@
 // Narrow screens: a gauge a socket, in place of the lanes that do not fit.
 
 import {count, cross, escaped, line, rect} from "./marks.js";
-import {nameOf, said, unitOf} from "./words.js";
+import {fds, nameOf, said, unitOf} from "./words.js";
 
 const WIDE = 116;
 const MOST = 6;
@@ -53,6 +53,6 @@ export class Gauges {
     const gauge = `<svg width="${WIDE + 14}" height="20" viewBox="0 0 ${WIDE + 14} 20" aria-hidden="true">` +
       rect(0.5, 5.5, WIDE, 9, "pipe", "rule", {dash: "2 2"}) + (cc ? rect(0.5, 5.5, Math.max(2, WIDE * part), 9, "data-bg", "data") : "") +
       line(WIDE + 0.5, 2, WIDE + 0.5, 18, full ? "loss" : "ink2", 2) + (sock.mark ? cross(WIDE + 8.5, 10, 3.2, "loss", 1.75) : "") + "</svg>";
-    return `<button data-sock="${id}" aria-pressed="${on}" aria-label="${escaped(said(sock, state, story))}"><b>${escaped(nameOf(state, story, sock.pid))}</b><span>${escaped(unitOf(sock))}</span>${gauge}<em${full ? ' class="full"' : ""}>${count(cc)}</em></button>`;
+    return `<button data-sock="${id}" aria-pressed="${on}" aria-label="${escaped(said(sock, state, story))}"><b>${escaped(nameOf(state, story, sock.pid))}</b><span>${escaped(sock.local ? fds(sock) : unitOf(sock))}</span>${gauge}<em${full ? ' class="full"' : ""}>${count(cc)}</em></button>`;
   }
 }

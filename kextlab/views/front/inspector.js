@@ -5,8 +5,9 @@ import {count, escaped, some} from "./marks.js";
 import {badge} from "./icons.js";
 import {along, dark, linked, tables} from "./bytes.js";
 import {Markup} from "./markup.js";
+import {jobShown} from "./jobs.js";
 import {machShown} from "./machinfo.js";
-import {eventOf, fds, nameOf, PROVENANCE, unitOf} from "./words.js";
+import {endOf, eventOf, fds, isStream, nameOf, peerOf, PROVENANCE, unitOf} from "./words.js";
 
 const KINDS = {call: "a call", return: "a return", refusal: "a refusal", note: "an event", panic: "a panic"};
 
@@ -60,7 +61,7 @@ export class Inspector {
 
   shown() {
     const {sel} = this.app;
-    const by = {chip: () => this.chip(sel), sock: () => this.sock(sel), mark: () => this.moment(sel.at, true), ctl: () => this.control(sel), kev: () => this.events(), mach: () => machShown(sel.key, this.app.story, (...of) => this.payload(...of))}[sel && sel.kind];
+    const by = {chip: () => this.chip(sel), sock: () => this.sock(sel), mark: () => this.moment(sel.at, true), ctl: () => this.control(sel), kev: () => this.events(), job: () => jobShown(this.app.story.state, sel.job), mach: () => machShown(sel.key, this.app.story, (...of) => this.payload(...of))}[sel && sel.kind];
     return (by && by()) || this.moment(this.app.now, false);
   }
 
@@ -119,6 +120,7 @@ export class Inspector {
       ["Read before it", i ? some(i, events ? "event" : "datagram") : "none, it is next"],
     ];
     if (when >= 0 && moment.step) rows.push(["Queued by", (moment.label || "").split(" ")[0] || "the kernel"], ["Queued at", `step ${count(moment.step)}`, when]);
+    for (const id of one.rcv.q[i][5] || []) rows.push(["Passes", `a descriptor of ${state.socks[id] ? (state.socks[id].fds.length ? "the socket of " + endOf(state, story, id) : "a socket only this message holds") : "a socket"}`]);
     const path = `${nameOf(state, story, one.pid)} \u203a ${fds(one)} \u203a ${unitOf(one)} \u203a receive buffer`;
     return {title: told ? `Event ${told.id}, ${told.what}` : `Datagram ${i + 1}`, path, rows, mark: true, badge: when >= 0 ? this.source(moment) : "", data: this.payload([data, size], events ? "kern_event_msg" : null)};
   }
@@ -143,14 +145,31 @@ export class Inspector {
     if (ctl) rows.push(["Control", `${ctl.name}, id ${ctl.id}`]);
     if (one.unit) rows.push(["Unit", String(one.unit)]);
     if (one.type === "events") rows.push(["Filter", one.filter.join(" / ")]);
-    rows.push(["Receive buffer", `${count(rcv.cc)} of ${count(rcv.hiwat)} B`], [one.type === "SOCK_STREAM" ? "Next byte" : "Records", one.type === "SOCK_STREAM" ? count(rcv.read) : count(rcv.q.length)]);
+    if (one.local) rows.push(...this.local(one));
+    rows.push(["Receive buffer", `${count(rcv.cc)} of ${count(rcv.hiwat)} B`], [isStream(one) ? "Next byte" : "Records", isStream(one) ? count(rcv.read) : count(rcv.q.length)]);
     if (rcv.mbmax) rows.push(["mbuf memory", `${count(rcv.mbcnt)} of ${count(rcv.mbmax)} B`]);
     rows.push(["Read in all", `${count(rcv.read)} B`], ["Wakes a reader at", `${count(rcv.lowat)} B`]);
     if (snd.hiwat) rows.push(["Send buffer", `${count(snd.cc)} of ${count(snd.hiwat)} B`]);
     rows.push(["Refused or lost", count(one.lost)]);
     if (one.mark) rows.push(["Last loss", `step ${count(story.stepOf(one.mark[2]))}, ${count(one.mark[0])} B`, one.mark[2]]);
     else if (queue && queue.lost(now)) rows.push(["Last loss", `step ${count(story.stepOf(queue.losses[queue.lost(now) - 1]))}`, queue.losses[queue.lost(now) - 1]]);
+    if (!one.fds.length) return {title: "A connection that waits", path: "no descriptor yet: nobody has accepted it", rows, mark: true};
     return {title: `Socket of ${nameOf(state, story, one.pid)}`, path: `${fds(one)} \u203a ${unitOf(one)}${ctl ? " \u203a " + ctl.name : ""}`, rows, mark: true};
+  }
+
+  local(one) {
+    const {story} = this.app;
+    const {path, bound, waiting, limit, peer} = one.local;
+    const far = story.state.socks[peer];
+    const rows = [["Peer", peerOf(story.state, story, one) || "none"]];
+    if (path) rows.push(["Name", path + (bound || far ? "" : ", taken away")]);
+    else if (far && far.local.path) rows.push(["Peer's name", far.local.path]);
+    if (limit) rows.push(["Wait to be accepted", `${count(waiting.length)} of ${count(limit)}`]);
+    for (const id of waiting.slice(0, 6)) {
+      const sock = story.state.socks[id];
+      rows.push(["Waits", sock ? `${endOf(story.state, story, sock.local.peer)}, ${count(sock.rcv.cc)} B sent` : "gone"]);
+    }
+    return rows;
   }
 
   control({ctl}) {

@@ -2,10 +2,11 @@
 //
 // The receive buffer hangs from the reader's end: the top chip is read next, data come in below.
 
-import {circle, count, cross, group, line, path, pill, rect, text, tip} from "./marks.js";
+import {circle, count, cross, group, line, path, pill, rect, some, text, tip} from "./marks.js";
 import {fit, width} from "./measure.js";
-import {eventOf, said} from "./words.js";
-import {zoom} from "./layout.js";
+import {eventOf, isStream, said} from "./words.js";
+import {inside, zoom} from "./layout.js";
+import {flows, queue, tag} from "./local.js";
 
 const MANY = 60; // more records than this are one bar
 const PITCH = 15;
@@ -22,32 +23,17 @@ function spread(wanted, top, bottom, pitch) {
   return places;
 }
 
-// The x of a lane's parts.
-export function inside(column, g, events) {
-  const f = g.f;
-  const roomy = column.width >= 250 * f;
-  const x = column.x;
-  const send = roomy ? 32 * f : 26 * f;
-  const receive = roomy ? 60 * f : 46 * f;
-  const sendLeft = x + 12 * f;
-  const left = sendLeft + send + 10 * f;
-  const right = left + receive;
-  const wall = right + 8 * f;
-  return {
-    id: String(column.sock), x, send, receive, sendLeft, left, right, middle: left + receive / 2, sendMiddle: sendLeft + send / 2,
-    start: events ? x + 4 * f : x + 4 * f, wall, label: wall + 8 * f, end: Math.min(x + column.width - 6 * f, wall + (column.width >= 214 * f ? 100 : 80) * f),
-  };
-}
-
 export function drawLane(column, sock, c) {
   const {g, state, story, p} = c;
   const events = sock.type === "events";
   const at = inside(column, g, events);
-  const piped = events || sock.state === "connected" || sock.state === "disconnected";
+  const piped = events || hasPipe(sock);
   if (!piped) return unconnected(at, sock, g);
   const pieces = [["pipe", pipe(at, sock, events, c)]];
-  if (!events) pieces.push(["send", sendSide(at, sock, c)]);
-  const options = receiveSide(at, sock, events, c, pieces);
+  const listens = sock.state === "listening";
+  if (listens) pieces.push(...queue(at, sock, c, column));
+  else if (!events) pieces.push(["send", sendSide(at, sock, c)]);
+  const options = listens ? sock.local.waiting.length > 0 : receiveSide(at, sock, events, c, pieces);
   return {
     pieces,
     attributes: {
@@ -57,13 +43,16 @@ export function drawLane(column, sock, c) {
   };
 }
 
+// Anybody may send to a local datagram socket, connected or not.
+export const hasPipe = (sock) => /^(connected|disconnected|listening)$/.test(sock.state) || sock.type === "AF_UNIX datagram";
+
 function unconnected(at, sock, g) {
   const words = {bound: "bound, not connected", connecting: "connecting \u2026", new: "not connected"}[sock.state] || sock.state;
   return group(
     line(at.middle, g.boundary + g.hatch, at.middle, g.port, "hair", 1.5, "2 4") +
       text(at.x + 12 * g.f, g.boundary + 44 * g.f, words, g.mid, "ink2"),
     "",
-    `class="lane" role="group" tabindex="0" data-key="sock/${at.x}" aria-label="${words}"`,
+    `class="lane" role="group" tabindex="0" data-key="sock/${at.id}" aria-label="${words}"`,
   );
 }
 
@@ -148,7 +137,7 @@ function receiveSide(at, sock, events, c, pieces) {
   parts.push(rect(at.left, top, at.receive, bottom - top, "none", "rule", {dash: "2 2"}));
   let lowest = top;
   let options = false;
-  if (sock.type === "SOCK_STREAM") {
+  if (isStream(sock)) {
     if (buffer.cc) parts.push(stream(at, sock, perPx, c));
     lowest = buffer.cc ? top + 2.6 * g.small : top;
   } else if (buffer.q.length) {
@@ -174,7 +163,7 @@ function receiveSide(at, sock, events, c, pieces) {
   }
   if (mark) parts.push(refused(at, mark, perPx, bottom, c));
   else if (events) parts.push(text(at.end, g.port - 2 * f, "broadcast", g.small, "ink2", {anchor: "end"}));
-  else parts.push(inflow(at, moment, bottom, used, g));
+  else parts.push(inflow(at, sock, bottom, c));
   if (moment && String(moment.socket) === at.id && moment.kind === "return" && moment.world === "data" && !events) {
     const x = at.middle;
     parts.push(line(x, top - 26 * f, x, g.collar + 16 * f, "data", 2.5 * Math.min(f, 1.6)) + tip(x, g.collar + 7 * f, 0, -1, "data", 6 * f));
@@ -184,9 +173,10 @@ function receiveSide(at, sock, events, c, pieces) {
   return options;
 }
 
-function inflow(at, moment, bottom, used, g) {
+function inflow(at, sock, bottom, c) {
+  const {g, moment} = c;
   const f = g.f;
-  if (moment && String(moment.socket) === at.id && moment.world === "data" && moment.kind !== "return") {
+  if (sock.local ? flows(c, at.id) : moment && String(moment.socket) === at.id && moment.world === "data" && moment.kind !== "return") {
     const x = at.middle;
     return line(x, g.port, x, bottom + 14 * f, "data", 2.5 * Math.min(f, 1.6)) + tip(x, bottom + 5 * f, 0, -1, "data", 6 * f);
   }
@@ -221,6 +211,15 @@ function stream(at, sock, perPx, {g, p, selected}) {
   const f = g.f;
   const {cc, read} = sock.rcv;
   const h = Math.max(cc / perPx, 1.5);
+  let tags = "";
+  let from = 0;
+  for (const item of sock.rcv.q) {
+    const y = g.top + from / perPx;
+    const ly = Math.max(y, g.top + 44 * g.f);
+    const label = tag(at.label + 4 * g.f, ly, item, g);
+    if (label) tags += line(at.left, y, at.right, y, "user", 1.5) + path(`M${at.right + 1} ${y}H${at.wall + 1 * g.f}L${at.label + 3 * g.f} ${ly}`, "none", "rule") + group(label, passing(item).slice(2));
+    from += item[1];
+  }
   const words = `${count(cc)} bytes of a stream; the next byte to be read is byte ${count(read)}`;
   const bar = rect(at.left + 0.5, g.top + 0.5, at.receive - 1, h - 0.5, `url(#${p}stream)`, "data", {cls: "chip"});
   const wide = Math.max(width("read cursor", g.small), width("byte " + count(read), g.small));
@@ -230,20 +229,22 @@ function stream(at, sock, perPx, {g, p, selected}) {
     path(`M${at.right + 2 * f} ${g.top}l${8 * f} ${-5 * f}v${10 * f}z`, "data") +
     path(`M${at.right + 10 * f} ${g.top}H${at.wall + 2 * f}L${at.end - wide - 5 * f} ${g.top + 12 * f}`, "none", "rule") +
     text(at.end, g.top + 16 * f, "read cursor", g.small, "ink", {anchor: "end"}) +
-    text(at.end, g.top + 29 * f, "byte " + count(read), g.small, "ink2", {anchor: "end"})
+    text(at.end, g.top + 29 * f, "byte " + count(read), g.small, "ink2", {anchor: "end"}) + tags
   );
 }
+
+const passing = (item) => (item[5] && item[5].length ? `, ${some(item[5].length, "descriptor")} with it` : "");
 
 function chips(at, sock, events, perPx, bottom, c) {
   const {g, story} = c;
   const f = g.f;
-  const queue = sock.rcv.q;
+  const items = sock.rcv.q;
   const noun = events ? "event" : "datagram";
-  if (queue.length > MANY) {
+  if (items.length > MANY) {
     const h = Math.min(sock.rcv.cc / perPx, bottom - g.top);
     let rules = "";
     for (let y = g.top + 4; y < g.top + h; y += 4) rules += line(at.left + 1, y, at.right - 1, y, "data", 0.75);
-    const words = `${count(queue.length)} ${noun}s`;
+    const words = `${count(items.length)} ${noun}s`;
     return {
       pieces: [["all", group(rect(at.left + 0.5, g.top + 0.75, at.receive - 1, h - 1.5, "data-bg", "data", {radius: 2}) + rules + text(at.end, g.top + 14 * f, words, g.mid, "ink", {anchor: "end"}), words, `data-chip="all"`)]],
       lowest: g.top + 20 * f, options: false,
@@ -252,7 +253,7 @@ function chips(at, sock, events, perPx, bottom, c) {
   const pitch = PITCH * f;
   const middles = [];
   let y = g.top;
-  const shapes = queue.map((item, i) => {
+  const shapes = items.map((item, i) => {
     const [id, size] = item;
     const h = size / perPx;
     const on = c.chosen(at.id, id);
@@ -260,7 +261,7 @@ function chips(at, sock, events, perPx, bottom, c) {
     middles.push(y + h / 2);
     const told = events && eventOf(story.bytes([item[2], size]));
     y += h;
-    return {id, size, shape, on, h, told, label: told ? `event ${told.id}, ${told.what}, ${count(size)} bytes` : `${noun} ${i + 1} of ${queue.length}: ${count(size)} bytes`};
+    return {id, size, shape, on, h, told, label: told ? `event ${told.id}, ${told.what}, ${count(size)} bytes` : `${noun} ${i + 1} of ${items.length}: ${count(size)} bytes${passing(item)}`, item};
   });
   const room = Math.max(2, Math.floor((bottom - g.top) / pitch));
   const roomy = events && shapes.every((s) => s.h >= 34 * f);
@@ -280,6 +281,7 @@ function chips(at, sock, events, perPx, bottom, c) {
       } else {
         if (s.on) label += rect(at.label - 1 * f, ly - pitch / 2, at.end - at.label + 5 * f, pitch, "sel-bg", "sel", {width: 1.5, radius: 3 * f});
         label += path(`M${at.right + 1} ${middles[i]}H${at.wall + 1 * f}L${at.label - (s.on ? 1 * f : 0)} ${ly}`, "none", s.on ? "sel" : "rule", {width: s.on ? 1.5 : 1});
+        label += tag(at.label + 16 * f, ly, s.item, g);
         label += text(at.label + 4 * f, ly + g.mid * 0.36, s.told ? `id ${s.told.id}` : i + 1, g.small, quiet, {weight});
         label += text(at.end, ly + g.mid * 0.36, count(s.size), g.mid, ink, {anchor: "end", weight});
       }

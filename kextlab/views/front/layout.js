@@ -58,17 +58,18 @@ export function slotsOf(story) {
 function arranged(story) {
   const queues = [...story.series.queues.values()].filter((queue) => queue.pid).sort((a, b) => a.born - b.born || a.id - b.id);
   const events = (queue) => queue.type === "events";
-  const passing = (queue) => !queue.control && !events(queue);
+  const local = (queue) => queue.type.startsWith("AF_UNIX");
+  const passing = (queue) => !queue.control && !events(queue) && !local(queue);
   const places = [];
   const free = (place, queue) => place.lives.every(([born, died]) => queue.died <= born || died <= queue.born);
   const put = (queue) => {
-    const same = places.find((p) => p.pid === queue.pid && p.control === queue.control && p.events === events(queue) && free(p, queue));
-    const place = same || (passing(queue) && places.find((p) => free(p, queue)));
+    const same = places.find((p) => p.pid === queue.pid && p.control === queue.control && p.events === events(queue) && p.local === local(queue) && free(p, queue));
+    const place = same || (passing(queue) && places.find((p) => !p.local && free(p, queue)));
     if (place) {
       place.socks.push(queue.id);
       place.lives.push([queue.born, queue.died]);
     } else {
-      places.push({pid: queue.pid, control: queue.control, socks: [queue.id], lives: [[queue.born, queue.died]], born: queue.born, events: events(queue)});
+      places.push({pid: queue.pid, control: queue.control, socks: [queue.id], lives: [[queue.born, queue.died]], born: queue.born, events: events(queue), local: local(queue)});
     }
   };
   queues.filter((queue) => !passing(queue)).forEach(put);
@@ -77,11 +78,13 @@ function arranged(story) {
   const runs_ = places.filter((p, i) => !i || places[i - 1].control !== p.control).map((p) => p.control);
   const pids = places.filter((p, i) => !i || places[i - 1].pid !== p.pid).map((p) => p.pid);
   const last = places.findIndex((p) => p.events);
-  const split = last >= 0 && places.slice(last).some((p) => !p.events);
+  // Pipes between local sockets run below their lanes: no control stands among these.
+  const mixed = places.some((p) => p.local) && places.some((p) => !p.local);
+  const split = mixed || (last >= 0 && places.slice(last).some((p) => !p.events));
   if (split || new Set(runs_).size !== runs_.length || new Set(pids).size !== pids.length) {
     const first = new Map();
     places.forEach((p, i) => first.has(p.control) || first.set(p.control, i));
-    const rank = (p) => (p.control ? first.get(p.control) : p.events ? 1e9 : 1e8);
+    const rank = (p) => (p.control ? first.get(p.control) : p.events ? 1e9 : p.local ? 2e9 : 1e8);
     places.sort((a, b) => rank(a) - rank(b) || a.pid - b.pid || a.born - b.born);
   }
   return places;
@@ -203,6 +206,23 @@ function bars(slots, state, g, room, kept, lane, ease) {
     x = Math.max(x, from + least + GAP * f);
   }
   return {columns, end: x, pitch};
+}
+
+// The x of a lane's parts.
+export function inside(column, g, events) {
+  const f = g.f;
+  const roomy = column.width >= 250 * f;
+  const x = column.x;
+  const send = roomy ? 32 * f : 26 * f;
+  const receive = roomy ? 60 * f : 46 * f;
+  const sendLeft = x + 12 * f;
+  const left = sendLeft + send + 10 * f;
+  const right = left + receive;
+  const wall = right + 8 * f;
+  return {
+    id: String(column.sock), x, send, receive, sendLeft, left, right, middle: left + receive / 2, sendMiddle: sendLeft + send / 2,
+    start: events ? x + 4 * f : x + 4 * f, wall, label: wall + 8 * f, end: Math.min(x + column.width - 6 * f, wall + (column.width >= 214 * f ? 100 : 80) * f),
+  };
 }
 
 // How many times larger, or smaller, than the axis says a buffer of another size is drawn.

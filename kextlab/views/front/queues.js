@@ -125,7 +125,7 @@ export class Queues {
     const {story, axis} = this.app;
     const room = this.app.size === "narrow" ? 90 : axis.x0 - 84;
     const name = (queue) => escaped(fit(nameOf(story.state, story, queue.pid), room, 12, 600));
-    const unit = (queue) => (queue.type === "events" ? "events" : queue.unit ? `unit ${queue.unit}` : "");
+    const unit = (queue) => (queue.type === "events" ? "events" : queue.unit ? `unit ${queue.unit}` : queue.type.startsWith("AF_UNIX") ? queue.fd : "");
     let body = `<div class="qhead"><span>bytes queued</span><span class="of">now / hiwat</span><span class="lost">lost</span></div>`;
     rows.forEach((queue, i) => {
       const said = `${nameOf(story.state, story, queue.pid)} ${unit(queue)}: select its queue`;

@@ -16,6 +16,7 @@ class Queue {
     this.type = "";
     this.ctl = 0;
     this.unit = 0;
+    this.fd = ""; // its descriptors, the last it had
     this.control = ""; // the name of its control, the last one it had
   }
 
@@ -43,6 +44,7 @@ export class Series {
     this.total = {at: [], cc: [], most: 0};
     this.sum = 0;
     this.sockets = new Map(); // every socket alive, by number
+    this.jobs = Boolean(state.launchd); // whether launchd ever starts one
     this.lives = new Lives(state);
     for (const pid in state.procs) this.procs.set(pid, {name: state.procs[pid].name, born: -1});
     for (const id in state.ctls) this.controls.set(id, {name: state.ctls[id].name, born: -1});
@@ -62,6 +64,7 @@ export class Series {
     for (const op of ops) {
       const path = op[0];
       if (path.startsWith("socks/")) this._socket(path.split("/"), op, at);
+      else if (path === "launchd") this.jobs = true;
       else if (path.startsWith("m")) this.lives.take(path, op, at);
       else if (op.length === 2 && path.startsWith("ctls/")) this._named(this.controls, path, op[1], at);
       else if (op.length === 2 && path.startsWith("procs/")) this._named(this.procs, path, op[1], at);
@@ -99,6 +102,7 @@ export class Series {
       queue.control = (this.controls.get(String(op[1])) || {name: ""}).name;
     } else if (field === "unit" && op[1]) queue.unit = op[1];
     else if (field === "pid" && op[1]) queue.pid = op[1];
+    else if (field === "fds" && op[1].length) queue.fd = `fd ${op[1].join(", ")}`;
     else if (field === "type") queue.type = op[1];
   }
 
@@ -146,6 +150,7 @@ export class Series {
     const queue = old || new Queue(id, at);
     queue.pid = sock.pid;
     queue.type = sock.type;
+    if (sock.fds.length) queue.fd = `fd ${sock.fds.join(", ")}`;
     if (sock.unit) queue.unit = sock.unit;
     if (sock.ctl) {
       queue.ctl = sock.ctl;

@@ -2,7 +2,8 @@
 
 import {cross, group, line, path, rect, text} from "./marks.js";
 import {fit} from "./measure.js";
-import {nameOf, said} from "./words.js";
+import {hasPipe} from "./lane.js";
+import {isStream, nameOf, said} from "./words.js";
 import {zoom} from "./layout.js";
 
 export const NAMES = 62; // px above the tabs for names at 45 degrees
@@ -14,7 +15,7 @@ export function drawThin(column, sock, c) {
   const tab = g.collar - 10 * f;
   const m = x + width / 2;
   const events = sock.type === "events";
-  const piped = events || sock.state === "connected";
+  const piped = events || sock.state === "connected" || (sock.local && hasPipe(sock));
   const on = c.selected(sock);
   const name = fit(nameOf(state, story, sock.pid), 78 * f, g.small, 600);
   let body = rect(x - 3 * f, g.user + 14 * f, width + 6 * f, g.port + g.row - g.user - 14 * f, "none", "", {cls: "hit"});
@@ -45,7 +46,7 @@ export function drawThin(column, sock, c) {
     y += h;
     from = y;
   }
-  if (merged || (sock.type === "SOCK_STREAM" && sock.rcv.cc)) body += bar(from, Math.max(y, from + 2));
+  if (merged || (isStream(sock) && sock.rcv.cc)) body += bar(from, Math.max(y, from + 2));
   body += line(x - 2 * f, bottom, x + width + 2 * f, bottom, full ? "loss" : "ink2", 2.5);
   if (sock.mark) {
     const h = Math.max(3, Math.min(sock.mark[0] / perPx, g.port - bottom - 14 * f));
@@ -53,7 +54,7 @@ export function drawThin(column, sock, c) {
     body += cross(m, bottom + 6 * f + Math.max(h / 2, 4 * f), Math.min(4 * f, width / 3));
   }
   if (!events) body += rect(x - 2 * f, g.port, width + 4 * f, 5 * f, "kern") + rect(x - 2 * f, g.port + 5 * f, width + 4 * f, g.row - 5 * f, "raise", "kern");
-  if (!events) body += text(m, g.port + 5 * f + (g.row - 5 * f) / 2 + g.small * 0.34, sock.unit, Math.min(g.small, width * 0.62), "kern", {weight: 700, anchor: "middle"});
+  if (!events && !sock.local) body += text(m, g.port + 5 * f + (g.row - 5 * f) / 2 + g.small * 0.34, sock.unit, Math.min(g.small, width * 0.62), "kern", {weight: 700, anchor: "middle"});
   return wrap(body, column, sock, c);
 }
 

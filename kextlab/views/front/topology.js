@@ -5,6 +5,7 @@ import {definitions} from "./marks.js";
 import {Layer, NS} from "./layer.js";
 import {columnsOf, measures, zoom} from "./layout.js";
 import {drawLane} from "./lane.js";
+import {plates, tubes} from "./local.js";
 import {NAMES, drawThin} from "./thin.js";
 import {drawCrowd} from "./crowd.js";
 import {broadcasts, controls, ground, panic, ports, postingOf, processes} from "./world.js";
@@ -155,7 +156,7 @@ export class Topology {
     const end = ends.length ? Math.max(...ends) : g.gutter;
     c.post = postingOf(c, columns);
     const mach = c.mach ? machPieces(c, c.mach) : [[], [], []];
-    this.layers[0].show([["ground", c.alone ? "" : ground(c, columns, end, any)], ...mach[0]]);
+    this.layers[0].show([["ground", c.alone ? "" : ground(c, columns, end, any)], ...tubes(c, columns), ...mach[0]]);
     const lanes = [];
     for (const column of columns) {
       const sock = column.sock && state.socks[column.sock];
@@ -164,7 +165,7 @@ export class Topology {
       else if (sock) lanes.push([`sock/${column.sock}`, drawLane(column, sock, c)]);
     }
     this.layers[1].show([...lanes, ["broadcasts", broadcasts(c, columns)], ...mach[1]]);
-    const front = [...processes(c, columns), ...controls(c, columns), ["ports", ports(c, columns)], ...mach[2], ["panic", panic(c)]];
+    const front = [...processes(c, columns), ...controls(c, columns), ["ports", ports(c, columns)], ["plates", plates(c, columns)], ...mach[2], ["panic", panic(c)]];
     this.layers[2].show(front.map(([key, body], i) => [key || `none/${i}`, body]));
     // Of the bars, the first alone is a stop of the Tab key.
     const first = this.svg.querySelector(".thin");

@@ -13,10 +13,31 @@ export const nameOf = (state, story, pid) => {
 
 export const unitOf = (sock) => (sock.type === "events" ? "events" : sock.unit ? `unit ${sock.unit}` : sock.state);
 
+export const isStream = (sock) => sock.type === "SOCK_STREAM" || sock.type === "AF_UNIX stream";
+
+// One end of a pipe between local sockets: who holds it, and as what.
+export function endOf(state, story, id) {
+  const sock = state.socks[id];
+  if (!sock) return "a closed socket";
+  return sock.fds.length ? `${nameOf(state, story, sock.pid)} ${fds(sock)}` : "a connection not accepted yet";
+}
+
+// Whom a local socket sends to, "" if to nobody.
+export const peerOf = (state, story, sock) => (sock.local.peer && state.socks[sock.local.peer] ? endOf(state, story, sock.local.peer) : "");
+
+function localKind(sock, state, story) {
+  const {path, waiting, limit} = sock.local;
+  const named = path ? `, ${path}` : "";
+  if (limit) return `local socket that listens${named}: ${waiting.length} of ${some(limit, "connection")} wait`;
+  const peer = peerOf(state, story, sock);
+  return `local ${isStream(sock) ? "stream" : "datagram"} socket${peer ? " to " + peer : ", " + sock.state}${named}`;
+}
+
 export function said(sock, state, story) {
   const rcv = sock.rcv;
-  const kind = sock.type === "events" ? "event socket" : unitOf(sock);
-  const records = sock.type === "SOCK_STREAM" ? "bytes of a stream" : `bytes in ${some(rcv.q.length, sock.type === "events" ? "event" : "datagram")}`;
+  if (sock.state === "listening") return `${nameOf(state, story, sock.pid)}, ${fds(sock)}, ${localKind(sock, state, story)}`;
+  const kind = sock.type === "events" ? "event socket" : sock.local ? localKind(sock, state, story) : unitOf(sock);
+  const records = isStream(sock) ? "bytes of a stream" : `bytes in ${some(rcv.q.length, sock.type === "events" ? "event" : "datagram")}`;
   let words = `${nameOf(state, story, sock.pid)}, ${fds(sock)}, ${kind}: ${count(rcv.cc)} of ${count(rcv.hiwat)} ${records}`;
   if (rcv.hiwat && rcv.cc >= rcv.hiwat) words += ", full";
   if (sock.mark) words += `, ${count(sock.mark[0])} bytes ${sock.mark[1] === "lost" ? "lost" : "refused with " + sock.mark[1]}`;

@@ -2,8 +2,7 @@
 
 import {circle, count, cross, group, line, path, rect, some, text, tip} from "./marks.js";
 import {fit, width} from "./measure.js";
-import {inside} from "./lane.js";
-import {runs} from "./layout.js";
+import {inside, runs} from "./layout.js";
 import {eventOf, fds, nameOf} from "./words.js";
 
 export function ground(c, columns, end, axis) {
@@ -24,9 +23,10 @@ export function ground(c, columns, end, axis) {
   const right = "libSystem \u00b7 system calls";
   if (!plain && room > 330 * f) body += text(userEnd, g.user, left, g.small, "ink2");
   if (!plain && room > 560 * f) body += text(room - 12 * f, g.user, right, g.small, "ink2", {anchor: "end"});
-  const about = "kexts register kernel controls; each connection is one unit";
+  const alone = !Object.keys(state.ctls).length && columns.some((column) => column.slot && column.slot.local);
+  const about = alone ? "a pipe joins two local sockets; each sends into the other's receive buffer" : "kexts register kernel controls; each connection is one unit";
   const clear = c.post ? Math.min(...c.post) - 10 * f : room;
-  const caption = [about, "each connection is one unit"].find((words) => kernEnd + width(words, g.small) < Math.min(clear, room - 12 * f));
+  const caption = [about, alone ? "a pipe joins two local sockets" : "each connection is one unit"].find((words) => kernEnd + width(words, g.small) < Math.min(clear, room - 12 * f));
   if (!plain && caption) body += text(kernEnd, foot, caption, g.small, "ink2");
   const hidden = c.laid.hidden;
   if (hidden && c.laid.kind !== "one") {
