@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kextlab.sched.scheduler import Scheduler
 from kextlab.trace.log import Trace
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One thing that was asked.
 
     Attributes:
@@ -60,14 +59,14 @@ class Journal:
             yield
             return
         start = self._trace.mark()
-        item = Asked(start, what, args, start)
-        self._asked.append(item)
+        at = len(self._asked)
+        self._asked.append(Asked(start, what, args, start))
         self._busy = True
         try:
             yield
         finally:
             self._busy = False
-            item.end = self._trace.mark()
+            self._asked[at] = Asked(start, what, args, self._trace.mark())
 
     def noted(self, start: int, what: str, *args: object) -> None:
         """What was just done, and began at ``Trace.mark`` ``start``, was asked if it left a trace:

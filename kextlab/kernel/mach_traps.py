@@ -71,7 +71,6 @@ class MachTraps(Traps):
     def __init__(self, system: System) -> None:
         super().__init__(system)
         self._tasks = system.tasks
-        self._running = system.running
 
     # -- names -------------------------------------------------------------------------
 

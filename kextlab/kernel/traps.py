@@ -24,6 +24,7 @@ class Traps:
     def __init__(self, system: System) -> None:
         self._system = system
         self._rec = system.rec
+        self._running = system.running
 
     def _process(self, pid: int) -> Process:
         """The process that enters.
@@ -31,7 +32,7 @@ class Traps:
         Raises:
             Exception: what ``System.enter`` says.
         """
-        return self._system.running.get(pid) or self._system.enter(pid)
+        return self._running.get(pid) or self._system.enter(pid)
 
     def _new_space(self, process: Process) -> Space:
         """A process that has no port names yet gets room for them."""
@@ -40,7 +41,7 @@ class Traps:
 
     def _enter(self, pid: int, name: str, *args: object) -> Space:
         """A call begins."""
-        process = self._system.running.get(pid) or self._system.enter(pid)
+        process = self._running.get(pid) or self._system.enter(pid)
         if self._rec is not None:
             self._rec((SYSCALL, pid, name, len(args), *args))
         return process.space or self._new_space(process)

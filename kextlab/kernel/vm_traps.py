@@ -29,7 +29,7 @@ from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
 from kextlab.osfmk.memory_entry import NamedEntry, mach_make_memory_entry_64
-from kextlab.osfmk.vm_fault import VmFault, copy_steps, may_write, vm_read, vm_write
+from kextlab.osfmk.vm_fault import VmFault, copy_steps, may_write, vm_read, vm_ready, vm_write
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_user import (
     mach_vm_allocate,
@@ -158,10 +158,29 @@ class VmTraps(Traps):
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Read memory. VmFault: after the signal was sent."""
+        process = self._running.get(pid)
+        map = None if process is None else process.map
+        if map is not None:
+            page = vm_ready(map, address, size, write=False)
+            if page is not None:
+                at = address & map.mask
+                return bytes(page.data[at : at + size])
         return self._touch("load", pid, vm_read, address, size)
 
     def write(self, pid: int, address: int, data: bytes) -> None:
         """Write memory. VmFault: after the signal was sent."""
+        process = self._running.get(pid)
+        map = None if process is None else process.map
+        if map is not None:
+            page = vm_ready(map, address, len(data), write=True)
+            if page is not None:
+                trace = self._system.trace
+                start = trace.mark()
+                if self._rec is not None:
+                    self._rec((TOUCH, pid, "write", address, len(data), 0))
+                page.write(address & map.mask, data)
+                self._system.journal.noted(start, "touch", "store", pid, address, data)
+                return
 
         def store(map: VmMap, address: int, data: bytes) -> None:
             self._writes(map, pid, address, len(data), 0)

@@ -32,6 +32,7 @@ _WHY = {
     KERN_PROTECTION_FAILURE: "the protection of that page forbids it",
 }
 
+_WRITE = VM_PROT_READ | VM_PROT_WRITE
 _TOP = U64 - (1 << 14)
 """Below it no range inside of one page wraps around."""
 
@@ -67,7 +68,7 @@ def vm_fault(map: VmMap, address: int, *, write: bool) -> VmPage:
     entry = map.lookup(address)
     if entry is None:
         raise VmFault(address, KERN_INVALID_ADDRESS, "write" if write else "read")
-    wanted = VM_PROT_READ | VM_PROT_WRITE if write else VM_PROT_READ
+    wanted = _WRITE if write else VM_PROT_READ
     if wanted & ~entry.protection:
         raise VmFault(address, KERN_PROTECTION_FAILURE, "write" if write else "read")
     object = entry.object
@@ -87,8 +88,21 @@ def vm_fault(map: VmMap, address: int, *, write: bool) -> VmPage:
 def may_write(map: VmMap, address: int) -> bool:
     """Whether a write at an address would go well; nothing is done."""
     entry = map.lookup(address)
-    both = VM_PROT_READ | VM_PROT_WRITE
-    return entry is not None and entry.protection & both == both
+    return entry is not None and entry.protection & _WRITE == _WRITE
+
+
+def vm_ready(map: VmMap, address: int, size: int, *, write: bool) -> VmPage | None:
+    """The page behind a range of at least one byte if it can be touched as it is: inside of one
+    page that is there, with nothing to copy. None: ``vm_read`` or ``vm_write`` find out."""
+    entry = map.lookup(address)
+    if entry is None or not 0 < size <= map.page_size - (address & map.mask):
+        return None
+    object = entry.object
+    if object is None or (_WRITE if write else VM_PROT_READ) & ~entry.protection:
+        return None
+    if write and (entry.needs_copy or object.copy is not None):
+        return None
+    return object.pages.get((entry.offset + address - entry.start) // map.page_size)
 
 
 def vm_read(map: VmMap, address: int, size: int) -> bytes:

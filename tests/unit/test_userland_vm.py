@@ -214,3 +214,14 @@ def test_memory_works_without_a_trace() -> None:
     assert m.load(address, 15) == b"two words of it"
     with pytest.raises(VmFault):
         m.load(0x10, 1)
+
+
+def test_memory_is_the_same_when_nothing_is_recorded() -> None:
+    app = Kernel(trace=False).spawn("app")
+    m = app.mach
+    address = m.mach_vm_allocate(PAGE)
+    m.store(address, b"first")
+    m.store(address + 1, b"acts")
+    assert m.load(address, 6) == b"facts\0"
+    with pytest.raises(m.VmFault):
+        m.store(address + PAGE, b"beyond")
