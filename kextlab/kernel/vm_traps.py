@@ -168,7 +168,8 @@ class VmTraps(Traps):
         return self._touch("load", pid, vm_read, address, size)
 
     def write(self, pid: int, address: int, data: bytes) -> None:
-        """Write memory. VmFault: after the signal was sent."""
+        """Write memory. VmFault: after the signal was sent. TypeError: no bytes."""
+        data = _plain(data)
         process = self._running.get(pid)
         map = None if process is None else process.map
         if map is not None:
@@ -191,6 +192,7 @@ class VmTraps(Traps):
     def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
         """Write word by word, and let others in between two words: a torn update shows. VmFault:
         after the signal was sent."""
+        data = _plain(data)
 
         def in_words(map: VmMap, address: int, data: bytes, word: int) -> None:
             told = partial(self._writes, map, pid)
@@ -225,3 +227,8 @@ class VmTraps(Traps):
         if process.map is not None:
             process.map.terminate()
             process.map = None
+
+
+def _plain(data: bytes) -> bytes:
+    """Bytes that nobody changes any more: the trace keeps them."""
+    return data if data.__class__ is bytes else bytes(memoryview(data))

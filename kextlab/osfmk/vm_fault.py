@@ -33,8 +33,6 @@ _WHY = {
 }
 
 _WRITE = VM_PROT_READ | VM_PROT_WRITE
-_TOP = U64 - (1 << 14)
-"""Below it no range inside of one page wraps around."""
 
 
 class VmFault(Exception):
@@ -112,9 +110,6 @@ def vm_read(map: VmMap, address: int, size: int) -> bytes:
         VmFault: a page of it cannot be read.
         ValueError: an address or a size that C's uint64_t does not hold.
     """
-    at = address & map.mask
-    if 0 < size <= map.page_size - at and 0 <= address < _TOP:
-        return bytes(vm_fault(map, address, write=False).data[at : at + size])
     end = _end(address, size)
     found = bytearray()
     while address < end:
@@ -133,12 +128,7 @@ def vm_write(map: VmMap, address: int, data: bytes) -> None:
             processor that copies from the front.
         ValueError: an address that C's uint64_t does not hold.
     """
-    size = len(data)
-    at = address & map.mask
-    if 0 < size <= map.page_size - at and 0 <= address < _TOP:
-        vm_fault(map, address, write=True).write(at, data)
-        return
-    end = _end(address, size)
+    end = _end(address, len(data))
     done = 0
     while address < end:
         at = address & map.mask

@@ -225,3 +225,18 @@ def test_memory_is_the_same_when_nothing_is_recorded() -> None:
     assert m.load(address, 6) == b"facts\0"
     with pytest.raises(m.VmFault):
         m.store(address + PAGE, b"beyond")
+
+
+def test_the_trace_keeps_what_was_stored_whatever_becomes_of_the_buffer() -> None:
+    mac = Kernel()
+    m = mac.spawn("app").mach
+    address = m.mach_vm_allocate(PAGE)
+    m.store(address, b"here")
+    buffer = bytearray(b"kept")
+    m.store(address, buffer)
+    m.store_words(address + 8, buffer)
+    buffer[:] = b"lost"
+    assert m.load(address, 12) == b"kept\0\0\0\0kept"
+    assert mac.trace.state() == mac.snapshot()
+    with pytest.raises(TypeError):
+        m.store(address, 4)
