@@ -57,7 +57,7 @@ from kextlab.osfmk.mach_msg_now import receive_now, send_now
 from kextlab.sched.clock import SECOND
 from kextlab.sched.drive import Routine
 from kextlab.sched.stop import SimStop, Sleep, interrupted
-from kextlab.trace.codes import RETURN, SYSCALL
+from kextlab.trace.codes import KERN_RETURN, SYSCALL
 
 SUCCESS = mach_error_name(MACH_MSG_SUCCESS)
 MILLISECOND = SECOND // 1_000
@@ -193,7 +193,7 @@ class MachTraps(Traps):
         milliseconds counts with MACH_SEND_TIMEOUT and MACH_RCV_TIMEOUT."""
         if option & MACH_RCV_TRAILER_MASK:
             mach_msg.trailer_size(option)  # refused before anything happens
-        process = self._running.get(pid)
+        process = self.running.get(pid)
         if process is None:
             process = self._system.enter(pid)
         rec = self._rec
@@ -212,7 +212,7 @@ class MachTraps(Traps):
                 found = receive_now(space, rcv_name, rcv_size, option)
             if found is not None:
                 if rec is not None:
-                    rec((RETURN, 0, (SUCCESS, found)))
+                    rec((KERN_RETURN, SUCCESS, found))
                 return MACH_MSG_SUCCESS, found
         routine = self._mach_msg(space, message, rest, rcv_size, rcv_name, timeout)
         try:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from kextlab.abi.mach import mach_error_name
 from kextlab.kernel.system import Process, System
 from kextlab.osfmk.ipc_space import Space
-from kextlab.trace.codes import RETURN, SYSCALL
+from kextlab.trace.codes import KERN_RETURN, SYSCALL
 
 T = TypeVar("T")
 
@@ -24,7 +24,8 @@ class Traps:
     def __init__(self, system: System) -> None:
         self._system = system
         self._rec = system.rec
-        self._running = system.running
+        self.running = system.running
+        """The processes that may enter, as ``System`` says."""
 
     def _process(self, pid: int) -> Process:
         """The process that enters.
@@ -32,7 +33,7 @@ class Traps:
         Raises:
             Exception: what ``System.enter`` says.
         """
-        return self._running.get(pid) or self._system.enter(pid)
+        return self.running.get(pid) or self._system.enter(pid)
 
     def _new_space(self, process: Process) -> Space:
         """A process that has no port names yet gets room for them."""
@@ -41,7 +42,7 @@ class Traps:
 
     def _enter(self, pid: int, name: str, *args: object) -> Space:
         """A call begins."""
-        process = self._running.get(pid) or self._system.enter(pid)
+        process = self.running.get(pid) or self._system.enter(pid)
         if self._rec is not None:
             self._rec((SYSCALL, pid, name, len(args), *args))
         return process.space or self._new_space(process)
@@ -50,7 +51,7 @@ class Traps:
         """It answers."""
         self._settle()
         if self._rec is not None:
-            self._rec((RETURN, 0, (self._word(code), value)))
+            self._rec((KERN_RETURN, self._word(code), value))
         return code, value
 
     @staticmethod

@@ -22,6 +22,8 @@ from kextlab.abi.mach import (
     MACH_MSG_TYPE_PORT_SEND,
     MACH_PORT_NULL,
     MACH_SEND_INVALID_RIGHT,
+    VM_PROT_DEFAULT,
+    VM_PROT_READ,
 )
 from kextlab.kernel.traps import Traps
 from kextlab.osfmk import ipc_kmsg_body, mach_port
@@ -158,29 +160,25 @@ class VmTraps(Traps):
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Read memory. VmFault: after the signal was sent."""
-        process = self._running.get(pid)
-        map = None if process is None else process.map
-        if map is not None:
-            page = vm_ready(map, address, size, write=False)
+        process = self.running.get(pid)
+        if process is not None and process.map is not None:
+            page = vm_ready(process.map, address, size, VM_PROT_READ)
             if page is not None:
-                at = address & map.mask
-                return bytes(page.data[at : at + size])
+                at = address & process.map.mask
+                return page.data[at : at + size].tobytes()
         return self._touch("load", pid, vm_read, address, size)
 
     def write(self, pid: int, address: int, data: bytes) -> None:
         """Write memory. VmFault: after the signal was sent. TypeError: no bytes."""
-        data = _plain(data)
-        process = self._running.get(pid)
-        map = None if process is None else process.map
-        if map is not None:
-            page = vm_ready(map, address, len(data), write=True)
+        if data.__class__ is not bytes:
+            data = bytes(memoryview(data))  # nobody changes it any more: the trace keeps it
+        process = self.running.get(pid)
+        if process is not None and process.map is not None:
+            page = vm_ready(process.map, address, len(data), VM_PROT_DEFAULT)
             if page is not None:
-                trace = self._system.trace
-                start = trace.mark()
                 if self._rec is not None:
                     self._rec((TOUCH, pid, "write", address, len(data), 0))
-                page.write(address & map.mask, data)
-                self._system.journal.noted(start, "touch", "store", pid, address, data)
+                page.write(address & process.map.mask, data)
                 return
 
         def store(map: VmMap, address: int, data: bytes) -> None:
@@ -192,7 +190,7 @@ class VmTraps(Traps):
     def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
         """Write word by word, and let others in between two words: a torn update shows. VmFault:
         after the signal was sent."""
-        data = _plain(data)
+        data = bytes(data)
 
         def in_words(map: VmMap, address: int, data: bytes, word: int) -> None:
             told = partial(self._writes, map, pid)
@@ -227,8 +225,3 @@ class VmTraps(Traps):
         if process.map is not None:
             process.map.terminate()
             process.map = None
-
-
-def _plain(data: bytes) -> bytes:
-    """Bytes that nobody changes any more: the trace keeps them."""
-    return data if data.__class__ is bytes else bytes(memoryview(data))

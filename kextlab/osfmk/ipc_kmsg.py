@@ -16,7 +16,8 @@ from kextlab.abi.mach import (
     MACH_PORT_NULL,
 )
 from kextlab.abi.mach_messages import KERNEL_AUDIT_TOKEN, AuditToken, Descriptor
-from kextlab.osfmk.ipc_port import Object, plain
+from kextlab.osfmk.ipc_port import Object
+from kextlab.osfmk.traced import plain
 from kextlab.osfmk.vm_map_copy import VmMapCopy
 
 

@@ -96,6 +96,7 @@ def copyin_body(space: Space, map_of: MapOf, message: Message, kmsg: Kmsg) -> in
     """Copy in what a message carries; at the first wrong descriptor all of it is given up, the
     rights of the header too."""
     code = _look(map_of, message, kmsg.size)
+    kmsg.descriptors = body = []
     for one in message.descriptors if code == MACH_MSG_SUCCESS else ():
         carried: Carried | None
         if isinstance(one, PortDescriptor):
@@ -106,7 +107,7 @@ def copyin_body(space: Space, map_of: MapOf, message: Message, kmsg: Kmsg) -> in
             code, carried = _copyin_ool_ports(space, map_of, one, kmsg)
         if carried is None:
             break
-        kmsg.descriptors.append(carried)
+        body.append(carried)
     if code != MACH_MSG_SUCCESS:
         kmsg_clean_partial(space.ipc, kmsg)
     return code

@@ -97,7 +97,7 @@ def notify_port_destroyed(ipc: Ipc, told: Port, port: Port) -> None:
     size = SIZEOF_HEADER + SIZEOF_BODY + SIZEOF_PORT_DESCRIPTOR
     kmsg = Kmsg(told, MACH_MSG_TYPE_PORT_SEND_ONCE, id=MACH_NOTIFY_PORT_DESTROYED, size=size)
     kmsg.complex = kmsg.notification = True
-    kmsg.descriptors.append(PortRight([port], MACH_MSG_TYPE_PORT_RECEIVE))
+    kmsg.descriptors = [PortRight([port], MACH_MSG_TYPE_PORT_RECEIVE)]
     if told.active and not check_circularity(port, told):
         told.post(kmsg)
     else:

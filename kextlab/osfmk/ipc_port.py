@@ -14,109 +14,36 @@ order in which their queues became non-empty.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import Final, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
 
 from kextlab.abi.mach import MACH_MSG_TYPE_PORT_NONE, MACH_PORT_QLIMIT_DEFAULT
 from kextlab.abi.mach_messages import KERNEL_AUDIT_TOKEN, AuditToken
-from kextlab.trace.codes import DELETE, KMSG_FIELDS, KMSG_QUEUE, KMSG_TAKE, SET, Entry, new
+from kextlab.osfmk.traced import Numbered, Plain, Receiver, Slot
+from kextlab.trace.codes import DELETE, KMSG_FIELDS, KMSG_QUEUE, KMSG_TAKE, Entry
 from kextlab.trace.log import Record
 
 
-class _Dead:
+class _Dead(Plain):
     """IP_DEAD: what stands where a port was."""
 
     __slots__ = ()
+    object_name: Final = "IP_DEAD"
+
+    def plain(self) -> str:
+        """Its name."""
+        return repr(self)
 
     def __repr__(self) -> str:
-        return "IP_DEAD"
+        return self.object_name
 
 
 IP_NULL: Final = None
 IP_DEAD: Final = _Dead()
 
 
-T = TypeVar("T")
-
-
-class Slot(Protocol[T]):
-    """A traced field for who tells the trace of its changes by an entry of another kind."""
-
-    def __get__(self, one: Traced, owner: type[Traced] | None = None) -> T: ...
-
-    def __set__(self, one: Traced, value: T) -> None: ...
-
-
-class Traced:
-    """Something of Mach IPC whose fields the trace follows: ``record`` is told of every change of a
-    field in ``TRACED`` between ``adopt`` and ``leave``. Under its name with an underscore a field
-    can be set without that (``Slot``)."""
-
-    __slots__ = ("object_name", "record")
-    TRACED: tuple[str, ...] = ()
-
-    def __init_subclass__(cls) -> None:
-        for name in cls.TRACED:
-            slot = cls.__dict__[name]
-            setattr(cls, f"_{name}", slot)
-            setattr(cls, name, property(attrgetter(f"_{name}"), _told(name, slot)))
-
-    def __init__(self) -> None:
-        self.object_name = ""
-        self.record: Record | None = None
-
-    def adopt(self, name: str, record: Record | None) -> None:
-        """It is an object of the trace from now on."""
-        self.object_name = name
-        if record is not None:
-            record(new(name, self.state()))
-        self.record = record
-
-    def leave(self) -> None:
-        """It is no object of the trace any more."""
-        if self.record is not None:
-            self.record((DELETE, self.object_name))
-        self.record = None
-
-    def state(self) -> dict[str, object]:
-        """Its fields as plain values, as the trace adds them up."""
-        return {name: plain(getattr(self, name)) for name in self.TRACED}
-
-
-def _told(field: str, slot: Slot[object]) -> Callable[[Traced, object], None]:
-    """What sets a field and tells the trace."""
-
-    def change(one: Traced, value: object) -> None:
-        slot.__set__(one, value)
-        if one.record is not None:
-            one.record((SET, one.object_name, field, plain(value)))
-
-    return change
-
-
-def plain(value: object) -> object:
-    """A value of a traced field: an object of the trace by its name, a list as a tuple."""
-    if value is None or value.__class__ is int:
-        return value
-    if isinstance(value, Traced | Receiver):
-        return value.object_name
-    if isinstance(value, Request):
-        return (value.name, value.soright.object_name, value.send_possible, value.armed)
-    if isinstance(value, list | tuple):
-        return tuple(map(plain, value))
-    return repr(value) if value is IP_DEAD else value
-
-
-class Receiver:
-    """Whoever can hold a receive right: a space. ``object_name`` names its process."""
-
-    __slots__ = ("object_name",)
-    object_name: str
-
-
-class Request:
+class Request(Plain):
     """A dead-name or send-possible request on a port: who asked, under which name, whom to tell."""
 
     __slots__ = ("armed", "name", "send_possible", "soright")
@@ -127,6 +54,10 @@ class Request:
         self.send_possible = send_possible
         self.armed = armed
 
+    def plain(self) -> tuple[object, ...]:
+        """The name, whom to tell, and how."""
+        return (self.name, self.soright.object_name, self.send_possible, self.armed)
+
 
 class Kobject(Protocol):
     """What a port may stand for inside the kernel."""
@@ -136,7 +67,7 @@ class Kobject(Protocol):
         middle of a call: what is more than a matter of this object goes to ``Ports.later``."""
 
 
-class Port(Traced):
+class Port(Numbered):
     """A port: one queue, one receive right, counted send and send-once rights."""
 
     __slots__ = (
@@ -282,9 +213,7 @@ class Port(Traced):
         """Queue a message, and tell the sets of it (``ipc_mqueue_post``)."""
         ipc = self.ipc
         self.messages.append(kmsg)
-        ipc.posted += 1
-        kmsg.object_name = name = f"kmsg:{ipc.posted}"
-        ipc.messages[name] = kmsg
+        kmsg.number = ipc.posted = ipc.posted + 1
         self._msgcount = count = self._msgcount + 1
         if ipc.record is not None:
             ipc.record(kmsg.queued(count))
@@ -299,12 +228,10 @@ class Port(Traced):
         """Take the first message from the queue (``ipc_mqueue_release_msgcount``)."""
         ipc = self.ipc
         kmsg = self.messages.popleft()
-        name = kmsg.object_name
-        del ipc.messages[name]
         self._msgcount = count = self._msgcount - 1
         self._seqno = seqno = self._seqno + 1
         if ipc.record is not None:
-            ipc.record((KMSG_TAKE, name, self.object_name, count, seqno))
+            ipc.record((KMSG_TAKE, kmsg.number, self.object_name, count, seqno))
         if ipc.waiting:
             ipc.wakeup(self.room)
         if not count:
@@ -328,7 +255,7 @@ class Port(Traced):
         self.pset_count = 0
 
 
-class PortSet(Traced):
+class PortSet(Numbered):
     """A port set: ports whose messages are received together."""
 
     __slots__ = ("ipc", "members", "preposts")
@@ -401,7 +328,7 @@ class Kmsg:
     local_type: int = MACH_MSG_TYPE_PORT_NONE
     id: int = 0
     body: bytes = b""
-    descriptors: list[Carried] = field(default_factory=list)
+    descriptors: Sequence[Carried] = ()
     complex: bool = False
     size: int = 0
     """Bytes in user space, without trailer."""
@@ -410,27 +337,32 @@ class Kmsg:
     """Sent by the kernel."""
     audit: AuditToken = KERNEL_AUDIT_TOKEN
     """Who sent it, as of then (``msgh_audit``)."""
-    object_name: str = ""
+    number: int = 0
     """In the trace; messages are numbered as they are queued, from 1."""
 
     def queued(self, msgcount: int) -> Entry:
         """What the trace is told when it is queued, as so many-th message of its port."""
-        port, local = self.remote, self.local
+        port, local, carried = self.remote, self.local, self.descriptors
         return (
             KMSG_QUEUE,
-            self.object_name,
+            self.number,
             msgcount,
-            port.object_name if isinstance(port, Port) else plain(port),
+            None if port is None else port.object_name,
             self.remote_type,
-            local.object_name if isinstance(local, Port) else plain(local),
+            None if local is None else local.object_name,
             self.local_type,
             self.id,
             self.size,
             self.body,
-            tuple([one.state() for one in self.descriptors]),
+            tuple([one.state() for one in carried]) if carried else (),
             self.notification,
             self.audit,
         )
+
+    @property
+    def object_name(self) -> str:
+        """Its name in the trace."""
+        return f"kmsg:{self.number}"
 
     def state(self) -> dict[str, object]:
         """The message as plain values, as the trace keeps it while it is queued."""
@@ -464,8 +396,6 @@ class Ports:
         self.wakeup = wakeup
         self.waiting = waiting
         self.objects: dict[str, Port | PortSet] = {}
-        self.messages: dict[str, Kmsg] = {}
-        """The messages in queues, by their names in the trace."""
         self.posted = 0
         """The number of the last message that was queued."""
         self.kernel = Receiver()
@@ -488,12 +418,11 @@ class Ports:
 
     def dismiss(self, one: Port | PortSet) -> None:
         """A port died, a set was destroyed; whoever waits for it is woken."""
-        one.leave()
         del self.objects[one.object_name]
+        one.leave()
         self.wakeup(one.object_name)
 
     def cleared(self, kmsg: Kmsg) -> None:
         """A message is taken out of the queue of a port that dies."""
-        del self.messages[kmsg.object_name]
         if self.record is not None:
             self.record((DELETE, kmsg.object_name))

@@ -318,6 +318,6 @@ def rename(space: Space, old: int, new: int) -> int:
         elif entry.type & MACH_PORT_TYPE_SEND:
             space.sends[entry.port] = new
     space.dealloc(old)
-    space.entries[new] = entry
-    entry.adopt(f"right:{space.pid}:{new:#x}", space.ipc.record)
+    same = space.enter(new, entry.type, entry.urefs, entry.object)
+    same.request, same.ex_receive = entry.request, entry.ex_receive
     return KERN_SUCCESS

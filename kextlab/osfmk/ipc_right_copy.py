@@ -146,7 +146,7 @@ def _move_send(space: Space, name: int, entry: Entry, many: int) -> Copied:
 
 def _move_send_once(name: int, entry: Entry) -> Copied:
     request = request_cancel(entry, name)
-    entry.type = MACH_PORT_TYPE_NONE
+    entry._type = MACH_PORT_TYPE_NONE  # the trace is told when ``settle`` frees the name
     return KERN_SUCCESS, entry.port, request
 
 

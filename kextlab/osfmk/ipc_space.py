@@ -27,12 +27,10 @@ from kextlab.osfmk.ipc_port import (
     Port,
     Ports,
     PortSet,
-    Receiver,
-    Slot,
-    Traced,
     never,
 )
-from kextlab.trace.codes import DELETE, NEW
+from kextlab.osfmk.traced import Receiver, Slot, Traced
+from kextlab.trace.codes import RIGHT_FIELDS, RIGHT_FREE, RIGHT_NEW, right
 from kextlab.trace.log import Record
 
 FIRST_GENERATION = 3
@@ -59,7 +57,10 @@ class Ipc(Ports):
     def state(self) -> dict[str, dict[str, object]]:
         """Ports, sets and queued messages, by their names in the trace."""
         found = {name: one.state() for name, one in self.objects.items()}
-        return found | {name: kmsg.state() for name, kmsg in self.messages.items()}
+        for port in list(self.objects.values()):
+            if isinstance(port, Port):
+                found |= {kmsg.object_name: kmsg.state() for kmsg in port.messages}
+        return found
 
     def guard(self, name: int, kind: str) -> None:
         """``mach_port_guard_exception``: an exception which by default kills nothing."""
@@ -69,8 +70,8 @@ class Ipc(Ports):
 class Entry(Traced):
     """What a name stands for: the type of right, the object, user references."""
 
-    __slots__ = ("ex_receive", "object", "request", "type", "urefs")
-    TRACED = ("object", "type", "urefs")
+    __slots__ = ("ex_receive", "name", "object", "pid", "request", "type", "urefs")
+    TRACED = RIGHT_FIELDS
     type: int
     urefs: int
     object: Port | PortSet | None
@@ -79,9 +80,16 @@ class Entry(Traced):
     _urefs: Slot[int]
 
     def __init__(
-        self, name: str, kind: int, urefs: int, thing: Port | PortSet | None, record: Record | None
+        self,
+        pid: int,
+        name: int,
+        kind: int,
+        urefs: int,
+        thing: Port | PortSet | None,
+        record: Record | None,
     ) -> None:
-        self.object_name = name
+        self.pid = pid
+        self.name = name
         self._type = kind
         self._urefs = urefs
         self._object = thing
@@ -90,6 +98,11 @@ class Entry(Traced):
         self.ex_receive = False
         """The name had the receive right once (MACH_PORT_TYPE_EX_RECEIVE)."""
         self.record = record
+
+    @property
+    def object_name(self) -> str:
+        """Its name in the trace."""
+        return right(self.pid, self.name)
 
     @property
     def port(self) -> Port:
@@ -154,20 +167,20 @@ class Space(Receiver):
             if name not in self.entries:
                 return name
 
-    def enter(self, name: int, kind: int, urefs: int, thing: Port | PortSet | None) -> None:
+    def enter(self, name: int, kind: int, urefs: int, thing: Port | PortSet | None) -> Entry:
         """A name nobody uses stands for something from now on."""
-        right = f"right:{self.pid}:{name:#x}"
-        record = self.ipc.record
-        self.entries[name] = Entry(right, kind, urefs, thing, record)
+        pid, record = self.pid, self.ipc.record
+        self.entries[name] = entry = Entry(pid, name, kind, urefs, thing, record)
         if record is not None:
             known = None if thing is None else thing.object_name
-            record((NEW, right, 3, "object", known, "type", kind, "urefs", urefs))
+            record((RIGHT_NEW, pid, name, known, kind, urefs))
+        return entry
 
     def dealloc(self, name: int) -> None:
         """Nobody uses the name any more; it comes again with another generation."""
         entry = self.entries.pop(name)
         if entry.record is not None:
-            entry.record((DELETE, entry.object_name))
+            entry.record((RIGHT_FREE, self.pid, name))
             entry.record = None
         self.freed.append(name & ~0xFF | (name + NEXT_GENERATION) % GENERATIONS)
 

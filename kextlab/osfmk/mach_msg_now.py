@@ -18,7 +18,6 @@ from kextlab.abi.mach import (
     MACH_MSG_TYPE_PORT_SEND,
     MACH_MSG_TYPE_PORT_SEND_ONCE,
     MACH_PORT_NULL,
-    MACH_PORT_TYPE_NONE,
     MACH_PORT_TYPE_RECEIVE,
     MACH_PORT_TYPE_SEND,
     MACH_PORT_TYPE_SEND_ONCE,
@@ -57,9 +56,6 @@ def send_now(space: Space, data: bytes, option: int, audit: AuditToken) -> bool:
         if kind != MACH_PORT_TYPE_SEND_ONCE or entry.request or local or not entry.port.active:
             return False
         port = entry.port
-        entry._type = MACH_PORT_TYPE_NONE
-        if record is not None:
-            record((SET, entry.object_name, "type", MACH_PORT_TYPE_NONE))
         space.dealloc(remote)
         to_type = MACH_MSG_TYPE_PORT_SEND_ONCE
     elif kind & MACH_PORT_TYPE_SEND and (bits == ASK or (bits == TELL and not local)):
@@ -84,7 +80,7 @@ def send_now(space: Space, data: bytes, option: int, audit: AuditToken) -> bool:
     else:
         return False
     body = data[SIZEOF_HEADER:]
-    kmsg = Kmsg(port, to_type, back, back_type, ident, body, [], False, size, False, False, audit)
+    kmsg = Kmsg(port, to_type, back, back_type, ident, body, (), False, size, False, False, audit)
     port.post(kmsg)
     return True
 

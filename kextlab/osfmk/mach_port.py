@@ -412,7 +412,7 @@ def terminate(space: Space) -> None:
 
 def _terminate_right(space: Space, name: int, entry: Entry) -> None:
     """``ipc_right_terminate``."""
-    space.entries.pop(name).leave()
+    space.dealloc(name)
     if entry.type == MACH_PORT_TYPE_PORT_SET:
         assert isinstance(entry.object, PortSet)
         entry.object.destroy()

@@ -89,16 +89,17 @@ def may_write(map: VmMap, address: int) -> bool:
     return entry is not None and entry.protection & _WRITE == _WRITE
 
 
-def vm_ready(map: VmMap, address: int, size: int, *, write: bool) -> VmPage | None:
-    """The page behind a range of at least one byte if it can be touched as it is: inside of one
-    page that is there, with nothing to copy. None: ``vm_read`` or ``vm_write`` find out."""
+def vm_ready(map: VmMap, address: int, size: int, wanted: int) -> VmPage | None:
+    """The page behind a range of at least one byte if it can be read (``wanted`` VM_PROT_READ) or
+    written (VM_PROT_DEFAULT) as it is: inside of one page that is there, with nothing to copy.
+    None: ``vm_read`` or ``vm_write`` find out."""
     entry = map.lookup(address)
-    if entry is None or not 0 < size <= map.page_size - (address & map.mask):
+    if entry is None or wanted & ~entry.protection:
         return None
     object = entry.object
-    if object is None or (_WRITE if write else VM_PROT_READ) & ~entry.protection:
+    if object is None or not 0 < size <= map.page_size - (address & map.mask):
         return None
-    if write and (entry.needs_copy or object.copy is not None):
+    if wanted != VM_PROT_READ and (entry.needs_copy or object.copy is not None):
         return None
     return object.pages.get((entry.offset + address - entry.start) // map.page_size)
 

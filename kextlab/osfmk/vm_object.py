@@ -151,7 +151,9 @@ class VmPage(Tracked):
         super().__init__(vm)
         self.object = owner
         self.index = index
-        self.data: bytearray = bytearray(vm.page_size if source is None else source.data)
+        whole = bytearray(vm.page_size if source is None else source.data)
+        self.data: memoryview = memoryview(whole)
+        """Its bytes; as a view, so that taking or putting some copies them once."""
         self.written = 0
         """Blocks somebody has written: a bit for each, the first block's the lowest."""
         self.born()

@@ -1,9 +1,9 @@
 """Deriving a scenario from a live machine: what task 0 did, in order.
 
-System calls, and kernel functions called for a kext from outside its callbacks, stand in the
-trace. What reached the machine in another way (kexts, processes, programs, running) it keeps in
-``mac.asked``, each with the step at which it was asked, and so does touched memory. The two are
-merged by step.
+System calls, kernel functions called for a kext from outside its callbacks, and bytes stored in a
+page that was there stand in the trace. What reached the machine in another way (kexts, processes,
+programs, running, memory touched otherwise) it keeps in ``mac.asked``, each with the step at which
+it was asked. The two are merged by step.
 
 Left out: what a notebook did to the object of a kext or a driver. If that matters to the kernel,
 the replay says where.
@@ -94,12 +94,16 @@ def calls_of(mac: Kernel) -> Derived:
     return derived
 
 
-def outer_calls(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall]]:
-    """The system calls of task 0, and the kernel functions it called for a kext, that no other
-    call of its own encloses; each with its step."""
-    for step, call, _ in _outside(trace):
+def outer_calls(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall | Touch]]:
+    """The system calls of task 0, the kernel functions it called for a kext, and its stores, that
+    no other call of its own encloses; each with its step."""
+    touched: codes.Entry = ()
+    for step, call, entry in _outside(trace):
         if call is not None:
             yield step, call
+        elif entry[0] == codes.VM_WRITE and touched:
+            yield step - 1, Touch(cast(int, touched[1]), "store", (touched[3], entry[3]))
+        touched = entry if entry[0] == codes.TOUCH and entry[4] else ()
 
 
 def _outside(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall | None, codes.Entry]]:
@@ -112,7 +116,7 @@ def _outside(trace: Trace) -> Iterator[tuple[int, Syscall | KpiCall | None, code
             if task == 0 and depths[0] == 0:
                 yield step, _call(code, entry), entry
             depths[task] += 1
-        elif code == codes.RETURN:
+        elif code in codes.RETURNS:
             depths[task] = max(depths[task] - 1, 0)
         elif code == codes.SWITCH:
             task = cast(int, entry[1])
@@ -136,7 +140,7 @@ def _enqueue(trace: Trace, step: int, call: KpiCall) -> Enqueue:
     """A record a driver was made to put into a queue; which one tells the first change of one."""
     data, size = cast("tuple[bytes, int]", call.args)
     for entry in trace.entries(step):
-        if entry[0] in (codes.RETURN, codes.STOP):
+        if entry[0] in (*codes.RETURNS, codes.STOP):
             break
         if entry[0] in (codes.SET, codes.GROUP):
             for name in entry[1:]:

@@ -28,6 +28,10 @@ CALLBACK: Final = 3
 """(CALLBACK, kext, name, n, n arguments ...): the kernel calls a kext back."""
 RETURN: Final = 4
 """(RETURN, errno, value): the innermost open frame ends."""
+KERN_RETURN: Final = 8
+"""(KERN_RETURN, code, value): it ends as a call of Mach does, with a code by its name, and what C
+would write through pointers."""
+RETURNS: Final = (RETURN, KERN_RETURN)
 PASS: Final = 5
 """(PASS, kext, name, n, mbuf, n - 1 more arguments ...): a CALLBACK that also hands an mbuf chain
 to the kext."""
@@ -77,6 +81,10 @@ MBUF_CUT: Final = 29
 MBUF_GROW: Final = 30
 """(MBUF_GROW, mbuf, data, sockbuf, cc, merged): ``merged``'s bytes moved into ``mbuf``."""
 
+RIGHT_NEW: Final = 35
+"""(RIGHT_NEW, pid, name, object, type, urefs): the process has a name for ``object``."""
+RIGHT_FREE: Final = 36
+"""(RIGHT_FREE, pid, name): it has it no longer."""
 KMSG_QUEUE: Final = 32
 """(KMSG_QUEUE, kmsg, msgcount, port, remote_type, local, local_type, id, size, body, descriptors,
 notification, audit): Mach message ``kmsg`` joins the queue of ``port``, which then holds
@@ -104,6 +112,9 @@ MBUF_FIELDS: Final = (
 )
 """The fields at positions 2 to 8 of MBUF_NEW; a new mbuf's m_nextpkt is 0."""
 
+RIGHT_FIELDS: Final = ("object", "type", "urefs")
+"""The fields at positions 3 to 5 of RIGHT_NEW."""
+
 KMSG_FIELDS: Final = (
     "port",
     "remote_type",
@@ -120,6 +131,7 @@ KMSG_FIELDS: Final = (
 
 SIZES: Final = {
     RETURN: 3,
+    KERN_RETURN: 3,
     STOP: 3,
     SWITCH: 2,
     WAKEUP: 3,
@@ -135,6 +147,8 @@ SIZES: Final = {
     SB_TAKE: 8,
     MBUF_CUT: 6,
     MBUF_GROW: 6,
+    RIGHT_NEW: 6,
+    RIGHT_FREE: 3,
     KMSG_QUEUE: 13,
     KMSG_TAKE: 5,
     VM_WRITE: 4,
@@ -146,6 +160,11 @@ NOTES: Final = {WAKEUP: "wakeup", SIGNAL: "signal", SLEEP: "sleep", TOUCH: "touc
 
 Entry = tuple[object, ...]
 """One entry, as it is handed to ``record`` and as it is read back."""
+
+
+def right(pid: object, name: object) -> str:
+    """The object of the trace that a name of a process is."""
+    return f"right:{pid}:{name:#x}"
 
 
 def new(name: str, fields: Mapping[str, object]) -> Entry:

@@ -71,6 +71,8 @@ class Folder:
             kind, name, rest = codes.FRAMES[code], str(entry[2]), entry[4:]
             changes = _told(seen)
             return Event(at, kind, caller, cause, name, rest, changes=changes, task=task)
+        if code == codes.KERN_RETURN:
+            return Event(at, "return", actor, cause, errno=0, value=entry[1:], task=task)
         if code == codes.RETURN:
             errno = cast("int | None", entry[1])
             return Event(at, "return", actor, cause, errno=errno, value=entry[2], task=task)
@@ -90,7 +92,7 @@ class Folder:
             self._frames.append((self.steps, runs))
             if code == codes.PASS:
                 self._pass(cast(int, entry[4]), actor)
-        elif code == codes.RETURN:
+        elif code in codes.RETURNS:
             if self._frames:
                 self._frames.pop()
         elif code == codes.SWITCH:
@@ -177,12 +179,17 @@ class Folder:
                 self._set(f"mbuf:{entry[1]}", "m_data", entry[2])
                 self._set(cast(str, entry[3]), "sb_cc", entry[4])
                 self._delete(f"mbuf:{entry[5]}")
+            case codes.RIGHT_NEW:
+                fields = dict(zip(codes.RIGHT_FIELDS, entry[3:], strict=True))
+                self._new(codes.right(entry[1], entry[2]), fields)
+            case codes.RIGHT_FREE:
+                self._delete(codes.right(entry[1], entry[2]))
             case codes.KMSG_QUEUE:
                 fields = dict(zip(codes.KMSG_FIELDS, entry[3:13], strict=True))
-                self._new(cast(str, entry[1]), fields)
+                self._new(f"kmsg:{entry[1]}", fields)
                 self._set(cast(str, entry[3]), "msgcount", entry[2])
             case codes.KMSG_TAKE:
-                self._delete(cast(str, entry[1]))
+                self._delete(f"kmsg:{entry[1]}")
                 self._set(cast(str, entry[2]), "msgcount", entry[3])
                 self._set(cast(str, entry[2]), "seqno", entry[4])
             case codes.VM_WRITE:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import cast
 
 from kextlab.abi import mach
+from kextlab.trace import codes
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
 from kextlab.views.svg import count
@@ -61,7 +62,7 @@ class Names:
 
     def entry(self, pid: str, name: object) -> dict[str, object] | None:
         """What stands behind a name of a task: ``type``, ``object``, ``urefs``."""
-        return self.state.get(f"right:{pid}:{cast(int, name):#x}") if name else None
+        return self.state.get(codes.right(pid, name)) if name else None
 
     def port(self, pid: str, name: object) -> str:
         """The port or port set behind a name, "" if there is none."""

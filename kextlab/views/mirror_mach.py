@@ -22,6 +22,7 @@ from kextlab.abi.mach import (
     type_names,
 )
 from kextlab.abi.mach_messages import MachMsgHeader
+from kextlab.trace import codes
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
 from kextlab.views.mirror_queue import CUT
@@ -149,7 +150,7 @@ class MachMirror:
         if code != TIMED_OUT or not isinstance(left, bytes):
             return
         header = MachMsgHeader.unpack(left)
-        right = self.state.get(f"right:{pid}:{header.msgh_remote_port:#x}")
+        right = self.state.get(codes.right(pid, header.msgh_remote_port))
         port = number_of(right["object"]) if right is not None else 0
         if f"port:{port}" in self._shown:
             self._marked.add(port)
@@ -184,7 +185,7 @@ class MachMirror:
         """A call of ``SERVICES`` returned: the port it was about is that service."""
         code, more = cast("tuple[str, object]", value)
         name = more if more is not None else call.arguments[-1]
-        right = self.state.get(f"right:{pid}:{name:#x}") if isinstance(name, int) else None
+        right = self.state.get(codes.right(pid, name)) if isinstance(name, int) else None
         if code != "KERN_SUCCESS" or right is None:
             return
         port = number_of(right["object"])

@@ -80,7 +80,7 @@ class SceneWriter:
         teller, mirror = self._teller, self._mirror
         for entry in self._trace.entries(self._steps):
             before = teller.frames
-            closing = before[-1] if entry[0] == codes.RETURN and before else None
+            closing = before[-1] if entry[0] in codes.RETURNS and before else None
             stopped = before[::-1] if entry[0] == codes.STOP else ()
             told = teller.tell(entry)
             event = teller.event

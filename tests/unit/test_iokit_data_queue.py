@@ -16,8 +16,9 @@ from kextlab.abi.mach import MACH_MSG_SUCCESS, MACH_SEND_TIMED_OUT
 from kextlab.iokit.data_queue import IODataQueue, IOSharedDataQueue, available, dequeue, peek
 from kextlab.iokit.machine import IOKit
 from kextlab.iokit.memory import LARGEST
-from kextlab.osfmk.ipc_port import Port, Receiver
+from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Ipc
+from kextlab.osfmk.traced import Receiver
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.fold import Folder
 
@@ -230,7 +231,7 @@ def test_only_the_first_record_sends_a_message() -> None:
     put(queue, b"b")
     assert (port.msgcount, port.srights, queue.notified, woken) == (1, 1, 1, [port])
     (kmsg,) = port.messages
-    assert (kmsg.size, kmsg.id, kmsg.body, kmsg.descriptors) == (24, 0, b"", [])
+    assert (kmsg.size, kmsg.id, kmsg.body, kmsg.descriptors) == (24, 0, b"", ())
     queue.dequeue(1)
     put(queue, b"c")  # not empty: no message
     queue.dequeue(1)

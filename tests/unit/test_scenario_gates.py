@@ -114,6 +114,27 @@ def look(app: App) -> None:
     """A program that does nothing but end."""
 
 
+def test_every_store_is_done_again_once(tmp_path: Path) -> None:
+    mac = Kernel()
+    server, client, there, here = shared_page(mac)
+    before = len(Scenario.of(mac).calls)
+    server.mach.store(there, b"makes the page")
+    client.mach.store(here, bytearray(b"the page is there"))
+    client.run(look)
+    mac.run()
+    server.mach.store(there + 4, b"after another task ran")
+    server.mach.store(there + 8, b"and again")
+    run = again(mac, tmp_path)
+    touches = [call.args for call in Scenario.of(mac).calls[before:] if isinstance(call, Touch)]
+    assert touches == [
+        (there, b"makes the page"),
+        (here, b"the page is there"),
+        (there + 4, b"after another task ran"),
+        (there + 8, b"and again"),
+    ]
+    assert run.mac.vm_traps.read(server.pid, there, 8) == b"the afte"
+
+
 def test_who_touches_memory_after_a_task_ran(tmp_path: Path) -> None:
     mac = Kernel()
     mac.iokit.add_driver(SensorDriver)
