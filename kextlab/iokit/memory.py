@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from kextlab.iokit.machine import IOKit, Owner
+from kextlab.trace.codes import IO_WRITE, VM_BLOCK, io_block
 
 LARGEST = 64 << 20
 """Bytes of the largest block: a larger one is refused, as by a kernel map that is full."""
@@ -70,6 +71,7 @@ class Block:
         self._holders = 1
         self.written: list[Callable[[int], None]] = []
         """Who is told after every write where it began."""
+        self._pieces: dict[str, _Piece] = {}
         self.number = kernel.number("io_mem")
         self.name = f"io_mem:{self.number}"
         kernel.add(self.name, self)
@@ -99,6 +101,13 @@ class Block:
         """As ``SharedMemory``."""
         self.check(offset, len(data))
         self._bytes[offset : offset + len(data)] = data
+        kernel = self.kernel
+        for at in range(offset - offset % VM_BLOCK, offset + len(data), VM_BLOCK):
+            name = io_block(self.number, at // VM_BLOCK)
+            if name not in self._pieces:
+                self._pieces[name] = kernel.objects[name] = _Piece(self, at)
+        if kernel.rec is not None and data:
+            kernel.rec((IO_WRITE, self.number, offset, bytes(data)))
         for tell in self.written:
             tell(offset)
 
@@ -110,7 +119,21 @@ class Block:
         """Somebody lets go of it."""
         self._holders -= 1
         if not self._holders:
-            self.kernel.remove(self.name)
+            for name in (*self._pieces, self.name):
+                self.kernel.remove(name)
+
+
+class _Piece:
+    """VM_BLOCK bytes of a block that somebody has written, as the trace tells them."""
+
+    def __init__(self, block: Block, at: int) -> None:
+        self.block = block
+        self.at = at
+
+    def state(self) -> dict[str, object]:
+        """Whose bytes, from where on, and the bytes."""
+        data = self.block.read(self.at, VM_BLOCK)
+        return {"memory": self.block.number, "at": self.at, "data": data}
 
 
 class IOMemoryDescriptor:

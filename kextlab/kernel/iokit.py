@@ -10,8 +10,8 @@ An exception that leaves a driver's routine is a fault in kernel mode: a panic. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
 from kextlab.abi.mach import KERN_SUCCESS
@@ -25,7 +25,7 @@ from kextlab.kernel.syscalls import ENDS
 from kextlab.kernel.system import System
 from kextlab.kernel.traps import Traps
 from kextlab.sched.stop import PAGE_FAULT, KernelPanic, SimStop, interrupted
-from kextlab.trace.codes import RETURN, Entry
+from kextlab.trace.codes import RETURN, TOUCH, Entry
 
 D = TypeVar("D", bound=IOService)
 T = TypeVar("T")
@@ -229,9 +229,13 @@ class IOKitGate(Traps):
     def _mapped(self, pid: int, mapping: IOMemoryMap) -> tuple[int, int]:
         address = mapping.address
 
-        def writing(offset: int, data: bytes) -> AbstractContextManager[None]:
+        @contextmanager
+        def writing(offset: int, data: bytes) -> Iterator[None]:
             journal = self._system.journal
-            return journal.noting("touch", "window", pid, address, offset, bytes(data))
+            with journal.noting("touch", "window", pid, address, offset, bytes(data)):
+                if self._rec is not None and data:
+                    self._rec((TOUCH, pid, "write", address + offset, len(data), 0))
+                yield
 
         self._windows[pid, address] = Window(mapping, lambda: self._touch(pid, address), writing)
         return address, mapping.length

@@ -95,6 +95,9 @@ KMSG_TAKE: Final = 33
 VM_WRITE: Final = 34
 """(VM_WRITE, page, at, data): bytes of page number ``page`` changed, and with them the blocks they
 lie in: objects of VM_BLOCK bytes, a page's numbered from VM_BLOCKS times its own number on."""
+IO_WRITE: Final = 37
+"""(IO_WRITE, memory, at, data): bytes of IOKit's memory number ``memory`` changed, in blocks as
+above (``io_block``)."""
 VM_BLOCK: Final = 1024
 VM_BLOCKS: Final = 16
 
@@ -152,6 +155,7 @@ SIZES: Final = {
     KMSG_QUEUE: 13,
     KMSG_TAKE: 5,
     VM_WRITE: 4,
+    IO_WRITE: 4,
 }
 """How many values an entry has, its code included; the others say so themselves (``size``)."""
 
@@ -165,6 +169,11 @@ Entry = tuple[object, ...]
 def right(pid: object, name: object) -> str:
     """The object of the trace that a name of a process is."""
     return f"right:{pid}:{name:#x}"
+
+
+def io_block(memory: int, block: int) -> str:
+    """The object of the trace that a block of IOKit's memory is; it has 65,536 at most."""
+    return f"io_bytes:{memory << 16 | block}"
 
 
 def new(name: str, fields: Mapping[str, object]) -> Entry:

@@ -7,7 +7,8 @@ kernel's own snapshot after every single entry is a property test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 from kextlab.trace import codes
@@ -193,7 +194,12 @@ class Folder:
                 self._set(cast(str, entry[2]), "msgcount", entry[3])
                 self._set(cast(str, entry[2]), "seqno", entry[4])
             case codes.VM_WRITE:
-                self._written(entry)
+                page = cast(int, entry[1])
+                first = page * codes.VM_BLOCKS
+                self._written(entry, "page", f"vm_page:{page}", lambda n: f"vm_bytes:{first + n}")
+            case codes.IO_WRITE:
+                memory = cast(int, entry[1])
+                self._written(entry, "memory", memory, partial(codes.io_block, memory))
             case _:
                 codes.size(entry, 0)  # raises: there is no such code
 
@@ -208,18 +214,21 @@ class Folder:
         if previous:
             self._set(f"mbuf:{previous}", cast(str, link), mbuf)
 
-    def _written(self, entry: Entry) -> None:
-        page, at, data = cast(int, entry[1]), cast(int, entry[2]), cast(bytes, entry[3])
+    def _written(
+        self, entry: Entry, field: str, owner: object, block_name: Callable[[int], str]
+    ) -> None:
+        """Bytes change, of something that ``field`` names in its blocks."""
+        at, data = cast(int, entry[2]), cast(bytes, entry[3])
         size = codes.VM_BLOCK
         for block in range(at // size, (at + len(data) - 1) // size + 1):
-            name = f"vm_bytes:{page * codes.VM_BLOCKS + block}"
+            name = block_name(block)
             begin = max(at - block * size, 0)
             piece = data[max(block * size - at, 0) : (block + 1) * size - at]
             known = self.state.get(name)
             old = bytes(size) if known is None else cast(bytes, known["data"])
             new = old[:begin] + piece + old[begin + len(piece) :]
             if known is None:
-                self._new(name, {"page": f"vm_page:{page}", "at": block * size, "data": new})
+                self._new(name, {field: owner, "at": block * size, "data": new})
             else:
                 self._set(name, "data", new)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from kextlab.trace.codes import VM_BLOCK, VM_BLOCKS
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
 from kextlab.views.mirror_shown import Shown
@@ -25,8 +26,11 @@ Json = Any  # a JSON value
 LINE = 32
 """Bytes of a page that are shown: aligned, those that changed last."""
 KINDS = frozenset(
-    {"vm_map", "vm_entry", "vm_object", "vm_page", "vm_bytes", "memory_entry", "io_mem", "io_map"}
+    {"vm_map", "vm_entry", "vm_object", "vm_page", "vm_bytes", "memory_entry"}
+    | {"io_mem", "io_map", "io_bytes"}
 )
+PAGE = VM_BLOCK * VM_BLOCKS
+"""Bytes of IOKit's memory that are shown as a page."""
 
 
 def key_of(object_: str) -> str:
@@ -99,7 +103,6 @@ class MemoryMirror:
         self._op = op
         self._shown = Shown(op)
         self._pages: dict[str, _Page] = {}
-        self._blocks: dict[str, str] = {}
         self._ports: dict[str, int] = {}
         self._made: tuple[object, str] = (None, "")
         self._copies: dict[str, str] = {}
@@ -120,7 +123,7 @@ class MemoryMirror:
         for name in (*kinds.get("vm_object", ()), *kinds.get("io_mem", ())):
             fields = object_fields(self.state, name) if name in self.state else None
             self._shown.show(name, f"mem/objects/{key_of(name)}", fields, pages={})
-        for name in kinds.get("vm_bytes", ()):
+        for name in (*kinds.get("vm_bytes", ()), *kinds.get("io_bytes", ())):
             self._bytes(name, event, moment)
         for name in pages:
             self._place(name)
@@ -172,19 +175,24 @@ class MemoryMirror:
         """A block of a page changed: the first line that is different is the one to show."""
         fields = self.state.get(name)
         if fields is None:
-            self._blocks.pop(name, None)
             return
-        owner = self._blocks.setdefault(name, cast(str, fields["page"]))
-        page = self._pages.setdefault(owner, _Page())
+        start = cast(int, fields["at"])
+        memory = fields.get("memory")
+        if memory is not None:
+            index, start = divmod(start, PAGE)
+            page = self._pages.setdefault(f"io_mem:{memory}:{index}", _Page())
+            page.path = f"mem/objects/io{memory}/pages/{index}"
+        else:
+            page = self._pages.setdefault(cast(str, fields["page"]), _Page())
         data = cast(bytes, fields["data"])
         old = next((c.old for c in event.changes if c.object == name and c.field == "data"), None)
         before = cast(bytes, old) if old is not None else bytes(len(data))
         pairs = enumerate(zip(before, data, strict=True))
         different = next((at for at, (a, b) in pairs if a != b), None)
-        again = page.at - cast(int, fields["at"])
+        again = page.at - start
         if page.event != event.step and different is not None:
             again = different // LINE * LINE
-            page.at = cast(int, fields["at"]) + again
+            page.at = start + again
             page.event = event.step
         page.moment = moment
         if 0 <= again < len(data):

@@ -5,6 +5,8 @@ import pytest
 from kextlab.iokit import IOBufferMemoryDescriptor
 from kextlab.iokit.machine import IOKit
 from kextlab.iokit.memory import LARGEST, IOMemoryMap, MemoryFault, Window, load, store
+from kextlab.trace.codes import VM_BLOCK
+from kextlab.trace.fold import Folder
 
 
 def made(capacity: int) -> IOBufferMemoryDescriptor:
@@ -30,6 +32,29 @@ def test_a_descriptor_reads_and_writes_what_it_describes() -> None:
     assert memory.readBytes(7, 99) == b"\0ab"
     assert (memory.writeBytes(10, b"x"), memory.readBytes(99, 1)) == (0, b"")
     assert (memory.writeBytes(-1, b"x"), memory.readBytes(-1, 1)) == (0, b"")
+
+
+def test_the_trace_tells_of_every_byte() -> None:
+    folder = Folder()
+    kernel = IOKit(folder.step)
+    memory = IOBufferMemoryDescriptor.withCapacity(kernel, 4 * VM_BLOCK)
+    assert memory is not None
+    for offset, data in ((0, b"abc"), (VM_BLOCK - 1, b"over the edge"), (7, b""), (2, b"C")):
+        memory.writeBytes(offset, data)
+        assert folder.state == kernel.state()
+    first = bytearray(b"abC".ljust(VM_BLOCK, b"\0"))
+    first[-1:] = b"o"
+    assert folder.state == {
+        "io_mem:1": {"size": 4 * VM_BLOCK},
+        "io_bytes:65536": {"memory": 1, "at": 0, "data": first},
+        "io_bytes:65537": {
+            "memory": 1,
+            "at": VM_BLOCK,
+            "data": b"ver the edge".ljust(VM_BLOCK, b"\0"),
+        },
+    }
+    memory.release()
+    assert folder.state == kernel.state() == {}
 
 
 def test_two_windows_show_one_block() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from kextlab.userland.mach_error import MachError
 from kextlab.views import log, scene_document, units_picture
 from kextlab.views.mach_scene import glimpse, mach_in_state, rights, sized
 from kextlab.views.mirror_mach import rights_in
+from kextlab.views.mirror_memory import LINE
 from kextlab.views.patches import after
 from kextlab.views.tokens import TOKENS
 from tests.unit import scene_mach_machines as machines
@@ -254,21 +256,31 @@ def test_every_kind_of_descriptor_is_read() -> None:
         rights_in(("a", "b", "c"))
 
 
-def test_a_queue_of_a_driver_is_a_window_without_pages() -> None:
+def test_a_queue_of_a_driver_is_a_window_on_what_was_put_into_it() -> None:
     mac = Kernel()
-    mac.iokit.add_driver(SensorDriver)
+    driver = mac.iokit.add_driver(SensorDriver)
     io = mac.spawn("reader", uid=501).iokit
     service = io.IOServiceGetMatchingService(0, io.IOServiceMatching("SensorDriver"))
     connection = io.IOServiceOpen(service, io.mach_task_self(), kSensorRead)
     io.IOConnectCallMethod(connection, kSensorOpen)
     queue = io.IOConnectMapMemory64(connection, 0, io.mach_task_self())
+    driver.read(0x5EA)
     doc = scene_document(mac)
     state = after(doc, len(doc["moments"]) - 1)["mem"]
     assert state["windows"]["io1"]["start"] == queue.address
     assert state["windows"]["io1"]["object"] == "io1"
-    assert state["objects"]["io1"]["pages"] == {}
+    assert state["objects"]["io1"]["pages"].keys() == {"0"}
+    at, line, _ = state["objects"]["io1"]["pages"]["0"]
+    assert b64decode(doc["datas"][line]) == queue.read(at, LINE)  # the tail was moved last
+    io.IODataQueueDequeue(queue, 64)
+    doc = scene_document(mac)
+    touch = next(m for m in doc["moments"] if "reader stores 4 bytes at" in m["text"])
+    assert f"stores 4 bytes at {queue.address + 4:#x}" in touch["text"]  # the head
     assert "a kernel object" in units_picture(doc).svg
-    assert f"is seen by reader at {queue.address:#x}." in units_picture(doc).text
+    assert (
+        f"is seen by reader at {queue.address:#x}; in its page: 3c 00 00 00 0c"
+        in units_picture(doc).text
+    )
 
 
 def test_what_is_more_than_fits_in_a_queue_and_a_process_is_counted() -> None:
