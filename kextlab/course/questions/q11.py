@@ -1,4 +1,4 @@
-"""Exercise 11, shared memory: what is seen, handing a page out, sizes, torn readings."""
+"""Exercise 11, shared memory: what is seen, handing a page out, sizes, torn readings, a broker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from kextlab.abi.mach_messages import PortDescriptor
 from kextlab.course.question import Answer, Check, Miss, Question
 from kextlab.course.questions.bench import App, Kernel, assembled, letters
 from kextlab.course.questions.pair import SERVICE, Pair, count, new_port, received, said_by, send
+from kextlab.course.questions.q11_broker import BROKER
 from kextlab.course.questions.q11_torn import PUBLISH, READ
 from kextlab.osfmk.vm_fault import VmFault
 from kextlab.sched.stop import SimDeadlock
@@ -312,4 +313,4 @@ _Q6 = Question(
     (Check("the client gets the page; the server keeps the page and the port alone", _serves),),
 )
 
-QUESTIONS = (_Q1, _Q2, _Q3, READ, PUBLISH, _Q6)
+QUESTIONS = (_Q1, _Q2, _Q3, READ, PUBLISH, _Q6, BROKER)
