@@ -1036,7 +1036,7 @@ ways = {
 reveal(
     "11.cost",
     min(ways, key=lambda way: ways[way].crossings),
-    "A kext is in the kernel already; a process has to enter. The page saves copies, not crossings.",
+    "A kext is in the kernel; a process has to enter. The page saves copies, not crossings.",
 )
 
 # %%

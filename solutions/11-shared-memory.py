@@ -96,7 +96,7 @@ loads = "BABD-"
 #
 # A client has asked for memory; `request` is its message, as the server received it. `offer(m, request)`
 # makes a page, replies (id 101) with a send right to its memory entry, and returns the page's address.
-# The client is to map it to read and to write. Afterwards the server has the page and no name more than
+# The client is to map it to read and to write. Afterwards the server has the page, and no more names than
 # before; the right to reply goes with the reply.
 #
 # There are three mistakes in it. Two of them stand in published programs.
