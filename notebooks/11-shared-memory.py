@@ -907,7 +907,7 @@ torn[:3]
 #
 # <small>● recorded: `send-receive`, `reply-port`. ◌ documented only: the memory.</small>
 #
-# **A good place to stop.** You can share a page now, and questions 1 to 6 of the exercise ask for no more.
+# **A good place to stop.** You can share a page now, and questions 2 to 6 of the exercise ask for no more.
 # If you come back to a fresh kernel, choose *Run All Above Selected Cell* in the menu *Run*.
 #
 # ## 11.9 The server dies
@@ -1225,7 +1225,7 @@ reveal("11.token", uid, "The kernel filled the token in when the message was sen
 
 # %%
 assert pid == client.pid
-assert client.uid == 0  # what one finds who looks the pid up now
+assert client.uid == 0  # this is what the pid says now
 got
 
 # %% [markdown]
@@ -1268,6 +1268,8 @@ reveal(
 assert ten.costs["broker"].total.callbacks == 3
 assert ten.costs["direct"].total.callbacks == 120
 print(ten)
+
+# %%
 ten.figure()
 
 # %% [markdown]
