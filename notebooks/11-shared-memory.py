@@ -1050,8 +1050,8 @@ assert ways["the shared page"].crossings == ways["the Mach messages"].crossings
 assert ways["the shared page"].wakeups == ways["the Mach messages"].wakeups
 
 # %% [markdown]
-# These are entries into the kernel, bytes it copies, sleepers it wakes. Time is not there: a clock would
-# measure this computer. To set a page up takes several messages and calls, so it pays when much data
+# These are entries into the kernel, bytes it copies, sleepers it wakes. Time is not counted: a clock
+# would measure this computer. To set a page up takes several messages and calls, so it pays when much data
 # goes often.
 #
 # A socket has what a page has not: flow control, borders of records, a word when the other side has
@@ -1196,7 +1196,8 @@ for line in log(mac):
 # client asks. The daemon has to look for itself.
 #
 # A request's body says what its sender likes. But behind every message the kernel puts a trailer, and
-# with MACH_RCV_TRAILER_AUDIT the daemon gets the sender's **audit token**: uid, pid and more.
+# with MACH_RCV_TRAILER_AUDIT the daemon gets the sender's *[audit token](glossary.md#audit-token)*: uid,
+# pid and more.
 #
 # Here a client of user 501 sends a request, and then executes a program that is setuid root. Its pid
 # stays the same.
