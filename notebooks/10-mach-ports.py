@@ -28,7 +28,7 @@
 # - say what a send that timed out leaves behind, and clean it up,
 # - notice that the other side has gone: [dead names](glossary.md#dead-name) for clients, *no senders* for servers.
 #
-# It takes about 30 minutes. You need no lesson before this one. All of it happens between processes;
+# It takes about 35 minutes. You need no lesson before this one. All of it happens between processes;
 # why a [kext](glossary.md#kext) takes other ways is in the [map](00-map.ipynb).
 #
 # ## 10.1 A name is not a port
@@ -37,8 +37,8 @@
 # A program never sees it. What it has is a **name**, a number in a table of its own, as with files.
 # Behind the name stand **rights**:
 #
-# - the *[receive right](glossary.md#receive-right)* takes messages out. There is one for each port, in
-#   one process.
+# - the *[receive right](glossary.md#receive-right)* takes messages out. Each port has one, and one process
+#   holds it.
 # - a *send right* puts messages in. Many processes may have one, and each counts its references.
 # - a *[send-once right](glossary.md#send-once-right)* puts one message in.
 #
@@ -126,15 +126,14 @@ reveal(
 log(mac)
 
 # %% [markdown]
-# So a name means nothing to anybody else. To put `0x103` into a message's bytes and send it is like
-# writing an index into an array of yours on a postcard: rights travel in places the kernel knows of (10.4,
-# 10.11).
+# So a name means nothing to anybody else. To send `0x103` in a message's bytes is to write an index of an
+# array of yours on a postcard. Rights travel in places the kernel knows of (10.4, 10.11).
 #
 # <small>◌ documented only: which number a new name gets.</small>
 #
 # ## 10.2 One name, counted references
 #
-# Who has the receive right may make send rights. `MAKE_SEND` puts one under the same name. The server
+# Whoever has the receive right may make send rights. `MAKE_SEND` puts one under the same name. The server
 # does it twice.
 
 # %%
@@ -151,7 +150,7 @@ s.mach_port_get_attributes(port)
 # was *made*, and never goes back; `mps_srights` says whether there is one anywhere. Remember both for
 # 10.10.
 #
-# Could the second one have a name of its own, 0x7703 say? So far this name is nothing.
+# Could the second one have a name of its own, say 0x7703? So far there is nothing behind that name.
 
 
 # %%
@@ -352,8 +351,8 @@ status
 # Two processes that share no right need somebody both know: launchd. The server **checks in** under a
 # name and gets a receive right; the client **looks it up** and gets a send right.
 #
-# A message goes one way. Who wants a reply sends a right along, in `msgh_local_port`: a send-once right
-# to a port of its own.
+# A message goes one way. A client that wants a reply sends a right along, in `msgh_local_port`: a
+# send-once right to a port of its own.
 #
 # <!-- c:
 # static mach_msg_return_t ask(mach_port_t to, uint32_t word);
@@ -469,8 +468,8 @@ assert int.from_bytes(answer.body, "little") == 42  # recorded: reply-port
 space_time(mac.trace)
 
 # %% [markdown]
-# The client waits at `reply`, where it has the receive right. To wait at `to` is a common slip: what is
-# behind that name is a send right.
+# The client waits at `reply`, where it has the receive right. To wait at `to` is a common slip: behind
+# that name there is a send right.
 
 # %%
 assert code_of(receive, c, to) == "MACH_RCV_INVALID_NAME"  # recorded: receive-no-right
@@ -485,7 +484,7 @@ assert code_of(receive, c, to) == "MACH_RCV_INVALID_NAME"  # recorded: receive-n
 #
 # ## 10.5 A send-once right ends in a message
 #
-# The next server reads the request, finds it silly, and drops the right.
+# The server receives another request, cannot make sense of it, and drops the right to reply.
 
 # %%
 ask(c, to, 0, reply)
@@ -513,9 +512,9 @@ assert (told.msgh_id, told.body) == (c.MACH_NOTIFY_SEND_ONCE, b"")  # recorded: 
 
 # %% [markdown]
 # This is a promise: *exactly one* message comes for each send-once right, whatever the server does.
-# Even if its port dies with the request still in the queue, the client hears of it. It only has to look
-# at `msgh_id` before it reads the body. (A service's port does not die with the server: launchd takes
-# it back with its queue, and whoever checks in next finds the request.)
+# Even if the server's port dies with the request still in the queue, the client hears of it. It only has
+# to look at `msgh_id` before it reads the body. (A service's port does not die with the server: launchd
+# takes it back with its queue, and whoever checks in next finds the request.)
 #
 # A reply by an ordinary send right, `MAKE_SEND`, promises nothing of the kind.
 #
@@ -594,7 +593,7 @@ Scope(
 
 # %%
 def retry(m, to, word, tries):
-    """Sends a word; whether it went. The author sees no right that could leak."""
+    """Send a word; whether it went. The author sees no right that could leak."""
     for _ in range(tries):
         try:
             send_word(m, to, word, m.MACH_MSG_TYPE_COPY_SEND)
@@ -630,10 +629,11 @@ assert not went  # recorded: queue-limit-copy-send-refs
 log(mac.trace, len(mac.trace) - 12)
 
 # %% [markdown]
-# It is no harmless number. The server is to hear when its last sender gives up (10.10); this client
-# calls `mach_port_deallocate` once, as it should, and is not heard of again.
+# This does harm before the count sticks. A server can ask to hear when its last sender has gone (10.10).
+# This client calls `mach_port_deallocate` once, as it should, a hundred references stay, and the server
+# hears nothing.
 #
-# The cure is one line, on the failing path: give back what came back.
+# The cure is one call, where the send has failed: give back what came back.
 #
 # <table>
 # <tr><th align="left">C</th><th align="left">Python</th></tr>
@@ -692,9 +692,9 @@ for _ in range(100):
 assert c.mach_port_get_refs(to, c.MACH_PORT_RIGHT_SEND) == 1
 
 # %% [markdown]
-# A right to reply comes back as well: a send-once right, with a name of its own. To give that up puts a
-# notification into your reply port (10.5). The better retry sends *what came back*: it is a whole
-# message, whose bits say MOVE by now.
+# A right to reply comes back as well: a send-once right, with a name of its own. If you give that up, a
+# notification comes to your reply port (10.5). It is better to send *what came back*: it is a whole
+# message, whose bits say MOVE now.
 
 # %%
 bits = c.MACH_MSGH_BITS(c.MACH_MSG_TYPE_COPY_SEND, c.MACH_MSG_TYPE_MAKE_SEND_ONCE)
@@ -713,8 +713,8 @@ assert c.mach_port_get_refs(to, c.MACH_PORT_RIGHT_SEND) == 1
 # %% [markdown]
 # ## 10.8 Break it: a name that changes
 #
-# Another author sends with `MOVE_SEND`: it is the last message anyway, and the right need not be given
-# back. The queue is still full.
+# Another author sends with `MOVE_SEND`: it is the last message, and so the right need not be given back.
+# The queue is full again.
 
 # %%
 predict(
@@ -741,10 +741,11 @@ assert c.type_names(c.mach_port_type(returned)) == ["SEND"]  # recorded: queue-l
 [hex(to), hex(returned)]
 
 # %% [markdown]
-# Who tries again with `to` hears MACH_SEND_INVALID_DEST. Worse: one day `to` is the name of something
-# else. After a time-out, only the names in the message that came back are true.
+# A second try with `to` is MACH_SEND_INVALID_DEST. Worse: one day `to` is the name of something else.
+# After a time-out, only the names in the message that came back are true.
 #
-# One kind of message does not know the limit. A reply must not have to wait for room:
+# One kind of message goes into a full queue: a message by a send-once right. A reply must not have to
+# wait for room.
 
 # %%
 to = returned
@@ -810,8 +811,7 @@ notice = receive(c, told)
 assert notice.msgh_id == c.MACH_NOTIFY_DEAD_NAME  # recorded: dead-name-notification, dead-name-send
 
 # %% [markdown]
-# A *dead name* keeps the references the send right had, and has to be given
-# back like one.
+# A *dead name* keeps the references the send right had, and has to be given back like one.
 
 # %%
 predict(
@@ -838,12 +838,12 @@ assert code_of(c.mach_port_type, to) == "KERN_INVALID_NAME"  # recorded: dead-na
 #
 # ## 10.10 No senders
 #
-# Seen from the server: a client has died, or given up its right. What the server made for it, a session
-# say, can go. The server asks for MACH_NOTIFY_NO_SENDERS at the session's port.
+# Now the server's side: a client has died, or has given up its right. What the server made for it, say a
+# session, can go. To hear of that, the server asks for MACH_NOTIFY_NO_SENDERS at the session's port.
 #
-# The trap is a race. When you ask, there may be no sender *yet*, because you are about to make the
-# first one; or no sender *any more*. The kernel tells the two apart by a number you give, `sync`: how
-# many send rights you say were made (`mps_mscount`). If there is no sender and the count has reached
+# The trap is a race. When you ask, there may be no sender *yet*, because you are about to make the first
+# one; or no sender *any more*. The kernel tells the two apart by a number you give, `sync`: how many send
+# rights were made, as far as you know (`mps_mscount`). If there is no sender and the count has reached
 # `sync`, you are told at once.
 #
 # <!-- c:
@@ -854,7 +854,7 @@ assert code_of(c.mach_port_type, to) == "KERN_INVALID_NAME"  # recorded: dead-na
 # static kern_return_t
 # watch_senders(mach_port_t session, mach_port_t told)
 # {
-#     mach_port_t previous;    /* the send-once right of an earlier request, or MACH_PORT_NULL */
+#     mach_port_t previous;    /* of an earlier request, or MACH_PORT_NULL */
 #
 #     return mach_port_request_notification(mach_task_self(), session,
 #         MACH_NOTIFY_NO_SENDERS, 1 /* sync */, told,
@@ -902,18 +902,18 @@ assert receive(s, told).msgh_id == s.MACH_NOTIFY_NO_SENDERS  # recorded: termina
 #   then.
 # - `sync` is compared when you ask, and not later: with `sync` 2 and one right made and given up
 #   *afterwards*, the notification comes.
-# - A right in a message on its way is a sender. And so is one of your own: a server that has a send
-#   right to its session port waits for ever. A port that launchd looks up is such a port, because
-#   launchd keeps a send right to it.
+# - A right in a message on its way is a sender. So is one of your own: a server that has a send right to
+#   its session port waits for ever. The port of a service always has a sender, because launchd keeps a
+#   send right to it.
 #
 # <small>● recorded: `no-senders-immediate`, `no-senders-sync`, `no-senders-in-message`,
 # `no-senders-replace`, `terminate`. ◌ documented only: launchd's right.</small>
 #
 # ## 10.11 Break it: one bit in the header
 #
-# `introduce` above sent a right in the body: in C a `mach_msg_port_descriptor_t` behind the header and
-# a count. That the body holds rights is said by one bit of `msgh_bits`, `MACH_MSGH_BITS_COMPLEX`. This
-# author sets the bits twice, and the second time with `=` where `|=` was meant.
+# `introduce` above sent a right in the body: in C a `mach_msg_port_descriptor_t` behind the header and a
+# count. One bit of `msgh_bits` says that the body holds rights: `MACH_MSGH_BITS_COMPLEX`. This author sets
+# the bits twice, the second time with `=` where `|=` was meant.
 #
 # <!-- c:
 # struct right_message {
@@ -958,7 +958,7 @@ answered = code_of(c.mach_msg, msg, c.MACH_SEND_MSG)
 reveal(
     "10.bit",
     answered,
-    "Sixteen bytes like any others, as far as the kernel knows. It does not look into them.",
+    "For the kernel these are sixteen bytes like any others. It does not look into them.",
 )
 
 # %%
@@ -969,8 +969,8 @@ assert c.mach_port_get_attributes(mine).mps_srights == 0
 got
 
 # %% [markdown]
-# The client hears nothing of it. The server reads a number, the client's *name* (10.1), and takes it
-# for one of its own: maybe there is a port of that name, and not the one that was meant.
+# The client hears nothing of it. The server reads a number, which is a *name* of the client's (10.1), and
+# takes it for one of its own. There may be a port of that name, but not the one that was meant.
 #
 # With the bit, the right travels. In the Scope it rides on the message first; when the server has
 # received it, an arrow goes from a name of the server's to the client's port.
@@ -1006,8 +1006,8 @@ assert s.load(came.address, 4) == b"sent"
 s.mach_vm_deallocate(came.address, came.size)
 
 # %% [markdown]
-# Even a receive right can travel; what is queued goes with it. Which asks for a puzzle: what if a
-# port's receive right is sent to the port itself?
+# Even a receive right can travel, and what is queued goes with it. A puzzle: what if a port's receive
+# right is sent to the port itself?
 
 # %%
 predict(

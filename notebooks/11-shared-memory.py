@@ -27,9 +27,12 @@
 # - say what each side may do with it, and what is left when one side lets go or dies,
 # - make a torn reading visible, and prevent it in two ways,
 # - count what shared memory saves beside a socket and a message, and what it costs you,
-# - say why a [kext](glossary.md#kext) has none of these calls, and what it has instead.
+# - say why a [kext](glossary.md#kext) has none of these calls, and what it has instead,
+# - put a daemon between a kext and its clients, which starts when it is asked, may be killed, and knows
+#   who asks.
 #
-# It takes about 30 minutes. You need lesson [10](10-mach-ports.ipynb). No
+# It takes two sittings: about 25 minutes for a page that two processes share (11.1 to 11.8), and about
+# 20 minutes for what stands beside it (from 11.9). You need lesson [10](10-mach-ports.ipynb). No
 # [recording](glossary.md#recording) shows memory: what this lesson says of it comes from XNU's source
 # and headers, and is marked ◌. The rights and messages that carry it are recorded.
 #
@@ -37,7 +40,7 @@
 #
 # A process cannot say "look at my address 0x100000000" to another: the other has addresses of its own.
 # It can make a **memory entry**: an object of the [kernel](glossary.md#kernel) that stands for a range of
-# pages. What it gets is the name of a [send right](glossary.md#send-right), and rights can be sent.
+# pages. What the process gets is the name of a [send right](glossary.md#send-right), and rights can be sent.
 #
 # <!-- c:
 # static kern_return_t make_page(mach_vm_address_t *address, mach_port_t *entry);
@@ -104,7 +107,7 @@
 # </table>
 #
 # As in lesson 10 the task is left out, and a code other than KERN_SUCCESS is raised. Where C follows a
-# pointer, `m.load` reads and `m.store` writes. A page of today's Macs has 16 KB.
+# pointer, `m.load` reads and `m.store` writes. A page of a Mac with Apple silicon has 16 KB.
 
 # %%
 from kextlab import Kernel, Scope
@@ -349,8 +352,8 @@ assert s.load(address, 4) == b"SEEN"  # both ways
 log(mac.trace, before)
 
 # %% [markdown]
-# The client gave its right back already. The server does so, too: the entry goes with its last send
-# right. Many programs never do that, and every page they hand out keeps an entry.
+# The client has given its right back already. The server does so, too: the entry goes with its last
+# send right. A program that forgets this keeps an entry for every page it hands out.
 
 # %%
 predict(
@@ -370,8 +373,8 @@ reveal(
 )
 
 # %% [markdown]
-# Now all of it as two programs, which wait for each other and wake each other. The client asks and
-# waits with one `mach_msg`. What each of them found in the page stands below.
+# Now all of it as two programs, which wait for each other and wake each other. What each of them found
+# in the page stands below.
 
 # %%
 together = Kernel()
@@ -379,37 +382,20 @@ together = Kernel()
 
 def serve(app):
     m = app.mach
-    port = m.bootstrap_check_in("org.kextlab.ping")
-    address = m.mach_vm_allocate(PAGE)
-    size, entry = m.mach_make_memory_entry_64(PAGE, address, m.VM_PROT_READ | m.VM_PROT_WRITE)
-    assert size >= PAGE
+    port = m.bootstrap_check_in(SERVICE)
+    address, entry = make_page(m)
     m.store(address, b"ping")
-    asked = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
-    answer = m.Message(
-        m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0) | m.MACH_MSGH_BITS_COMPLEX,
-        asked.msgh_remote_port,
-        msgh_id=101,
-        descriptors=[m.PortDescriptor(entry, m.MACH_MSG_TYPE_COPY_SEND)],
-    )
-    m.mach_msg(answer, m.MACH_SEND_MSG)
+    reply_with(m, received(m, port).msgh_remote_port, entry)
     m.mach_port_deallocate(entry)
-    m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)  # the client has written
+    received(m, port)  # the client has written
     return m.load(address, 4)
 
 
 def use(app):
     m = app.mach
-    to = m.bootstrap_look_up("org.kextlab.ping")
-    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
-    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
-    asked = m.Message(bits, to, reply, msgh_id=1)
-    answer = m.mach_msg(asked, m.MACH_SEND_MSG | m.MACH_RCV_MSG, 4096, reply)
-    (right,) = answer.descriptors
-    both = m.VM_PROT_READ | m.VM_PROT_WRITE
-    window = m.mach_vm_map(
-        0, PAGE, 0, m.VM_FLAGS_ANYWHERE, right.name, 0, False, both, both, m.VM_INHERIT_NONE
-    )
-    m.mach_port_deallocate(right.name)
+    to = m.bootstrap_look_up(SERVICE)
+    (right,) = received(m, request(m, to)).descriptors
+    window = map_page(m, right.name)
     read = m.load(window, 4)
     m.store(window, b"pong")
     m.mach_msg(m.Message(m.MACH_MSG_TYPE_MOVE_SEND, to, msgh_id=2), m.MACH_SEND_MSG)
@@ -441,8 +427,8 @@ Scope(
 #
 # ## 11.3 Who may write
 #
-# An entry has a permission. A server that only wants to be read makes it with VM_PROT_READ. The client
-# then cannot map more than that:
+# An entry has a permission. A server whose page is only to be read makes the entry with VM_PROT_READ. The
+# client then cannot map it to write:
 
 
 # %%
@@ -477,29 +463,35 @@ predict(
 lost = s.VM_PROT_READ & s.VM_PROT_WRITE
 both = s.VM_PROT_READ | s.VM_PROT_WRITE
 _, entry = s.mach_make_memory_entry_64(PAGE, address, both)
-dark = s.mach_vm_map(0, PAGE, 0, s.VM_FLAGS_ANYWHERE, entry, 0, False, lost, both, 2)
+dark = s.mach_vm_map(
+    0, PAGE, 0, s.VM_FLAGS_ANYWHERE, entry, 0, False, lost, both, s.VM_INHERIT_NONE
+)
 try:
     s.load(dark, 4)
     became = "it works"
 except s.VmFault:
     became = "the map succeeds, the first load is a signal"
 
-reveal("11.and", became, f"1 & 2 is {lost}: VM_PROT_NONE. A page nobody may touch is a fair wish.")
+reveal(
+    "11.and",
+    became,
+    f"1 & 2 is {lost}: VM_PROT_NONE. To ask for a page nobody may touch is allowed.",
+)
 
 # %%
 assert server.signals == ["SIGBUS"]
 s.mach_vm_deallocate(dark, PAGE)
 
 # %% [markdown]
-# SIGBUS says that the page is there and you may not; SIGSEGV, that there is none. On a real Mac either
-# one ends the process, if it has no handler.
+# SIGBUS says that there is a page which you may not touch; SIGSEGV, that there is none. On a real Mac
+# either signal ends a process that has no handler for it.
 #
 # <small>◌ documented only: permissions, protections, signals.</small>
 #
 # ## 11.4 Break it: the size that came back
 #
-# The server needs two pages now. It allocates a second one, which happens to lie behind the first, and
-# asks for an entry for both.
+# The server needs two pages now. It allocates a second one, which lies right behind the first, and asks
+# for one entry for both.
 
 # %%
 second = s.mach_vm_allocate(PAGE)
@@ -522,8 +514,8 @@ reveal(
 )
 
 # %% [markdown]
-# The call succeeded. `size` went in by a pointer, and came back smaller; who does not look at it tells
-# the client "two pages", and the client's map fails:
+# The call succeeded. In C, `size` went in by a pointer, and came back smaller. A server that does not
+# look at it tells its client "two pages", and the client's map fails:
 
 # %%
 whole = (0, 2 * PAGE, 0, s.VM_FLAGS_ANYWHERE, pages, 0, False, both, both, s.VM_INHERIT_NONE)
@@ -532,16 +524,16 @@ size, shared = s.mach_make_memory_entry_64(2 * PAGE, address, both | s.MAP_MEM_V
 assert size == 2 * PAGE
 
 # %% [markdown]
-# With MAP_MEM_VM_SHARE an entry stands for the whole range, whatever it is made of. Simpler still:
-# allocate all of it with one call, and look at the size all the same.
+# With MAP_MEM_VM_SHARE an entry stands for the whole range, whatever it is made of. It is simpler to
+# allocate all of it with one call; look at the size even then.
 #
 # <small>◌ documented only: sizes.</small>
 #
 # ## 11.5 A copy of your own
 #
-# The argument before the protections is `copy`. With true you get the page as it is now, and what you
-# write is yours. The kernel copies nothing yet: both sides share the page until one of them writes. This
-# is *[copy-on-write](glossary.md#copy-on-write)*.
+# The argument before the protections is `copy`. If it is true, you get the page as it is now, and what
+# you write stays yours. The kernel copies nothing yet: both sides share the page until one of them
+# writes. This is *[copy-on-write](glossary.md#copy-on-write)*.
 
 # %%
 private = s.mach_vm_map(
@@ -568,14 +560,14 @@ s.store(private, b"mine")
 assert c.load(window, 4) == b"new!"
 
 # %% [markdown]
-# So a copy is a picture of one moment: good against changes under your hands, useless for news.
+# So a copy is the page of one moment. Nobody changes it while you read, and nothing new comes in.
 #
 # <small>◌ documented only: copy-on-write.</small>
 #
 # ## 11.6 Break it: half a reading
 #
 # Now to the question. A reading is four words of eight bytes, and the processor stores one word after
-# the other. `store_words` does the same here: between two words, others may run. A seed decides who.
+# the other. So does `store_words`: between two words, others may run. A seed decides who.
 
 
 # %%
@@ -603,14 +595,14 @@ def sharing(seed):
 
 
 def look_once(seed):
-    """What a reader sees while the second reading is stored over the first."""
+    """What a reader sees while the second reading is stored over the first, and the log of it."""
     mac, server, client, address, window = sharing(seed)
     server.mach.store(address, words(1, 1, 1, 1))
-    seen = []
+    seen, start = [], len(mac.trace)
     server.run(lambda app: app.mach.store_words(address, words(2, 2, 2, 2)))
     client.run(lambda app: seen.append(numbers_of(app.mach.load(window, 32))))
     mac.run()
-    return seen[0]
+    return seen[0], log(mac, start)
 
 
 # %%
@@ -621,7 +613,7 @@ predict(
 )
 
 # %%
-seen = look_once(6)
+seen, stored = look_once(6)
 kinds = {(1, 1, 1, 1): "all of 1", (2, 2, 2, 2): "all of 2"}
 
 reveal(
@@ -631,19 +623,27 @@ reveal(
 )
 
 # %%
-sorted({look_once(seed) for seed in range(20)})
+stored
 
 # %% [markdown]
-# A message comes whole or not at all: the kernel keeps its borders. A page has no borders and no queue,
-# nobody waits, and who is late finds the newest, or a part of it: a
-# *[torn read](glossary.md#torn-read)*. All that is yours to build now.
+# The log has the four stores. The load is not there: it is no call, and it changes nothing. This reader
+# loaded after the first store; with other seeds it comes earlier or later.
+
+# %%
+sorted({look_once(seed)[0] for seed in range(20)})
+
+# %% [markdown]
+# A message comes whole or not at all: the kernel keeps its borders. A page has no borders. Nobody waits,
+# and a reader finds the newest reading or a part of it: a *[torn read](glossary.md#torn-read)*. To
+# prevent that is your work.
 #
 # <small>◌ documented only: what a processor stores at once.</small>
 #
 # ## 11.7 A counter, read twice
 #
-# The writer keeps a number before the reading: **odd** while it writes, even when it is done. The
-# reader looks at the number before *and* after; if it was odd, or changed, it reads again.
+# The writer keeps a number in front of the reading: **odd** while it writes, even when it is done. The
+# reader looks at the number before *and* after it reads; if the number was odd, or has changed, it reads
+# again.
 #
 # <!-- c:
 # #define memory_order_relaxed __ATOMIC_RELAXED
@@ -750,8 +750,8 @@ sorted({look_once(seed) for seed in range(20)})
 # </td></tr>
 # </table>
 #
-# The fences in C keep compiler and processor from moving a store or load past the number; the lab's
-# processor moves none. `pause` is where the reader, too, can be interrupted.
+# The fences in C keep compiler and processor from moving a store or a load past the number; the lab's
+# processor moves none. `pause` is a place where the reader, too, is interrupted.
 
 
 # %%
@@ -799,8 +799,8 @@ def watch(seed):
 # %%
 predict(
     "11.counter",
-    "Five readings are published, over 20 seeds. What the number calls whole is:",
-    ["always one reading", "sometimes parts of two"],
+    "Five readings are published, with 20 seeds. A reading that the number says is whole is:",
+    ["always one of the five", "sometimes parts of two"],
 )
 
 # %%
@@ -809,8 +809,8 @@ mixed = [data for whole, _ in looked for data in whole if len(set(data)) > 1]
 
 reveal(
     "11.counter",
-    "sometimes parts of two" if mixed else "always one reading",
-    "What was torn has an odd number, or another one afterwards.",
+    "sometimes parts of two" if mixed else "always one of the five",
+    "When a reading was torn, the number was odd, or another one afterwards.",
 )
 
 # %%
@@ -820,16 +820,16 @@ assert any(
 [len(torn) for _, torn in looked]
 
 # %% [markdown]
-# The reader may have to look more than once, and misses readings: it always gets the newest whole one.
-# There must be only one writer. If it dies at an odd number, the reader waits for ever; so count your
-# tries.
+# Each number says how often this reader looked in vain. A reader may have to look more than once, and it
+# may miss readings. There must be only one writer. If that dies while the number is odd, no look will
+# ever succeed; so count your tries.
 #
 # <small>◌ documented only: fences, and what they order.</small>
 #
 # ## 11.8 A message after the write
 #
-# The other way: the writer stores, *then* sends a message of 24 bytes that says "look now". The reader
-# waits in `mach_msg`, sleeps as long as there is nothing, and reads when it is told.
+# The other way: the writer stores, and *then* sends a message of 24 bytes that says "look now". The
+# reader sleeps in `mach_msg` until the message comes.
 
 
 # %%
@@ -895,8 +895,8 @@ for seed in range(20):
 torn[:3]
 
 # %% [markdown]
-# With an answer ("I have read it") before the next store nothing is torn, and nothing is missed. Instead
-# of an answer you can use several places in turn: a ring, with a number for each end.
+# If the writer waits for an answer ("I have read it") before its next store, nothing is torn, and nothing
+# is missed. To wait less, use several places in turn: a ring, with a number for each end.
 #
 # | | counter, read twice | message and answer |
 # |:--|:--|:--|
@@ -906,6 +906,9 @@ torn[:3]
 # | crossings for a reading | none | one for each send, one for each receive |
 #
 # <small>● recorded: `send-receive`, `reply-port`. ◌ documented only: the memory.</small>
+#
+# **A good place to stop.** You can share a page now, and questions 2 to 6 of the exercise ask for no more.
+# If you come back to a fresh kernel, choose *Run All Above Selected Cell* in the menu *Run*.
 #
 # ## 11.9 The server dies
 #
@@ -933,10 +936,10 @@ reveal(
 )
 
 # %% [markdown]
-# A stale page looks like a quiet one. Neither the entry's right tells you (its port is the kernel's) nor
-# the service's (launchd takes that port back, 10.5). So the server sends a right to a port of its own
-# beside the entry. When it dies, the client has a [dead name](glossary.md#dead-name), and is told if it
-# asked (10.9):
+# A page whose writer is dead looks like one whose writer has nothing to say. The entry's right does not
+# tell you, because its port is the kernel's; the service's right does not, because launchd takes that
+# port back (10.5). So the server sends a right to a port of its own beside the entry. When the server
+# dies, the client has a [dead name](glossary.md#dead-name), and is told if it asked (10.9):
 
 # %%
 server = mac.spawn("server", uid=0)
@@ -960,9 +963,8 @@ assert c.type_names(c.mach_port_type(life)) == ["DEAD_NAME"]  # recorded: dead-n
 # ## 11.10 What it costs
 #
 # Four kilobytes go there and four come back, in three ways: through a
-# [kernel control](glossary.md#kernel-control) that echoes, in Mach messages, in a shared page with a
-# message of 24 bytes each way. Nobody writes the costs down: `costs` counts them in the
-# [trace](glossary.md#trace).
+# [kernel control](glossary.md#kernel-control) that echoes, in Mach messages, and in a shared page with a
+# message of 24 bytes each way. `costs` counts in the [trace](glossary.md#trace) what each way takes.
 
 # %%
 from kextlab.kexts import EchoKext
@@ -984,8 +986,8 @@ def by_control():
     return costs(mac.trace, start).total
 
 
-def by_message(body, put, get):
-    """A message with ``body`` and its reply; ``put`` and ``get`` handle the page."""
+def by_message(in_page):
+    """A message and its reply. The data is in them, or in the page."""
     mac, server, client, address, window = sharing(0)
     port = server.mach.bootstrap_check_in("org.kextlab.cost")
     to = client.mach.bootstrap_look_up("org.kextlab.cost")
@@ -995,39 +997,26 @@ def by_message(body, put, get):
     def serve(app):
         m = app.mach
         asked = received(m, port)
-        get(m, address)
-        put(m, address)
+        if in_page:
+            m.store(address, m.load(address, len(DATA)))
         once = m.MACH_MSG_TYPE_MOVE_SEND_ONCE
         answer = m.Message(once, asked.msgh_remote_port, msgh_id=101, body=asked.body)
         m.mach_msg(answer, m.MACH_SEND_MSG)
 
     def asks(app):
         m = app.mach
-        put(m, window)
+        if in_page:
+            m.store(window, DATA)
         bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
-        m.mach_msg(m.Message(bits, to, reply, 1, body), m.MACH_SEND_MSG)
-        assert received(m, reply).body == body
-        get(m, window)
+        m.mach_msg(m.Message(bits, to, reply, 1, b"" if in_page else DATA), m.MACH_SEND_MSG)
+        body = received(m, reply).body
+        assert (m.load(window, len(DATA)) if in_page else body) == DATA
 
     server.run(serve)
     mac.step()  # the server waits now
     client.run(asks)
     mac.run()
     return costs(mac.trace, start).total
-
-
-def nothing(m, at):
-    """What a message alone does with the page."""
-
-
-def store(m, at):
-    """Put the data into the page."""
-    m.store(at, DATA)
-
-
-def check(m, at):
-    """Get the data out of the page."""
-    assert m.load(at, len(DATA)) == DATA
 
 
 # %%
@@ -1040,14 +1029,14 @@ predict(
 # %%
 ways = {
     "the kernel control": by_control(),
-    "the Mach messages": by_message(DATA, nothing, nothing),
-    "the shared page": by_message(b"", store, check),
+    "the Mach messages": by_message(in_page=False),
+    "the shared page": by_message(in_page=True),
 }
 
 reveal(
     "11.cost",
     min(ways, key=lambda way: ways[way].crossings),
-    "It has a kext at its other end, not a process. The page saves copies, not crossings.",
+    "A kext is in the kernel; a process has to enter. The page saves copies, not crossings.",
 )
 
 # %%
@@ -1061,19 +1050,20 @@ assert ways["the shared page"].crossings == ways["the Mach messages"].crossings
 assert ways["the shared page"].wakeups == ways["the Mach messages"].wakeups
 
 # %% [markdown]
-# Bytes the kernel copies, entries into it, sleepers it wakes; not time, because a clock would tell
-# about this computer. To set the page up costs more than one message. It pays when much data goes often.
+# These are entries into the kernel, bytes it copies, sleepers it wakes. Time is not counted: a clock
+# would measure this computer. To set a page up takes several messages and calls, so it pays when much data
+# goes often.
 #
-# What the page does not have, and a socket does: flow control, borders of records, a word when the
-# other side has gone. And the other side can change the data *after* you have checked it: copy first,
-# then check the copy.
+# A socket has what a page has not: flow control, borders of records, a word when the other side has
+# gone. And in a page the other side can change the data *after* you have checked it: copy first, then
+# check the copy.
 #
 # <small>● recorded: `dgram-echo`, `send-receive`. ◌ documented only: the page.</small>
 #
 # ## 11.11 And a kext?
 #
-# None of this is there for a kext. A kext links with the kernel's own interfaces, and not with the
-# system's library, in which these calls live:
+# A kext has none of these calls. It links with the kernel's own interfaces, and not with the system's
+# library, which the calls belong to:
 #
 # | what a process calls | why a kext cannot | what it has instead |
 # |:--|:--|:--|
@@ -1082,9 +1072,9 @@ assert ways["the shared page"].wakeups == ways["the Mach messages"].wakeups
 # | `open`, `read` | They give a number in a process's table of files. | a daemon that reads the file, and sets an option (lesson 6) |
 # | a message, to say there is news | It has no right to send by, until a process gives it one. | `ctl_enqueuedata`, a kernel event, a notification port a process registered |
 #
-# So the process comes to the kext, never the other way round. IOKit does for a driver what this
-# lesson's program did: the driver makes memory, its user client hands it out, the process maps it. A
-# driver of this lab has such a queue for its readings.
+# So the process comes to the kext, never the other way round. IOKit does for a driver what `reply_with`
+# and `map_page` did: the driver makes memory, its user client hands it out, the process maps it. A
+# driver of this lab has a queue for its readings in such memory.
 
 # %%
 from kextlab.kexts.sensor import Reading, SensorDriver, kSensorOpen, kSensorRead
@@ -1125,16 +1115,14 @@ log(mac.trace, start)
 #
 # ## 11.12 A daemon between kext and clients
 #
-# A kext's control may be for root alone, and its clients are not. So a root daemon, a **broker**, reads
-# the kernel once and answers everybody. It need not run before somebody asks: launchd has its property
-# list, and holds the [receive right](glossary.md#receive-right) of its service until the first message
-# comes.
+# A kext's control may be for root alone, and its clients are not root. So a root daemon, a **broker**,
+# reads the kernel once and answers everybody. It need not run before somebody asks: its property list
+# names the service, and launchd holds the [receive right](glossary.md#receive-right). The first message
+# starts the daemon, which checks in and finds the message in the queue.
 
 # %%
-import plistlib
-
 from kextlab.kexts.status import StatusKext
-from kextlab.userland import broker, broker_socket
+from kextlab.userland import broker
 
 PROPERTY_LIST = b"""<?xml version="1.0" encoding="UTF-8"?>
 <plist version="1.0">
@@ -1157,20 +1145,15 @@ PROPERTY_LIST = b"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def ten_ask(property_list, program, ask, dies_at):
-    """Ten clients ask, and the daemon is killed on the way: the Mac, the job, how many had their
-    answer by then, all answers."""
-    mac = Kernel()
-    mac.load(StatusKext)
-    job = mac.launchd.load(property_list, {broker.PATH: program})
-    assert job.app is None  # nobody has asked yet
-    tasks = [mac.spawn(f"client {n}", uid=501).run(ask) for n in range(10)]
-    mac.run(until=dies_at)
-    early = sum(task.done for task in tasks)
-    job.app.kill()
-    mac.run()
-    return mac, job, early, [task.result() for task in tasks]
-
+mac = Kernel()
+mac.load(StatusKext)
+program = broker.Broker(work=0.1)  # it has each request in work for 0.1 s
+job = mac.launchd.load(PROPERTY_LIST, {broker.PATH: program})
+mac.run()
+assert job.runs == 0  # nobody has asked yet
+clients = [mac.spawn(f"client {n}", uid=501).run(broker.ask) for n in range(10)]
+mac.run(until=0.35)
+assert sum(client.done for client in clients) == 3
 
 # %%
 predict(
@@ -1181,44 +1164,89 @@ predict(
 )
 
 # %%
-program = broker.Broker(work=0.1)  # it has each request in work for 0.1 s
-mac, job, early, tables = ten_ask(PROPERTY_LIST, program, broker.ask, dies_at=0.35)
+job.app.kill()
+mac.run()
 
 reveal(
     "11.killed",
-    sum(len(table) == 1000 for table in tables),
-    "The queue goes back to launchd. The one in work hears msgh_id 71 (10.5), and asks again.",
+    sum(len(client.result()) == 1000 for client in clients),
+    "The queue goes back to launchd. The client in work hears msgh_id 71 (10.5), and asks again.",
 )
 
 # %%
-assert (early, job.runs) == (3, 2)
+assert job.runs == 2
 for line in log(mac):
     if any(words in line.text for words in ("launchd starts", "SIGKILL", "receives message 71")):
         print(line)
 
 # %% [markdown]
-# The message in work may be done twice; so a request must be one that does no harm when it is repeated.
+# No request is lost, but the one in work may be done twice. So a request must be one that does no harm
+# when it is repeated.
 #
-# The same daemon can be asked over a local socket (AF_UNIX). launchd listens at a path, `Sockets` in the
-# property list, and hands the listening socket over. Who had connected when the daemon died reads the end
-# of the data, with no answer before it, and asks again.
+# A daemon can also be asked over a local socket (AF_UNIX): launchd listens at a path, `Sockets` in the
+# property list, and hands the listening socket over. A client that had connected when the daemon died
+# reads the end of the data, and asks again. That broker is `kextlab.userland.broker_socket`.
+#
+# <small>● recorded: `send-once-unused`. ◌ documented only: launchd, local sockets.</small>
+#
+# ## 11.13 Who asks?
+#
+# launchd gives a send right to whoever looks the service up. SMJobBless compares signatures once, when
+# the daemon is installed (since macOS 13, SMAppService is in its place); nobody compares anything when a
+# client asks. The daemon has to look for itself.
+#
+# A request's body says what its sender likes. But behind every message the kernel puts a trailer, and
+# with MACH_RCV_TRAILER_AUDIT the daemon gets the sender's *[audit token](glossary.md#audit-token)*: uid,
+# pid and more.
+#
+# Here a client of user 501 sends a request, and then executes a program that is setuid root. Its pid
+# stays the same.
 
 # %%
-mac, job, early, tables = ten_ask(
-    plistlib.dumps(broker_socket.PLIST),
-    broker_socket.daemon(work=0.1),
-    broker_socket.ask,
-    dies_at=0.05,
+mac = Kernel()
+daemon, client = mac.spawn("daemon", uid=0), mac.spawn("client", uid=501)
+d, c = daemon.mach, client.mach
+port = d.bootstrap_check_in("org.kextlab.who")
+to = c.bootstrap_look_up("org.kextlab.who")
+c.mach_msg(c.Message(c.MACH_MSG_TYPE_COPY_SEND, to, body=b"I'm root"), c.MACH_SEND_MSG)
+mac.system.set_uid(mac.system.processes[client.pid], 0)  # what the setuid program does
+
+# %%
+predict(
+    "11.token",
+    "Now the daemon receives the request. Which uid is in the audit token?",
+    [0, 501],
 )
-assert [len(table) for table in tables] == [1000] * 10
-assert (early, job.runs) == (0, 2)
+
+# %%
+got = d.mach_msg(None, d.MACH_RCV_MSG | d.MACH_RCV_TRAILER_AUDIT, 4096, port)
+uid, pid = got.audit_token[1], got.audit_token[5]
+
+reveal("11.token", uid, "The kernel filled the token in when the message was sent.")
+
+# %%
+assert pid == client.pid
+assert client.uid == 0  # this is what the pid says now
+got
 
 # %% [markdown]
-# And what does each way cost? Ten clients get the kernel's table of 1,000 bytes ten times. Each asks
-# the kext itself (*direct*). Or the daemon reads it once and answers them by messages (*broker*). Or the
-# daemon keeps the table in a *shared page*, reads it anew for each change, and sends each client a word.
-# Or a driver puts it into each client's *data queue*. The programs are in `kextlab.userland.broker` and
-# `kextlab.userland.four_ways`, to be read.
+# In C, `audit_token_to_euid` takes the uid out of the token. A daemon that takes the *pid* out, and asks
+# the system whose it is, asks too late: by then the process may run another program, or may have gone and
+# left its pid to somebody else. To check the sender's code signature, too, hand the whole token over.
+#
+# <small>◌ documented only: the audit token, signatures.</small>
+#
+# ## 11.14 What each way costs
+#
+# Ten clients want the kernel's table of 1,000 bytes, ten times each. There are four ways:
+#
+# - *direct*: each asks the kext itself;
+# - *broker*: the daemon reads it once, and answers by messages;
+# - *shared page*: the daemon keeps it in a page, reads it anew for each change, and sends each client a
+#   word;
+# - *data queue*: a driver puts it into a queue of each client's.
+#
+# The programs are `kextlab.userland.broker` and `kextlab.userland.four_ways`.
 
 # %%
 from kextlab.views.ways import four_ways
@@ -1238,30 +1266,34 @@ reveal(
 )
 
 # %%
+assert ten.costs["broker"].total.callbacks == 3
+assert ten.costs["direct"].total.callbacks == 120
 print(ten)
+
+# %%
 ten.figure()
 
 # %% [markdown]
 # With the page and the queue the kernel copies next to nothing for a client, only the word that there
-# is news. The broker copies most: every table goes in from the daemon and out to a client. It spares
-# the kext: three [callbacks](glossary.md#callback) instead of 120.
+# is news. With the broker it copies most: every table goes in from the daemon and out to a client. The
+# broker spares the kext: three [callbacks](glossary.md#callback) instead of 120.
 #
-# <small>● recorded: `send-once-unused`. ◌ documented only: launchd, local sockets, IOKit.</small>
+# <small>◌ documented only: launchd, IOKit, memory.</small>
 #
-# ## 11.13 Documentation against kernel
+# ## 11.15 Documentation against kernel
 #
 # The calls on memory are documented only (◌). The recordings show the rights that carry an entry.
 #
 # | what a document says, or lets you think | what the kernel does | recorded in |
 # |:--|:--|:--|
 # | To set the bit for rights and then the dispositions gives both. | A plain `=` loses the bit; the entry is sent with it, or not at all. | `carry-send` |
-# | Who holds the entry must keep its right as long as the page is used. | ◌ What is mapped stays. A right is given back like any other. | `deallocate` |
+# | The entry's right must be kept as long as the page is used. | ◌ What is mapped stays. A right is given back like any other. | `deallocate` |
 # | An entry stands for the size you asked for. | ◌ It may be smaller. The size comes back. | `carry-send` carries the right, whatever its size |
 # | A map that asks for too much gets what there is. | ◌ KERN_INVALID_RIGHT, and nothing is mapped. | `carry-send` carries the right, whatever it permits |
-# | When the server dies, its memory goes. | ◌ The page stays. That it died tells a dead name. | `dead-name-notification` |
+# | When the server dies, its memory goes. | ◌ The page stays. A dead name tells of the death. | `dead-name-notification` |
 # | bootstrap_create_service makes the service, and then you receive. | ◌ It gives a send right; one receives by a receive right. | `receive-no-right` |
 #
-# ## 11.14 Three questions from earlier lessons
+# ## 11.16 Three questions from earlier lessons
 #
 # What you missed before comes first.
 
@@ -1286,6 +1318,6 @@ again.reveal()
 # - A page saves **copies**. Crossings and wake-ups are those of your messages.
 # - A kext is **called**: it hands memory out through IOKit, and has no bootstrap, mmap or open.
 # - A **broker** starts with its first request. When it dies, launchd keeps what waits; what was in work
-#   is asked again, and may be done twice.
+#   is asked again, and may be done twice. Who asks is in the **audit token**; a pid is looked up too late.
 #
 # Now the exercise: [11 · Shared memory](../exercises/11-shared-memory.ipynb).

@@ -321,7 +321,8 @@ def room_at_once(answer, seed):
 # never waits itself. A request's body is a number of four bytes, the smallest byte first.
 #
 # - The reply's body is twice the number, in four bytes; its `msgh_id` is the request's and 100.
-# - The right to reply is what the client sent along: a send-once right, or a send right.
+# - The right to reply is what the client sent along: a send-once right, or a send right. The bits of the
+#   request, as you received it, say which.
 # - A message without a right to reply is passed over.
 # - A request whose body is not four bytes long gets no reply. Its right to reply is dropped, so that a
 #   client with a send-once right hears of it.
@@ -432,7 +433,7 @@ def serve(m, port):
         got = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
         body = (2 * int.from_bytes(got.body, "little")).to_bytes(4, "little")
         bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, 0)
-        m.mach_msg(Message(bits, got.msgh_remote_port, 0, 101, body), m.MACH_SEND_MSG)
+        m.mach_msg(Message(bits, got.msgh_remote_port, 0, got.msgh_id + 100, body), m.MACH_SEND_MSG)
         replies += 1
     return replies
 
@@ -445,7 +446,7 @@ def serve(m, port):
         got = m.mach_msg(None, m.MACH_RCV_MSG, 4096, port)
         how = m.MACH_MSGH_BITS_REMOTE(got.msgh_bits)
         body = (2 * int.from_bytes(got.body, "little")).to_bytes(4, "little")
-        m.mach_msg(Message(how, got.msgh_remote_port, 0, 101, body), m.MACH_SEND_MSG)
+        m.mach_msg(Message(how, got.msgh_remote_port, 0, got.msgh_id + 100, body), m.MACH_SEND_MSG)
         replies += 1
     return replies
 
@@ -460,7 +461,7 @@ def serve(m, port):
             continue
         how = m.MACH_MSG_TYPE_MOVE_SEND_ONCE
         body = (2 * int.from_bytes(got.body, "little")).to_bytes(4, "little")
-        m.mach_msg(Message(how, got.msgh_remote_port, 0, 101, body), m.MACH_SEND_MSG)
+        m.mach_msg(Message(how, got.msgh_remote_port, 0, got.msgh_id + 100, body), m.MACH_SEND_MSG)
         replies += 1
     return replies
 
@@ -500,6 +501,56 @@ def serve(m, port):
         body = (2 * int.from_bytes(got.body, "little")).to_bytes(4, "little")
         reply = Message(how, got.msgh_remote_port, 0, got.msgh_id + 100, body)
         m.mach_msg(reply, m.MACH_SEND_MSG)
+
+
+# %% tags=["mutant", "q10_3", "any-id-will-do"]
+# q10_3
+def serve(m, port):
+    replies = 0
+    while True:
+        try:
+            request = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TIMEOUT, 4096, port)
+        except MachError as error:
+            if error.name != "MACH_RCV_TIMED_OUT":
+                raise
+            return replies
+        back = request.msgh_remote_port
+        if back == m.MACH_PORT_NULL:
+            continue
+        if len(request.body) != 4:
+            m.mach_port_deallocate(back)
+            continue
+        how = m.MACH_MSGH_BITS_REMOTE(request.msgh_bits)
+        body = (2 * int.from_bytes(request.body, "little")).to_bytes(4, "little")
+        bits = m.MACH_MSGH_BITS(how, 0)
+        reply = Message(bits, back, body=body)
+        m.mach_msg(reply, m.MACH_SEND_MSG)
+        replies += 1
+
+
+# %% tags=["mutant", "q10_3", "any-id-will-do"]
+# q10_3
+def serve(m, port):
+    replies = 0
+    while True:
+        try:
+            request = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TIMEOUT, 4096, port)
+        except MachError as error:
+            if error.name != "MACH_RCV_TIMED_OUT":
+                raise
+            return replies
+        back = request.msgh_remote_port
+        if back == m.MACH_PORT_NULL:
+            continue
+        if len(request.body) != 4:
+            m.mach_port_deallocate(back)
+            continue
+        how = m.MACH_MSGH_BITS_REMOTE(request.msgh_bits)
+        body = (2 * int.from_bytes(request.body, "little")).to_bytes(4, "little")
+        bits = m.MACH_MSGH_BITS(how, 0)
+        reply = Message(bits, back, msgh_id=request.msgh_id, body=body)
+        m.mach_msg(reply, m.MACH_SEND_MSG)
+        replies += 1
 
 
 # %% tags=["hidden", "q10_3"]
@@ -648,6 +699,40 @@ def ask(m, to, body):
     m.mach_port_mod_refs(port, m.MACH_PORT_RIGHT_RECEIVE, -1)
     if reply.msgh_id != 101:
         raise ConnectionError
+    return reply.body
+
+
+# %% tags=["mutant", "q10_4", "gives-up-too-early"]
+# q10_4
+def ask(m, to, body):
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    try:
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+        request = Message(bits, to, port, msgh_id=1, body=body)
+        m.mach_msg(request, m.MACH_SEND_MSG)
+        reply = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TIMEOUT, 4096, port, 100)
+    finally:
+        m.mach_port_mod_refs(port, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    if reply.msgh_id == m.MACH_NOTIFY_SEND_ONCE:
+        raise ConnectionError("the server dropped the request")
+    return reply.body
+
+
+# %% tags=["mutant", "q10_4", "gives-up-too-early"]
+# q10_4
+def ask(m, to, body):
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    try:
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+        request = Message(bits, to, port, msgh_id=1, body=body)
+        m.mach_msg(request, m.MACH_SEND_MSG)
+        reply = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TIMEOUT, 4096, port, 100)
+    except MachError:
+        raise ConnectionError("no reply within 100 ms") from None
+    finally:
+        m.mach_port_mod_refs(port, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    if reply.msgh_id == m.MACH_NOTIFY_SEND_ONCE:
+        raise ConnectionError("the server dropped the request")
     return reply.body
 
 

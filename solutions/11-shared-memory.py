@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Exercise 11 · Shared memory
 #
-# Six questions about lesson [11 · Shared memory](../notebooks/11-shared-memory.ipynb). Run the next cell
+# Seven questions about lesson [11 · Shared memory](../notebooks/11-shared-memory.ipynb). Run the next cell
 # first. Each question has one cell for your answer; keep its first line, the checker finds the cell by
 # it. The cell below it checks what you ran last, at once, and as often as you like. Nothing you do here
 # can break your own machine, and every hint opens only when you click it.
@@ -96,7 +96,7 @@ loads = "BABD-"
 #
 # A client has asked for memory; `request` is its message, as the server received it. `offer(m, request)`
 # makes a page, replies (id 101) with a send right to its memory entry, and returns the page's address.
-# The client is to map it to read and to write. Afterwards the server has the page and no name more than
+# The client is to map it to read and to write. Afterwards the server has the page, and no more names than
 # before; the right to reply goes with the reply.
 #
 # There are three mistakes in it. Two of them stand in published programs.
@@ -610,6 +610,886 @@ order = "ACDFGHI"
 # %% tags=["mutant", "q11_6", "entry-kept"]
 # q11_6
 order = "ACDFG"
+
+# %% [markdown]
+# ## Question 7: find and mend
+#
+# A kext has a table, and its control is for root alone. One daemon of root's reads the table for
+# everybody. The answer has three parts:
+#
+# - `plist` is the daemon's property list, and `PATH` its executable.
+# - `daemon(app, uid_of)` is its program. `direct(app)` reads the table from the kext. The body of an
+#   answer is an errno of four bytes, and then the table. `uid_of(pid)` says which user a process has at
+#   the moment you call it. In an audit token, number 1 is the sender's uid, and number 5 its pid.
+# - `ask(app, question)` is what a client calls. It returns the table; an errno other than 0 is raised as
+#   OSError.
+#
+# This is what they are to do together:
+#
+# 1. As long as nobody asks, the daemon does not run. The first request starts it.
+# 2. It reads the kext once, and answers every READ with that table.
+# 3. For a REFRESH it reads the kext again. Only who was root *when the request was sent* may have that;
+#    everybody else is answered EPERM.
+# 4. The daemon may be killed at any moment. Whoever calls `ask` for a READ gets the table all the same.
+#
+# There are four mistakes in it: each of these four lines is broken once. Run the next cell first.
+
+# %% tags=["setup"]
+# setup of question 7
+from kextlab.abi.errno import EPERM
+from kextlab.userland.broker import PATH, READ, REFRESH, SERVICE, direct
+
+# %% tags=["starter", "q11_7"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+    "RunAtLoad": True,
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno, table = 0, direct(app)
+        if asked.msgh_id == REFRESH and uid_of(asked.audit_token[5]) != 0:
+            errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+    answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+    if answer.msgh_id == m.MACH_NOTIFY_SEND_ONCE:
+        raise ConnectionError("the daemon dropped the request")
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["reference", "q11_7"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["other", "q11_7"]
+# q11_7
+# The loop answers one and hears the next in one call; the client tries until it hears a table.
+plist = {
+    "Label": "org.me.status",
+    "Program": PATH,
+    "MachServices": {SERVICE: True},
+    "ThrottleInterval": 1,
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port, table, answer = m.bootstrap_check_in(SERVICE), None, None
+    while True:
+        send = m.MACH_SEND_MSG if answer else 0
+        asked = m.mach_msg(answer, send | m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        _, uid, *_ = asked.audit_token
+        refused = asked.msgh_id == REFRESH and uid
+        if table is None or (asked.msgh_id == REFRESH and not refused):
+            table = direct(app)
+        app.time.sleep(0.1)
+        body = (EPERM if refused else 0).to_bytes(4, "little") + (b"" if refused else table)
+        how = m.MACH_MSGH_BITS_REMOTE(asked.msgh_bits)
+        answer = Message(how, asked.msgh_remote_port, 0, asked.msgh_id + 100, body)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    both = m.MACH_SEND_MSG | m.MACH_RCV_MSG
+    body = b""
+    while len(body) < 4:
+        body = m.mach_msg(Message(bits, to, port, question), both, 8192, port).body
+    if any(body[:4]):
+        raise OSError(body[0], "refused")
+    return body[4:]
+
+
+# %% tags=["other", "q11_7"]
+# q11_7
+class Table:
+    def __init__(self, app):
+        self.app, self.now = app, direct(app)
+
+    def answers(self, asked):
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1]:
+                return EPERM.to_bytes(4, "little")
+            self.now = direct(self.app)
+        return bytes(4) + self.now
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    table = Table(app)
+    port = m.bootstrap_check_in(SERVICE)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)
+        answer = Message(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, asked.msgh_remote_port)
+        answer.body = table.answers(asked)
+        m.mach_msg(answer, m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    # A client that has waited for long asks again, whether or not anybody told it of a death.
+    m = app.mach
+    to, reply = m.bootstrap_look_up(SERVICE), m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        try:
+            wait = m.MACH_RCV_MSG | m.MACH_RCV_TIMEOUT
+            answer = m.mach_msg(None, wait, 8192, reply, 15_000)
+        except MachError as error:
+            if error.name != "MACH_RCV_TIMED_OUT":
+                raise
+            continue
+        if answer.body:
+            break
+    m.mach_port_destroy(reply)
+    m.mach_port_deallocate(to)
+    if answer.body[:4] != bytes(4):
+        raise PermissionError
+    return answer.body[4:]
+
+
+plist = dict(Label=SERVICE, ProgramArguments=[PATH], MachServices={SERVICE: True})
+
+
+# %% tags=["mutant", "q11_7", "must-run-before"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+    "RunAtLoad": True,
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "must-run-before"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+    "KeepAlive": True,
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "daemon-makes-its-service"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "reads-for-each"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno, table = 0, b""
+        if asked.msgh_id == REFRESH and asked.audit_token[1] != 0:
+            errno = EPERM
+        else:
+            table = direct(app)
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "notice-is-the-end"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+    answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+    if answer.msgh_id == m.MACH_NOTIFY_SEND_ONCE:
+        raise ConnectionError("the daemon dropped the request")
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "notice-is-the-end"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+    answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "any-right-tells"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS_REMOTE(asked.msgh_bits)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "launchd-looks-who-asks"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            table = direct(app)
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "body-is-true"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.body and int.from_bytes(asked.body, "little") == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    answer = None
+    while answer is None or answer.msgh_id == m.MACH_NOTIFY_SEND_ONCE:
+        who = app.uid.to_bytes(4, "little")
+        m.mach_msg(Message(bits, to, reply, question, who), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "pid-is-the-sender"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if uid_of(asked.audit_token[5]) == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "pid-is-the-sender"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[5] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "table-stays-true"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH and asked.audit_token[1] != 0:
+            errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "silence-is-an-answer"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                continue
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["mutant", "q11_7", "silence-is-an-answer"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in(SERVICE)
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return answer.body
+
+
+# %% tags=["mutant", "q11_7", "silence-is-an-answer"]
+# q11_7
+plist = {
+    "Label": SERVICE,
+    "ProgramArguments": [PATH],
+    "MachServices": {SERVICE: True},
+}
+
+
+def daemon(app, uid_of):
+    m = app.mach
+    port = m.bootstrap_check_in("org.kextlab.mine")
+    table = direct(app)
+    while True:
+        asked = m.mach_msg(None, m.MACH_RCV_MSG | m.MACH_RCV_TRAILER_AUDIT, 4096, port)
+        app.time.sleep(0.1)  # so long it has a request in work
+        errno = 0
+        if asked.msgh_id == REFRESH:
+            if asked.audit_token[1] == 0:
+                table = direct(app)
+            else:
+                errno = EPERM
+        body = errno.to_bytes(4, "little") + table
+        bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+        m.mach_msg(Message(bits, asked.msgh_remote_port, body=body), m.MACH_SEND_MSG)
+
+
+def ask(app, question):
+    m = app.mach
+    to = m.bootstrap_look_up(SERVICE)
+    reply = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    bits = m.MACH_MSGH_BITS(m.MACH_MSG_TYPE_COPY_SEND, m.MACH_MSG_TYPE_MAKE_SEND_ONCE)
+    while True:
+        m.mach_msg(Message(bits, to, reply, question), m.MACH_SEND_MSG)
+        answer = m.mach_msg(None, m.MACH_RCV_MSG, 8192, reply)
+        if answer.msgh_id != m.MACH_NOTIFY_SEND_ONCE:
+            break
+    m.mach_port_mod_refs(reply, m.MACH_PORT_RIGHT_RECEIVE, -1)
+    m.mach_port_deallocate(to)
+    errno, table = int.from_bytes(answer.body[:4], "little"), answer.body[4:]
+    if errno:
+        raise OSError(errno, "the daemon refused")
+    return table
+
+
+# %% tags=["hidden", "q11_7"]
+from kextlab.course.questions.q11_broker import killed
+
+
+def killed_twice(answer, seed):
+    """The daemon is killed, and killed again."""
+    return killed(answer, 5, [0.05 + 0.1 * (seed % 2), 11 + seed % 7 * 0.05])
+
 
 # %% tags=["seeds"]
 seeds = range(7101, 7111)

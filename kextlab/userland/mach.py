@@ -22,10 +22,10 @@ Read beside it: ``osfmk/mach/mach_port.defs``, ``osfmk/mach/message.h``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from kextlab.abi import mach, mach_messages
 from kextlab.abi.mach import (
@@ -70,6 +70,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_IN_HEX: Final = ("msgh_bits", "msgh_remote_port", "msgh_local_port")
+
+
+def _in_lines(printer: Any, value: object, told: Sequence[str]) -> None:
+    """A value in a notebook: on one line if it fits, else a line for each field. Any: IPython's
+    ``PrettyPrinter``, which is no dependency of ours."""
+    name = f"{type(value).__name__}("
+    with printer.group(len(name), name, ")"):
+        for number, one in enumerate(told):
+            if number:
+                printer.text(",")
+                printer.breakable()
+            printer.text(one)
+
+
 class PortStatus(NamedTuple):
     """``mach_port_status_t``. Counts, but for ``mps_srights``, ``mps_pdrequest`` and
     ``mps_nsrequest``, which are 0 or 1."""
@@ -84,8 +99,11 @@ class PortStatus(NamedTuple):
     mps_nsrequest: int
     mps_pset: int
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        _in_lines(printer, self, [f"{k}={v}" for k, v in self._asdict().items()])
 
-@dataclass
+
+@dataclass(repr=False)
 class Message:
     """A message. ``msgh_bits`` is what C's is: two dispositions (``MACH_MSGH_BITS``) and, for a
     message with descriptors, ``| MACH_MSGH_BITS_COMPLEX``. ``msgh_size`` is counted if it is 0.
@@ -108,6 +126,21 @@ class Message:
     msgh_size: int = 0
     seqno: int | None = None
     audit_token: AuditToken | None = None
+
+    def _told(self) -> list[str]:
+        """Every field that says something; bits and names in hexadecimal."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return [
+            f"{name}={value:#x}" if name in _IN_HEX and type(value) is int else f"{name}={value!r}"
+            for name, value in told.items()
+            if value or (name == "seqno" and value is not None)
+        ]
+
+    def __repr__(self) -> str:
+        return f"Message({', '.join(self._told())})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        _in_lines(printer, self, self._told())
 
     @property
     def rights(self) -> list[PortDescriptor]:

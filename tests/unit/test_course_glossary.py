@@ -34,7 +34,9 @@ def test_a_word_is_found_in_any_language(word: str, key: str) -> None:
 
 
 def test_an_unknown_word_is_refused_with_those_there_are() -> None:
-    with pytest.raises(KeyError, match="'gadget' is not in the glossary: there are boundary"):
+    with pytest.raises(
+        KeyError, match="'gadget' is not in the glossary: there are audit-token, boundary"
+    ):
         glossary("gadget")
 
 

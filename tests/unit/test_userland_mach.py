@@ -466,6 +466,29 @@ def test_a_message_survives_its_bytes() -> None:
     assert (header.msgh_size, descriptors, body) == (28, [], b"abcd")
 
 
+def test_a_message_says_what_is_in_it_and_no_more() -> None:
+    told = Message(msgh_bits=0x80000013, msgh_remote_port=0x103, body=b"abcd", seqno=0)
+    assert repr(told) == (
+        "Message(msgh_bits=0x80000013, msgh_remote_port=0x103, body=b'abcd', seqno=0)"
+    )
+    assert eval(repr(told)) == told
+    assert repr(Message(msgh_bits=None)) == "Message()"  # type: ignore[arg-type]
+
+
+def test_in_a_notebook_what_is_long_is_a_line_for_each_field() -> None:
+    from IPython.lib.pretty import pretty
+
+    assert pretty(Message(msgh_id=7)) == "Message(msgh_id=7)"
+    m = Kernel().spawn("client").mach
+    port = m.mach_port_allocate(m.MACH_PORT_RIGHT_RECEIVE)
+    status = m.mach_port_get_attributes(port)
+    shown = pretty(status).splitlines()
+    assert shown[0] == "PortStatus(mps_mscount=0,"
+    assert [line.strip(" ,)") for line in shown[1:]] == [
+        f"{name}={value}" for name, value in status._asdict().items()
+    ][1:]
+
+
 # -- who sent it -------------------------------------------------------------------------------
 
 

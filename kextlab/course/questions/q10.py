@@ -48,16 +48,17 @@ def counted() -> tuple[list[int], Kernel]:
 
 def _references(answer: Answer, _seed: int) -> Miss | None:
     due, mac = counted()
-    said = list(answer["refs"])
-    if said == due:
+    said = [str(one) for one in answer["refs"]]
+    pairs = list(zip(said, map(str, due), strict=False))
+    if len(said) == len(due) and all(a == b for a, b in pairs):
         return None
-    wrong = next((at for at, (a, b) in enumerate(zip(said, due, strict=False)) if a != b), 4)
+    wrong = next((at for at, (a, b) in enumerate(pairs) if a != b), 4)
     beliefs = ["copy-takes-mine", "failed-changed-nothing", "copy-takes-mine", "moved-is-lost"]
     if wrong < 4:
         belief = beliefs[wrong]
     else:
-        belief = "dead-is-nothing" if said[4:5] == [0] else "notice-adds-nothing"
-    seen = f"you predict {said}"
+        belief = "dead-is-nothing" if said[4:5] == ["0"] else "notice-adds-nothing"
+    seen = f"you predict {', '.join(said)}"
     return Miss(belief, seen, f"{len(due)} numbers, another one in place {wrong + 1}", mac)
 
 
@@ -170,7 +171,7 @@ def serves(answer: Answer, kinds: list[str], seed: int) -> Miss | None:
     """Requests of these kinds wait: "once", "send" (rights to reply), "none", "silly"."""
     random, pair = Random(seed), Pair()
     before = pair.rights(pair.server)
-    asked: list[tuple[str, int, int]] = []
+    asked: list[tuple[str, int, int, int]] = []
     for kind in kinds:
         word, reply = random.randrange(1, 1000), new_port(pair.c)
         body = word.to_bytes(4, "little") * (2 if kind == "silly" else 1)
@@ -179,7 +180,7 @@ def serves(answer: Answer, kinds: list[str], seed: int) -> Miss | None:
             how = KINDS.get(kind, mach.MACH_MSG_TYPE_MAKE_SEND_ONCE)
             more |= {"reply": reply, "reply_how": how}
         send(pair.c, pair.to, mach.MACH_MSG_TYPE_COPY_SEND, body, **more)
-        asked.append((kind, word, reply))
+        asked.append((kind, word, reply, more["ident"] + 100))
     try:
         said = answer["serve"](pair.s, pair.port)
     except MachError as error:
@@ -191,7 +192,7 @@ def serves(answer: Answer, kinds: list[str], seed: int) -> Miss | None:
     except SimDeadlock:
         seen = "the last request is served, and the server waits for another one"
         return Miss("waits-for-more", seen, "serve returns", pair.mac)
-    for at, (kind, word, reply) in enumerate(asked, 1):
+    for at, (kind, word, reply, ident) in enumerate(asked, 1):
         got = received(pair.c, reply)
         seen = f"request {at} of {len(asked)}"
         if kind in KINDS:
@@ -203,6 +204,9 @@ def serves(answer: Answer, kinds: list[str], seed: int) -> Miss | None:
             if _word(got) != 2 * word:
                 seen += f" asks {word} and hears {_word(got)}"
                 return Miss("reply-right-dropped", seen, f"{2 * word}", pair.mac)
+            if got.msgh_id != ident:
+                seen += f" has id {ident - 100}, and its reply {got.msgh_id}"
+                return Miss("any-id-will-do", seen, f"{ident}", pair.mac)
         elif kind == "silly" and (got is None or got.msgh_id != mach.MACH_NOTIFY_SEND_ONCE):
             what = "its client waits for ever" if got is None else "it is answered"
             seen += f" has eight bytes, and {what}"
@@ -278,14 +282,20 @@ def _asks(answer: Answer, seed: int, drop: bool) -> Miss | None:
     try:
         said = answer["ask"](pair.c, pair.to, body)
     except MachError as error:
-        wrong = error.call == "mach_msg"
-        belief = "waits-at-a-send-right" if wrong else "deallocates-a-receive-right"
+        beliefs = {
+            "MACH_RCV_TIMED_OUT": "gives-up-too-early",
+            "MACH_RCV_INVALID_NAME": "waits-at-a-send-right",
+        }
+        belief = beliefs.get(error.name, "deallocates-a-receive-right")
         return Miss(belief, said_by(error), due, pair.mac)
     except SimDeadlock:
         seen = "the server has dropped the request" if drop else "the server has read the request"
         belief = "replies-by-a-send-right" if drop else "no-right-to-reply"
         return Miss(belief, f"{seen}, and the client waits for ever", due, pair.mac)
     except ConnectionError:
+        if not drop:
+            seen = "the server replies, and ask raises ConnectionError"
+            return Miss("gives-up-too-early", seen, due, pair.mac)
         said = None
     if (said is None) != drop or (said is not None and bytes(said) != body[::-1]):
         seen = "the server drops the request" if drop else "the server replies"
@@ -422,7 +432,8 @@ def _mourns(answer: Answer, seed: int) -> Miss | None:
     except SimDeadlock:
         return Miss("nobody-asked", "the client waits for ever", due, pair.mac)
     except NameError as error:
-        return Miss("nobody-asked", f"{error}", due, pair.mac)
+        belief = "counted-too-early" if error.name == "refs" else "nobody-asked"
+        return Miss(belief, f"{error}", due, pair.mac)
     except MachError as error:
         if error.call == "mach_port_deallocate":
             return Miss("deallocates-a-receive-right", said_by(error), due, pair.mac)

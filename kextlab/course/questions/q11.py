@@ -1,4 +1,4 @@
-"""Exercise 11, shared memory: what is seen, handing a page out, sizes, torn readings."""
+"""Exercise 11, shared memory: what is seen, handing a page out, sizes, torn readings, a broker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from kextlab.abi.mach_messages import PortDescriptor
 from kextlab.course.question import Answer, Check, Miss, Question
 from kextlab.course.questions.bench import App, Kernel, assembled, letters
 from kextlab.course.questions.pair import SERVICE, Pair, count, new_port, received, said_by, send
+from kextlab.course.questions.q11_broker import BROKER
 from kextlab.course.questions.q11_torn import PUBLISH, READ
 from kextlab.osfmk.vm_fault import VmFault
 from kextlab.sched.stop import SimDeadlock
@@ -88,7 +89,8 @@ BELIEFS = (
 
 def _seen(answer: Answer, _seed: int) -> Miss | None:
     due, mac = loads()
-    said = "".join(str(one).strip().upper() for one in answer["loads"])
+    found = (one.decode() if isinstance(one, bytes) else str(one) for one in answer["loads"])
+    said = "".join(found).replace(" ", "").upper()
     if said == due:
         return None
     wrong = next((at for at in range(len(due)) if said[at : at + 1] != due[at]), len(due) - 1)
@@ -115,6 +117,9 @@ def offers(answer: Answer, word: bytes) -> Miss | None:
         page = answer["offer"](pair.s, pair.request)
     except MachError as error:
         return Miss("gives-back-too-much", said_by(error), due, pair.mac)
+    if not isinstance(page, int):
+        seen = f"offer returns {page!r:.40}"
+        return Miss("memory-given-up", seen, "the address of the page", pair.mac)
     got = received(pair.c, pair.reply)
     rights = got.rights if got is not None else []
     if len(rights) != 1:
@@ -150,7 +155,7 @@ _Q2 = Question(
     "q11_2",
     "find and mend: a server that hands a page out",
     ("offer",),
-    (Check("the client has the page, and the server no name more", _offers),),
+    (Check("the client has the page, and the server no more names", _offers),),
     hidden=1,
 )
 
@@ -312,4 +317,4 @@ _Q6 = Question(
     (Check("the client gets the page; the server keeps the page and the port alone", _serves),),
 )
 
-QUESTIONS = (_Q1, _Q2, _Q3, READ, PUBLISH, _Q6)
+QUESTIONS = (_Q1, _Q2, _Q3, READ, PUBLISH, _Q6, BROKER)
