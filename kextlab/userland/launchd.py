@@ -357,7 +357,9 @@ class Launchd(Bootstrap):
     def _ended(self, job: Job, app: App) -> None:
         """A job's process is gone (``job_reap``)."""
         status = -SIGKILL if app.killed else job.exiting
-        reason = f"{type(job.error).__name__}: {job.error}" if job.error is not None else ""
+        reason = ""
+        if job.error is not None:
+            reason = f"{type(job.error).__name__}: {job.error}".removesuffix(": ")
         job.change(self._system, app=None, state=NOT_RUNNING, status=status, reason=reason)
         self._note(job, f"ended with status {status}{f' ({reason})' if reason else ''}")
         asked = job.plist
