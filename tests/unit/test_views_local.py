@@ -499,3 +499,6 @@ def test_what_starts_a_job_nobody_needs_is_named() -> None:
     ]
     assert found[0]["program"] == [DAEMON, "-v"]
     assert "offers" not in told_of(found[0])
+    row = Jobs({"1": found[0]}).draw(640)
+    assert ">running, pid 101</text>" in row
+    assert row.count("<text") == 3  # launchd, the label, the state
