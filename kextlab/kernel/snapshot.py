@@ -45,6 +45,7 @@ def snapshot(system: System) -> State:
     for task in (system.tasks.outside, *system.tasks.tasks.values()):
         if task.number in system.tasks.shown:
             state[f"task:{task.number}"] = task.as_plain()
+    state |= {name: job.as_plain() for name, job in system.jobs.items()}
     for text in system.texts.values():
         if text.mapped:
             state[text.owner] = {"mapped": True}

@@ -7,7 +7,7 @@ A ``System`` lives from boot to panic or reboot and owns all state; nothing is k
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kextlab.abi.mach_messages import AuditToken
 from kextlab.bsd.kctl import Text
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 FIRST_PID = 100
 WHEEL, STAFF = 0, 20
 SESSION = 100_000
+
+
+class Plain(Protocol):
+    """Whoever tells of itself as plain values."""
+
+    def as_plain(self) -> dict[str, object]:
+        """The values, by field, as the trace adds them up."""
 
 
 class Process:
@@ -83,6 +90,7 @@ class System:
         running: those that may enter the kernel; after a panic, none. Empty, too, while task 0's
             next entry is to say that it is task 0's again (``close``).
         tasks: the threads of these processes, and virtual time.
+        jobs: the jobs launchd has loaded, by their names in the trace.
         texts: the code of every kext ever loaded in this boot, by name; ``mapped`` while loaded.
         log: the lines kexts printed (IOLog, printf).
         panic: the panic that ended it, ``None`` while it runs.
@@ -97,6 +105,7 @@ class System:
         self.rec = self.trace.record
         self.processes: dict[int, Process] = {}
         self.running: dict[int, Process] = {}
+        self.jobs: dict[str, Plain] = {}
         self.texts: dict[str, Text] = {}
         self.log: list[str] = []
         self.panic: KernelPanic | None = None

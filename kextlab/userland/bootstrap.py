@@ -36,7 +36,7 @@ from kextlab.osfmk.ipc_space import Space
 
 if TYPE_CHECKING:
     from kextlab.kernel.system import System
-    from kextlab.userland.launchd import Job
+    from kextlab.userland.launchd_job import Job
 
 BOOTSTRAP_SUCCESS: Final = 0
 BOOTSTRAP_NOT_PRIVILEGED: Final = 1100

@@ -22,11 +22,11 @@ Left out: paths, timers, queues; SIGTERM and its time-out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kextlab.abi.errno import ESRCH
 from kextlab.abi.mach import (
@@ -49,6 +49,7 @@ from kextlab.sched.clock import SECOND
 from kextlab.sched.stop import SimStop
 from kextlab.trace.codes import RETURN
 from kextlab.userland.bootstrap import Bootstrap, Service
+from kextlab.userland.launchd_job import NOT_RUNNING, RUNNING, THROTTLED, WAITING, Job, Program
 from kextlab.userland.launchd_plist import JobPlist, PropertyList, job_of
 from kextlab.userland.launchd_sockets import JobSockets
 from kextlab.userland.process import App
@@ -56,7 +57,6 @@ from kextlab.userland.process import App
 if TYPE_CHECKING:
     from kextlab.userland.mac import Kernel
 
-Program = Callable[..., Any]
 SIGKILL: Final = 9
 START: Final = 400
 """The message that asks launchd to start a job."""
@@ -97,49 +97,6 @@ class Installed:
     program: Program
 
 
-class Job:
-    """A loaded job.
-
-    Attributes:
-        plist: what its property list says.
-        services: its services, by name.
-        sockets: what launchd listens on for it.
-        app: its process, ``None`` while it does not run.
-        status: its last exit status; negative: the signal that ended it.
-        error: the exception that ended its program last.
-        runs: how often it was started.
-    """
-
-    def __init__(self, plist: JobPlist, program: Program, port: int, sockets: JobSockets) -> None:
-        self.plist = plist
-        self.sockets = sockets
-        self.program = program
-        self.port = port
-        """launchd's name of the job's bootstrap port."""
-        self.services: dict[str, Service] = {}
-        self.app: App | None = None
-        self.status = 0
-        self.error: Exception | None = None
-        self.runs = 0
-        self.may_start = 0
-        """The virtual time (ns) before which it is not started again."""
-        self.watched = False
-        """Whether launchd waits for messages to its services."""
-        self.wanted = plist.run_at_load or bool(plist.keep_alive)
-        self.wanted = self.wanted or plist.successful_exit is not None
-        """Whether it is to be started without a message."""
-        self.exiting = 0
-
-    def __repr__(self) -> str:
-        where = f"pid {self.app.pid}" if self.app is not None else f"status {self.status}"
-        return f"<Job {self.plist.label}, {where}, started {self.runs} times>"
-
-    @property
-    def pid(self) -> int:
-        """Its process; 0: it does not run."""
-        return self.app.pid if self.app is not None else 0
-
-
 class Launchd(Bootstrap):
     """launchd of one boot, ``mac.launchd``.
 
@@ -156,6 +113,7 @@ class Launchd(Bootstrap):
         self.installed: dict[str, Installed] = {}
         self.log: list[str] = []
         self._demand = 0
+        self._loads = 0
         self._app: App | None = None
 
     def load(
@@ -215,11 +173,13 @@ class Launchd(Bootstrap):
             space, app = self._begin()
             _, port = mach_port.allocate(space, MACH_PORT_RIGHT_RECEIVE)
             mach_port.insert_member(space, port, self._demand)
-            sockets = JobSockets(app, asked.sockets)
-            job = self.jobs[asked.label] = Job(asked, installed.program, port, sockets)
+            job = Job(asked, installed.program, port, JobSockets(app, asked.sockets))
             for name in asked.services:
                 service = job.services[name] = self.create(name)
                 service.job = job
+            self.jobs[asked.label] = job
+            self._loads += 1
+            job.loaded(self._system, self._loads, space)
             self._look_after(job)
             return job
 
@@ -238,6 +198,7 @@ class Launchd(Bootstrap):
     def _unload(self, job: Job) -> None:
         label = job.plist.label
         del self.jobs[label], self.installed[label]
+        job.unloaded(self._system)
         for name in job.services:
             self.services.pop(name, None)
         app, job.app = job.app, None
@@ -305,7 +266,7 @@ class Launchd(Bootstrap):
                 self._look_after(job)
             option, wait = MACH_RCV_MSG | MACH_RCV_LARGE, 0
             now = self._system.tasks.clock.now
-            due = [job.may_start for job in self.jobs.values() if not (job.pid or job.watched)]
+            due = [job.may_start for job in self.jobs.values() if job.state == THROTTLED]
             if due:
                 option |= MACH_RCV_TIMEOUT
                 wait = -((now - min(due)) // MILLISECOND)
@@ -326,6 +287,8 @@ class Launchd(Bootstrap):
         self._watch_for(job, not needed)
         if needed and self._system.tasks.clock.now >= job.may_start:
             self._start(job)
+        else:
+            job.change(self._system, state=THROTTLED if needed else WAITING)
 
     def _waits(self, service: Service) -> bool:
         """Is there a message for a service launchd holds?"""
@@ -334,8 +297,7 @@ class Launchd(Bootstrap):
 
     def _watch_for(self, job: Job, watch: bool) -> None:
         """Wait for messages to the services of a job, or no longer (``machservice_watch``)."""
-        if watch != job.watched:
-            job.watched = watch
+        if watch != (job.state == WAITING):
             change = mach_port.insert_member if watch else mach_port.extract_member
             for service in job.services.values():
                 change(self.space, service.port, self._demand)
@@ -345,6 +307,11 @@ class Launchd(Bootstrap):
     def _start(self, job: Job) -> None:
         asked = job.plist
         app = self._mac.spawn(asked.program.rpartition("/")[2], asked.uid)
+        job.wanted, job.exiting, job.error = False, 0, None
+        job.sockets.given.clear()
+        may_start = self._system.tasks.clock.now + asked.throttle * SECOND
+        runs = job.runs + 1
+        job.change(self._system, app=app, state=RUNNING, runs=runs, may_start=may_start)
         process = self._system.processes[app.pid]
         space = self._new_space(process)
         _, right = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND)
@@ -352,10 +319,6 @@ class Launchd(Bootstrap):
         _, told = mach_port.copyin(self.space, job.port, MACH_MSG_TYPE_MAKE_SEND_ONCE)
         assert isinstance(told, Port)
         mach_port.request_notification(self.space, job.port, MACH_NOTIFY_NO_SENDERS, 1, told)
-        job.app, job.wanted, job.exiting, job.error = app, False, 0, None
-        job.sockets.given.clear()
-        job.runs += 1
-        job.may_start = self._system.tasks.clock.now + asked.throttle * SECOND
         self._note(job, f"starts as pid {app.pid}")
         app.run(self._program(job, app), *asked.arguments)
 
@@ -393,10 +356,12 @@ class Launchd(Bootstrap):
 
     def _ended(self, job: Job, app: App) -> None:
         """A job's process is gone (``job_reap``)."""
-        job.app = None
-        job.status = -SIGKILL if app.killed else job.exiting
-        why = f" ({type(job.error).__name__}: {job.error})" if job.error is not None else ""
-        self._note(job, f"ended with status {job.status}{why}")
+        status = -SIGKILL if app.killed else job.exiting
+        reason = ""
+        if job.error is not None:
+            reason = f"{type(job.error).__name__}: {job.error}".removesuffix(": ")
+        job.change(self._system, app=None, state=NOT_RUNNING, status=status, reason=reason)
+        self._note(job, f"ended with status {status}{f' ({reason})' if reason else ''}")
         asked = job.plist
         job.wanted = bool(asked.keep_alive)
         if asked.successful_exit is not None:

@@ -44,8 +44,9 @@ class JobSockets:
         self.held: dict[str, list[Socket]] = {}
         self.given: set[str] = set()
         self._watcher: Task | None = None
-        for one in wanted:
-            self.held.setdefault(one.name, []).append(self._made(one))
+        self._sockets = [(one, self._made(one)) for one in wanted]
+        for one, made in self._sockets:
+            self.held.setdefault(one.name, []).append(made)
 
     def _made(self, wanted: SocketPlist) -> Socket:
         socket, os = self._launchd.socket, self._launchd.os
@@ -59,13 +60,20 @@ class JobSockets:
             made.listen(SOMAXCONN)
         return made
 
+    def plain(self, holder: Descriptors) -> tuple[tuple[str, str, int], ...]:
+        """Of each socket its name in the property list, its path, the kernel's number of it."""
+        return tuple(
+            (wanted.name, wanted.path, holder.files[one.fileno()].so.number)
+            for wanted, one in self._sockets
+        )
+
     def waits(self) -> bool:
         """Is there a client nobody has accepted, or a datagram nobody has read?"""
         gate, pid = self._launchd.gate, self._launchd.pid
         return any(gate.poll(pid, one.fileno())[1][0] for one in self._all())
 
     def _all(self) -> list[Socket]:
-        return [one for group in self.held.values() for one in group]
+        return [one for _, one in self._sockets]
 
     def watch(self, label: str, poke: Callable[[], None]) -> None:
         """Call ``poke`` when there is a client: once, unless a watch is on already."""

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kextlab.userland.launchd import Job, Launchd, Program
+from kextlab.userland.launchd import Launchd
+from kextlab.userland.launchd_job import Job, Program
 from kextlab.userland.launchd_plist import PropertyList, checked, job_of, read
 
 TOOLS: Final = "/Library/PrivilegedHelperTools"

@@ -50,6 +50,10 @@ class Names:
         if port:
             self._told.setdefault(port, words)
 
+    def stands_for(self, port: str, words: str) -> None:
+        """A port is for that, as its object says."""
+        self._told.setdefault(port, words)
+
     def mapped(self, pid: str, changed: str) -> None:
         """A call of process ``pid`` changed that map."""
         self._maps[pid] = changed

@@ -7,7 +7,6 @@ kernel's own message, and is told as such. launchd is a process like others; the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from kextlab.abi import mach
@@ -15,6 +14,7 @@ from kextlab.trace.events import Change, Event
 from kextlab.views import iokit_sentences, mach_sentences, provenance, routes
 from kextlab.views.fields import MESSAGE
 from kextlab.views.index import Index
+from kextlab.views.job_teller import JobTeller, Make
 from kextlab.views.mach_about import about
 from kextlab.views.mach_fields import message_parts, word
 from kextlab.views.mach_names import Names
@@ -40,8 +40,6 @@ FAULTS = {
     "SIGSEGV": "where nothing is mapped",
     "SIGBUS": "in a way its protection forbids",
 }
-Make = Callable[[Event, str, str, str, str, str, str], Told]
-"""A moment of an event: world, text, kind, sender, receiver, label."""
 
 
 class MachTeller:
@@ -60,8 +58,7 @@ class MachTeller:
         """The pid of launchd, once it runs."""
         self._make = make
         self._detailed = detailed
-        self._jobs: set[object] = set()
-        """The processes launchd started."""
+        self._jobs = JobTeller(seen.state, self.names, make)
 
     # -- calls -------------------------------------------------------------------------------
 
@@ -74,16 +71,7 @@ class MachTeller:
         who = self.seen.process(pid)
         if iokit_sentences.is_iokit(event):
             return iokit_sentences.called(who, pid, event, self.names)
-        text = mach_sentences.called(who, pid, event, self.names)
-        if pid == self.launchd and self._throttled(event):
-            text = f"{text[:-1]}: until then a job may not start again."
-        return text
-
-    @staticmethod
-    def _throttled(event: Event) -> bool:
-        args = event.arguments
-        limited = event.name == "mach_msg" and cast(int, args[1]) & mach.MACH_RCV_TIMEOUT
-        return bool(limited and args[4])
+        return mach_sentences.called(who, pid, event, self.names)
 
     def route(self, event: Event, pid: str) -> tuple[str, str]:
         """(lifeline, port) a call goes to."""
@@ -103,8 +91,7 @@ class MachTeller:
         """A call as it stands on an arrow."""
         if iokit_sentences.is_iokit(event):
             return iokit_sentences.short(event)
-        label = mach_sentences.short(event, pid, self.names)
-        return f"{label}, throttled" if pid == self.launchd and self._throttled(event) else label
+        return mach_sentences.short(event, pid, self.names)
 
     def until(self, channel: str) -> str | None:
         """What whoever sleeps on a channel waits for; ``None``: it is none of Mach's."""
@@ -169,7 +156,7 @@ class MachTeller:
 
     def changed(self, event: Event) -> list[Told]:
         """What there is to tell of a step's changes."""
-        told = []
+        told = self._jobs.changed(event)
         for change in event.changes:
             kind = change.object.partition(":")[0]
             if kind == "kmsg" and change.field == "port" and change.new is not None:
@@ -177,7 +164,7 @@ class MachTeller:
             elif kind == "task" and change.field == "state":
                 told += self._task(event, change)
             elif kind == "proc" and change.field == "name" and change.old is None:
-                told += self._process(event, change)
+                self._process(change)
         return told
 
     def detail(self, told: Told, event: Event, pid: str, value: object = None) -> None:
@@ -231,7 +218,7 @@ class MachTeller:
     def _task(self, event: Event, change: Change) -> list[Told]:
         pid = self.seen.state[change.object]["pid"]
         who = self.seen.process(pid)
-        if change.new == "done" and pid in self._jobs:
+        if change.new == "done" and pid in self._jobs.pids:
             text = f"{who} (pid {pid}) has ended, and with it its rights."
             place = f"proc:{pid}"
             return [self._make(event, "kern", text, "note", place, place, "ends")]
@@ -265,20 +252,12 @@ class MachTeller:
             return f"The message wakes {who}, which waits at {at}."
         return ""
 
-    def _process(self, event: Event, change: Change) -> list[Told]:
-        """A process is there: launchd, or one launchd starts."""
+    def _process(self, change: Change) -> None:
+        """A process is there, perhaps launchd."""
         pid = change.object.partition(":")[2]
         fields = self.seen.state[change.object]
         if fields["name"] == "launchd" and fields["uid"] == 0 and not self.launchd:
             self.launchd = pid
-            return []
-        task = self.seen.state.get(f"task:{event.task}")
-        if task is None or str(task["pid"]) != self.launchd:
-            return []
-        self._jobs.add(int(pid))
-        text = f"launchd starts {change.new} as pid {pid}, uid {fields['uid']}."
-        sender = f"proc:{self.launchd}"
-        return [self._make(event, "user", text, "call", sender, change.object, "starts")]
 
     def fault(self, event: Event, pid: str, signal: str) -> Told | None:
         """A signal for touching memory; ``None`` for any other."""

@@ -18,6 +18,7 @@ from kextlab.trace.codes import Entry
 from kextlab.trace.events import Event
 from kextlab.trace.fold import State
 from kextlab.views import local_scene, mirror_jobs, mirror_mach, mirror_memory
+from kextlab.views.jobs_scene import holder
 from kextlab.views.mirror_queue import Pending, QueueMirror
 from kextlab.views.scene import control_named, kind_of, state_named
 from kextlab.views.sentences import SHORT
@@ -111,7 +112,6 @@ class Mirror:
             self._run(str(entry[1]), event.name)
         elif kind == "syscall":
             self._do(str(entry[1]), _inside(frames[-1]))
-            self._jobs.called(str(entry[1]), event)
         elif kind == "sleep":
             self._sleep(frames, str(event.arguments[0]))
         elif kind == "return":
@@ -129,8 +129,6 @@ class Mirror:
                 self._mach.answered(frame.actor, frame.event, self._answer)
             elif told and frame.event.name == "mach_msg":
                 self._mach.refused(frame.actor, self._answer, self._moment + 1)
-            if told:
-                self._jobs.returned(frame.actor, frame.event, self._answer)
             outer = [f for f in above if f.event.kind == "syscall" and f.actor == frame.actor]
             self._do(frame.actor, _inside(outer[-1]) if outer else "")
         elif frame.event.kind == "callback":
@@ -283,11 +281,12 @@ class Mirror:
     def _changed(self, event: Event, moment: int) -> None:
         made: set[str] = set()
         touched: set[str] = set()
-        if event.changes:
-            self._jobs.take(event)
         for change in event.changes:
             name = change.object
             kind, _, rest = name.partition(":")
+            if kind == "job":
+                self._jobs.take(event)
+                return
             if kind in MACH_KINDS:
                 self._of_mach(event, moment)
                 return
@@ -371,9 +370,10 @@ class Mirror:
         if f"socket:{socket}" not in self.state:
             return
         held = sorted(self._holders[socket])
+        at = holder((pid for pid, _ in held), self._jobs.runner(socket)) if held else 0
         if held:
-            self.op(f"socks/{socket}/pid", held[0][0])
-        self.op(f"socks/{socket}/fds", [fd for pid, fd in held if pid == held[0][0]])
+            self.op(f"socks/{socket}/pid", at)
+        self.op(f"socks/{socket}/fds", [fd for pid, fd in held if pid == at])
 
     def _new_fd(self, name: str) -> None:
         socket = cast(int, self.state[f"fd:{name}"]["socket"])

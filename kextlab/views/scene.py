@@ -22,6 +22,7 @@ from kextlab.abi.constants import (
     flag_names,
 )
 from kextlab.trace.fold import State
+from kextlab.views.jobs_scene import holder, runners
 from kextlab.views.local_scene import Link, link_of, state_of
 
 TYPES = {SOCK_DGRAM: "SOCK_DGRAM", SOCK_STREAM: "SOCK_STREAM"}
@@ -274,9 +275,10 @@ def scene(state: State) -> Scene:
             owner, _, fd = rest.partition(":")
             holders.setdefault(_int(fields, "socket"), []).append((int(owner), int(fd)))
     lanes = []
+    runs = runners(state)
     for number, held in holders.items():
-        pid = min(held)[0]
-        fds = tuple(sorted(fd for holder, fd in held if holder == pid))
+        pid = holder((pid for pid, _ in held), runs.get(number, 0))
+        fds = tuple(sorted(fd for one, fd in held if one == pid))
         lanes.append(_lane(state, number, pid, fds))
     lanes.sort(key=lambda lane: (lane.pid, lane.fds))
     serials = cast("tuple[int, ...]", state["kern_control"]["controls"])

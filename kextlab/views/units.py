@@ -2,19 +2,18 @@
 
 User space above, the kernel below, the boundary a drawn line. Processes hold descriptors, kernel
 controls hold units, a connection is a pipe across the line (``kextlab.views.lane``). Beyond
-``MOST_LANES`` sockets the rest is summed up in one column.
+``columns.MOST_LANES`` sockets the rest is summed up in one column.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 
 from kextlab.kernel.kernel import Kernel
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
-from kextlab.views.jobs_figure import HEIGHT as ROW_OF_JOBS
-from kextlab.views.jobs_figure import Jobs, jobs_in
+from kextlab.views.columns import Column, Rest, columns_of
+from kextlab.views.jobs_figure import Jobs, jobs_in, jobs_in_state, state_of
 from kextlab.views.lane import (
     END,
     PIPE_LEFT,
@@ -32,7 +31,7 @@ from kextlab.views.mach_scene import MachScene, mach_in_document, mach_in_state
 from kextlab.views.patches import Json, after, checked, moment_at
 from kextlab.views.picture import Picture, name_for
 from kextlab.views.queues import Queue, queues
-from kextlab.views.scene import Control, Lane, Process, Scene, scene
+from kextlab.views.scene import Control, Lane, Scene, scene
 from kextlab.views.source import trace_of
 from kextlab.views.still import still
 from kextlab.views.svg import (
@@ -43,6 +42,7 @@ from kextlab.views.svg import (
     group,
     hatch,
     line,
+    number,
     rect,
     text,
 )
@@ -56,30 +56,7 @@ BOUNDARY = COLLAR + 12
 TOP = BOUNDARY + 66
 PORT = 20
 CONTROL_HEIGHT = 66
-MOST_LANES = 6
 LEAST_WIDTH, NOTES = 640, 340
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """The sockets that get no lane of their own."""
-
-    lanes: tuple[Lane, ...]
-
-    @property
-    def cc(self) -> int:
-        """Bytes queued for all of them."""
-        return sum(lane.rcv.cc for lane in self.lanes)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """188 px of the picture: what stands above the line and what below it."""
-
-    lane: Lane | None = None
-    process: Process | None = None
-    control: Control | None = None
-    rest: Rest | None = None
 
 
 def units_picture(
@@ -103,7 +80,6 @@ def units_picture(
     """
     if isinstance(source, Kernel) and source.trace.record is None:
         source = source.snapshot()  # a machine that records nothing can be drawn as it is
-    jobs = None
     if isinstance(source, dict) and "format" in source:
         doc = checked(source)
         moment = moment_at(doc, step)
@@ -111,49 +87,14 @@ def units_picture(
         shown = after(doc, moment)
         mach, jobs = mach_in_document(doc, shown), jobs_in(shown)
     elif isinstance(source, dict):
-        seen, history, mach = scene(source), {}, mach_in_state(source)
+        seen, history = scene(source), {}
+        mach, jobs = mach_in_state(source), jobs_in_state(source)
     else:
         trace = trace_of(source, "units_picture()")
         state = trace.state(step)
-        seen, history, mach = scene(state), queues(trace, step), mach_in_state(state)
+        seen, history = scene(state), queues(trace, step)
+        mach, jobs = mach_in_state(state), jobs_in_state(state)
     return _Drawing(seen, history, notes, mach, jobs).picture()
-
-
-def _order(seen: Scene) -> list[Lane]:
-    """The lanes so that those of a process stand together, and those of a control if possible."""
-    lanes = list(seen.lanes)
-    runs = [serial for serial, _ in groupby(lane.control for lane in lanes)]
-    if len(runs) != len(set(runs)) or len({lane.local for lane in lanes}) > 1:
-        lanes.sort(
-            key=lambda lane: (lane.local, lane.control == 0, lane.control, lane.pid, lane.fds)
-        )
-    return lanes
-
-
-def _columns(seen: Scene, history: dict[int, Queue], drawn: set[int]) -> list[Column]:
-    lanes = _order(seen)
-    rest: tuple[Lane, ...] = ()
-    if len(lanes) > MOST_LANES:
-        lost = {number for number, queue in history.items() if queue.open}
-        ranked = sorted(lanes, key=lambda a: (a.socket not in lost, -a.rcv.cc))
-        kept = {lane.socket for lane in ranked[: MOST_LANES - 1]}
-        rest = tuple(lane for lane in lanes if lane.socket not in kept)
-        lanes = [lane for lane in lanes if lane.socket in kept]
-    columns = [Column(lane, seen.process(lane.pid), seen.control(lane.control)) for lane in lanes]
-    if rest:
-        columns.append(Column(rest=Rest(rest)))
-    holders = {lane.pid for lane in seen.lanes} | drawn
-    used = {lane.control for lane in seen.lanes}
-    idle = [process for process in seen.processes if process.pid not in holders]
-    free = [control for control in seen.controls if control.serial not in used]
-    for at in range(max(len(idle), len(free))):
-        columns.append(
-            Column(
-                process=idle[at] if at < len(idle) else None,
-                control=free[at] if at < len(free) else None,
-            )
-        )
-    return columns
 
 
 class _Drawing:
@@ -175,7 +116,8 @@ class _Drawing:
         if jobs is not None:
             self.words = "\n".join([self.words, *jobs.sentences()])
         self.jobs = jobs
-        self.columns = _columns(seen, history, {int(pid) for pid in mach.pids} if mach else set())
+        pids = {int(pid) for pid in mach.pids} if mach is not None else set[int]()
+        self.columns = columns_of(seen, history, pids, jobs)
         self.notes = notes
         shown = [column.lane for column in self.columns if column.lane is not None]
         self.piped = [lane for lane in shown if lane.piped]
@@ -245,8 +187,9 @@ class _Drawing:
             if alone and self.seen.panic is not None:
                 body.append(self._panic(self.seen.panic))
         if self.jobs is not None:
-            moved = f'<g transform="translate(0 {ROW_OF_JOBS})">{"".join(body)}</g>'
-            body, height = [self.jobs.draw(self.width), moved], height + ROW_OF_JOBS
+            rows = self.jobs.height(self.width)
+            moved = f'<g transform="translate(0 {number(rows)})">{"".join(body)}</g>'
+            body, height = [self.jobs.draw(self.width), moved], height + rows
         svg = document(self.width, height, name, title, self.words, "".join(body))
         return Picture(title, self.words, svg)
 
@@ -297,24 +240,29 @@ class _Drawing:
     def _processes(self) -> str:
         body = ""
         at = 0
-        for pid, run in groupby(self.columns, lambda c: c.process.pid if c.process else None):
+        for owner, run in groupby(self.columns, lambda column: column.owner):
             columns = list(run)
-            process = columns[0].process
-            if process is not None and pid is not None:
-                body += self._process(self._x(at), process, columns)
+            if owner:
+                body += self._process(self._x(at), columns)
             at += len(columns)
         return body
 
-    def _process(self, x: float, process: Process, columns: list[Column]) -> str:
+    def _process(self, x: float, columns: list[Column]) -> str:
+        process, job = columns[0].process, columns[0].job
+        assert process is not None
         width = len(columns) * (WIDTH + GAP) - GAP
         lanes = [column.lane for column in columns if column.lane is not None]
         height = PROCESS_HEIGHT + (ROW if lanes else 0)
-        body = rect(x, PROCESS, width, height, "raise", "user", radius=4)
-        uid = f"uid {process.uid}"
+        dash = "4 3" if job is not None else ""
+        body = rect(x, PROCESS, width, height, "raise", "user", radius=4, dash=dash)
+        name, uid = process.name, f"uid {process.uid}"
+        words = f"pid {process.pid}"
+        if job is not None:
+            name, uid, words = job["label"], "", f"job, {state_of(job)}"
         room = width - 30 - text_width(uid, 12)
-        body += text(x + 12, PROCESS + 19, fit(process.name, room, 15, 600), 15, "ink", 600)
+        body += text(x + 12, PROCESS + 19, fit(name, room, 15, 600), 15, "ink", 600)
         body += text(x + width - 12, PROCESS + 19, uid, 12, "ink2", anchor="end")
-        body += text(x + 12, PROCESS + 36, f"pid {process.pid}", 12, "ink2")
+        body += text(x + 12, PROCESS + 36, fit(words, width - 24, 12), 12, "ink2")
         if lanes:
             y = PROCESS + PROCESS_HEIGHT
             body += line(x, y, x + width, y, "user")
@@ -323,9 +271,10 @@ class _Drawing:
             y = PROCESS + PROCESS_HEIGHT + 14
             if nth:
                 body += line(left - GAP / 2, y - 14, left - GAP / 2, y + 6, "user")
-            body += text(left + 12, y, lane.fd, 11, "user", 700)
+            held = f"{process.name} {lane.fd}" if job is not None else lane.fd
+            body += text(left + 12, y, held, 11, "user", 700)
             body += text(left + WIDTH - 12, y, lane.kind, 11, "ink2", anchor="end")
-        return group(body, f"process {process.name}")
+        return group(body, f"process {name}" if job is None else f"job {name}")
 
     def _unconnected(self, x: float, lane: Lane) -> str:
         words = {"bound": "bound, not connected", "connecting": "connecting …"}

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from kextlab.views import scene_document
-from tests.unit import scene_local_machines, scene_mach_machines, scene_machines
+from tests.unit import mach_machines, scene_local_machines, scene_mach_machines, scene_machines
 
 Json = dict[str, Any]
 
@@ -24,11 +24,13 @@ MACHINES = {
     "crowd": "more ports than fit",
     "local": "local sockets",
     "jobs": "launchd's jobs",
+    "many_jobs": "more jobs than fit",
+    "brokered": "a job with a service",
     "local_and_echo": "local sockets, and an echo kext",
 }
 MACH = ("page", "busy", "both", "crowd")
 """Those whose processes use Mach."""
-LOCAL = ("local", "local_and_echo", "jobs")
+LOCAL = ("local", "local_and_echo", "jobs", "many_jobs")
 """Those whose processes use local sockets."""
 
 
@@ -40,6 +42,8 @@ def _document(name: str) -> Json:
         mac = scene_machines.many(200, 6_000)
     elif name in LOCAL:
         mac = getattr(scene_local_machines, name)()
+    elif name == "brokered":
+        mac = mach_machines.brokered()
     elif name in MACH:
         mac = getattr(scene_mach_machines, name)()
     else:

@@ -1,8 +1,11 @@
 """Adding up the trace's changes gives the kernel's own snapshot, after every single entry."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kextlab import Kernel
 from kextlab.kernel import system as system_module
@@ -11,10 +14,11 @@ from kextlab.kernel.system import System
 from kextlab.scenario.recording import Scenario, read
 from kextlab.scenario.replay import replay
 from kextlab.trace.codes import Entry
-from kextlab.trace.fold import Folder
+from kextlab.trace.fold import Folder, State
 from kextlab.trace.log import Trace
 from kextlab.userland.mach import Message
 from kextlab.userland.mach_error import MachError
+from kextlab.userland.process import App
 
 CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 GENERATED = 60
@@ -22,9 +26,14 @@ GENERATED = 60
 
 
 class CheckedTrace(Trace):
-    """A trace that compares its fold with the kernel's snapshot at every entry."""
+    """A trace that compares its fold with the kernel's snapshot at every entry.
+
+    Attributes:
+        kind: compare only objects whose names begin so.
+    """
 
     __slots__ = ("checked", "folder", "system")
+    kind = ""
 
     def __init__(self, recording: bool = True) -> None:
         super().__init__(recording)
@@ -38,10 +47,14 @@ class CheckedTrace(Trace):
             append(entry)
             self.folder.step(entry)
             if self.system is not None:
-                assert self.folder.state == snapshot(self.system), entry
+                assert self.of(self.folder.state) == self.of(snapshot(self.system)), entry
                 self.checked += 1
 
         self.record = check
+
+    def of(self, state: State) -> State:
+        """The part of a state that is compared."""
+        return {name: state[name] for name in state if name.startswith(self.kind)}
 
 
 class CheckedSystem(System):
@@ -105,3 +118,62 @@ def test_memory_in_transit_adds_up_after_every_entry() -> None:
                     m.mach_msg_destroy(error.message)
     m.mach_port_set_attributes(port, 5)
     assert mac.trace.checked > 300
+
+
+PATH = "/usr/libexec/thing"
+JOB = {
+    "Label": "thing",
+    "ProgramArguments": [PATH, "-v"],
+    "MachServices": {"org.kextlab.thing": True},
+    "Sockets": {"Listener": [{"SockPathName": f"/var/run/{name}"} for name in ("one", "two")]},
+    "ThrottleInterval": 2,
+}
+OTHER = {"Label": "other", "Program": PATH, "KeepAlive": {"SuccessfulExit": False}}
+
+
+def thing(app: App, *_: str) -> None:
+    """Serves one client or hears one message, and ends in one of three ways."""
+    if app.pid % 3 == 0:
+        raise RuntimeError("it hurts")
+    with suppress(OSError):
+        app.launch.launch_activate_socket("Listener")
+    app.time.sleep(0.5)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    asked=st.lists(
+        st.sampled_from(["load", "other", "unload", "start", "kill", "connect", "run", "reboot"]),
+        max_size=16,
+    )
+)
+def test_jobs_add_up_after_every_entry(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CheckedTrace, "kind", "job:")
+    mac = Kernel()
+    for what in ["load", "connect", *asked, "run"]:
+        launchd = mac.launchd
+        job = launchd.jobs.get("thing")
+        if what == "load" and job is None:
+            launchd.load(JOB, {PATH: thing})
+        elif what == "other" and "other" not in launchd.jobs:
+            launchd.load(OTHER, {PATH: thing})
+        elif what == "unload" and launchd.jobs:
+            launchd.unload(next(iter(launchd.jobs)))
+        elif what == "start" and job is not None:
+            launchd.start("thing")
+        elif what == "kill" and job is not None and job.app is not None and not job.app.exited:
+            job.app.kill()
+        elif what == "connect":
+            with suppress(OSError):
+                mac.spawn("client", 0).socket.socket(1).connect("/var/run/one")
+        elif what == "run":
+            mac.run(until=mac.now + 1.5)
+        elif what == "reboot":
+            mac.reboot()
+        assert mac.trace.state() == mac.snapshot()
+        numbers = [name for name in mac.snapshot() if name.startswith("job:")]
+        assert numbers == [one.trace_name for one in mac.launchd.jobs.values()]
+    assert isinstance(mac.trace, CheckedTrace)
+    assert mac.trace.checked

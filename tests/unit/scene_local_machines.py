@@ -85,3 +85,14 @@ def jobs() -> Kernel:
         ask(mac.spawn("client"), word)
         mac.run()
     return mac
+
+
+def many_jobs() -> Kernel:
+    """More jobs than have room; every third runs."""
+    mac = Kernel()
+    for n in range(9):
+        keys = {"Label": f"org.example.job{n}", "Program": "/bin/job", "RunAtLoad": n % 3 == 0}
+        services = {"MachServices": {f"org.example.service{n}": True}}
+        mac.launchd.load(keys | services, {"/bin/job": lambda app: app.time.sleep(3)})
+    mac.run(until=1)
+    return mac

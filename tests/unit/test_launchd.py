@@ -421,6 +421,90 @@ def test_what_is_no_list_at_all(mac: Kernel) -> None:
         load(JOB | {"Label": [9] * 99}, {})
 
 
+# -- the object of the trace ---------------------------------------------------------------------
+
+
+def shown(mac: Kernel, name: str = "job:1") -> dict[str, Any]:
+    """A job as the trace shows it now."""
+    return mac.trace.state()[name]
+
+
+def test_a_loaded_job_is_an_object_of_the_trace(mac: Kernel, thing: Thing) -> None:
+    keys = {
+        "UserName": "daemon",
+        "ProgramArguments": [PATH, "-v"],
+        "Sockets": {"L": {"SockPathName": "/var/run/thing"}},
+    }
+    mac.launchd.load(JOB | keys | {"KeepAlive": {"SuccessfulExit": True}}, {PATH: thing})
+    mac.launchd.unload("thing")
+    mac.launchd.load(JOB | keys, {PATH: thing})
+    job = shown(mac, "job:2")
+    (number,) = [int(name[4:]) for name in mac.snapshot() if name.startswith("unp:")]
+    ports = job.pop("port"), job["services"][0][1]
+    assert all(mac.snapshot()[port]["receiver"] == "proc:100" for port in ports)
+    assert job == {
+        "label": "thing",
+        "program": PATH,
+        "arguments": ("-v",),
+        "uid": 1,
+        "run_at_load": False,
+        "keep_alive": None,
+        "successful_exit": None,
+        "throttle": 10,
+        "services": ((SERVICE, ports[1]),),
+        "sockets": (("L", "/var/run/thing", number),),
+        "state": "waiting",
+        "pid": 0,
+        "runs": 0,
+        "status": 0,
+        "reason": "",
+        "may_start": 0,
+    }
+    assert "job:1" not in mac.trace.state()
+
+
+def test_the_trace_follows_a_job_through_its_runs(mac: Kernel, client: App, thing: Thing) -> None:
+    job = mac.launchd.load(JOB, {PATH: thing})
+    say(client, b"die!", b"left")
+    mac.run()
+    assert job.app is not None
+    job.app.kill()
+    mac.run()
+    changes = [
+        {one.field: one.new for one in event.changes}
+        for event in mac.trace.events()
+        if event.changes and event.changes[0].object == "job:1"
+    ]
+    second = 10_000_000_000
+    assert changes[1:] == [
+        {"state": "waiting"},
+        {"state": "running", "pid": 102, "runs": 1, "may_start": second},
+        {"state": "not running", "pid": 0, "status": 1, "reason": "RuntimeError: it hurts"},
+        {"state": "throttled"},
+        {"state": "running", "pid": 103, "runs": 2, "may_start": 2 * second},
+        {"state": "not running", "pid": 0, "status": -9, "reason": ""},
+        {"state": "waiting"},
+    ]
+
+
+def test_a_reboot_loads_jobs_as_new_objects(mac: Kernel, thing: Thing) -> None:
+    mac.launchd.load(JOB | {"RunAtLoad": True}, {PATH: thing})
+    mac.run()
+    assert (shown(mac)["state"], shown(mac)["runs"]) == ("running", 1)
+    mac.reboot()
+    mac.run()
+    assert (shown(mac)["state"], shown(mac)["runs"]) == ("running", 1)
+    assert in_step(mac)
+
+
+def test_a_machine_that_records_nothing_has_them_in_its_snapshot(thing: Thing) -> None:
+    mac = Kernel(trace=False)
+    mac.launchd.load(JOB | {"RunAtLoad": True}, {PATH: thing})
+    assert mac.snapshot()["job:1"]["state"] == "running"
+    mac.launchd.unload("thing")
+    assert "job:1" not in mac.snapshot()
+
+
 # -- whatever happens --------------------------------------------------------------------------
 
 OPERATIONS = st.one_of(

@@ -23,7 +23,9 @@ from kextlab.views import (
     still_picture,
     units_picture,
 )
-from kextlab.views.jobs_figure import Jobs
+from kextlab.views.jobs_figure import Jobs, jobs_in_state
+from kextlab.views.jobs_figure import sentence as told_of
+from kextlab.views.jobs_scene import job_fields
 from kextlab.views.patches import after
 from kextlab.views.scene import scene
 from kextlab.views.teller import telling
@@ -336,17 +338,96 @@ def seen(doc: dict[str, Any]) -> list[Any]:
     return states
 
 
-def test_a_document_tells_of_jobs_from_their_first_start_on() -> None:
-    states = seen(scene_document(jobs()))
+def test_a_document_tells_of_jobs_from_their_loading_on() -> None:
+    doc = scene_document(jobs())
+    states = seen(doc)
     assert states[0]["pid"] == 100
-    assert list(states[-1]["jobs"]) == ["3", "2"]
-    broker, thing = states[-1]["jobs"].values()
-    assert (broker["name"], broker["services"]) == ("org.kextlab.broker", ["org.kextlab.broker"])
-    assert (thing["runs"], thing["pid"], thing["sockets"]) == (2, 106, ["/var/run/thing"])
-    told = [(one["jobs"].get("2", {}).get("pid"), one["until"]) for one in states]
-    assert told == [
-        (None, 0), (None, 0), (104, 0), (104, 0), (0, 0), (0, 5_000_000_000), (0, 0), (106, 0),
+    thing, other = states[-1]["jobs"].values()
+    port = thing["sockets"][0][2]
+    assert thing == {
+        "label": "thing",
+        "program": ["/usr/libexec/thing"],
+        "uid": 0,
+        "starts": [],
+        "throttle": 5,
+        "port": 2,
+        "services": [],
+        "sockets": [["Listener", "/var/run/thing", port]],
+        "state": "running",
+        "pid": 106,
+        "runs": 2,
+        "status": 0,
+        "reason": "",
+        "until": 10_000_000_000,
+    }
+    assert other["services"] == [["org.kextlab.broker", 4]]
+    told = [(one["jobs"]["1"]["state"], one["jobs"]["1"]["pid"]) for one in states]
+    assert list(dict.fromkeys(told)) == [
+        ("not running", 0), ("waiting", 0), ("running", 104), ("throttled", 0), ("running", 106),
     ]  # fmt: skip
+    first = next(at for at, m in enumerate(doc["moments"]) if "job org.kextlab.broker" in m["text"])
+    assert after(doc, first)["mach"]["ports"]["4"]["service"] == "org.kextlab.broker"
+
+
+def test_a_handed_over_socket_stands_at_the_job_s_process_while_it_runs() -> None:
+    mac = jobs()
+    doc = scene_document(mac)
+    number = end(doc)["launchd"]["jobs"]["1"]["sockets"][0][2]
+    steps = {
+        name: next(m["step"] for m in doc["moments"] if words in m["text"])
+        for name, words in {
+            "idle": "launchd has loaded the job thing",
+            "started": "launchd starts thing",
+            "runs": "accept returns",
+            "held": "launchd holds thing back",
+        }.items()
+    }
+    held = {}
+    for name, step in steps.items():
+        at = next(at for at, m in enumerate(doc["moments"]) if m["step"] == step)
+        sock = after(doc, at)["socks"][str(number)]
+        held[name] = (sock["pid"], sock["fds"])
+        lane = scene(mac.trace.state(step + 1)).lane(number)
+        assert lane is not None
+        assert (lane.pid, list(lane.fds)) == held[name]
+    assert held == {
+        "idle": (100, [3]),
+        "started": (100, [3]),
+        "runs": (104, [3]),
+        "held": (100, [3]),
+    }
+    for name in ("idle", "started", "held"):
+        svg = units_picture(doc, steps[name]).svg
+        assert ">launchd fd 3</text>" in svg
+        assert "<title>job thing</title>" in svg
+    assert ">launchd fd 3</text>" not in units_picture(doc, steps["runs"]).svg
+
+
+def test_the_log_tells_what_becomes_of_a_job() -> None:
+    mac = Kernel()
+    mac.launchd.load(JOB | {"MachServices": {"a": True}}, {DAEMON: Thing().program()})
+    ask(mac.spawn("client"), b"die!")
+    mac.run()
+    mac.launchd.start("thing")
+    mac.run()
+    job = mac.launchd.jobs["thing"]
+    assert job.app is not None
+    job.app.kill()
+    mac.run()
+    mac.launchd.unload("thing")
+    mac.launchd.load({"Label": "bare", "Program": DAEMON}, {DAEMON: Thing().program()})
+    lines = [line.split(maxsplit=1)[1] for line in str(log(mac.trace)).splitlines()]
+    told = [line for line in lines if line.startswith("launchd ") and "calls" not in line]
+    assert [line for line in told if "sleeps" not in line] == [
+        "launchd has loaded the job thing, which offers a and /var/run/thing.",
+        "launchd starts thing as pid 102, uid 0.",
+        "launchd learns that thing has ended with status 1 (RuntimeError: it hurts).",
+        "launchd holds thing back: it may not start again before 5 s.",
+        "launchd starts thing as pid 103, uid 0.",
+        "launchd learns that thing has ended by signal 9.",
+        "launchd unloads the job thing.",
+        "launchd has loaded the job bare.",
+    ]
 
 
 def test_a_job_that_is_unloaded_is_gone() -> None:
@@ -364,16 +445,60 @@ def test_jobs_are_drawn_and_told_in_the_static_picture_of_a_document() -> None:
     mac = jobs()
     doc = scene_document(mac)
     step = next(m["step"] for m in doc["moments"] if "waiting 5,000 ms at most" in m["text"])
-    picture = units_picture(doc, step)
-    assert "job thing, throttled until 5 s" in picture.svg
-    assert "job org.kextlab.broker, running, pid 102" in picture.svg
-    words = str(picture.text)
-    assert "launchd's job thing is throttled until 5 s; it was started 1 time and" in words
-    assert "job thing" not in units_picture(mac, step).svg
+    for picture in (units_picture(doc, step), units_picture(mac, step)):
+        assert ">throttled until 5 s</text>" in picture.svg
+        assert ">running, pid 102</text>" in picture.svg
+        assert ">service of that name</text>" in picture.svg
+        assert (
+            "launchd's job thing is throttled until 5 s; it was started 1 time, the last run ended "
+            "with status 0; it offers /var/run/thing.\n"
+        ) in str(picture.text)
+    first = next(m["step"] for m in doc["moments"] if "has loaded the job org" in m["text"])
+    words = "launchd's job thing is waiting; it was never started; it offers /var/run/thing."
+    assert words in str(units_picture(doc, first).text)
+    assert "launchd's job thing is running" in str(units_picture(mac.snapshot()).text)
 
 
-def test_more_jobs_than_fit_are_counted() -> None:
-    job = {"name": "a", "pid": 0, "runs": 1, "services": [], "sockets": []}
-    row = Jobs(5, tuple({**job, "name": f"job{n}"} for n in range(20)))
+def test_jobs_stand_in_rows_and_more_than_fit_are_counted() -> None:
+    mac = Kernel()
+    for n in range(20):
+        keys = {
+            "Label": f"job{n}",
+            "Program": DAEMON,
+            "MachServices": {f"a{n}": True, f"b{n}": True},
+        }
+        mac.launchd.load(keys, {DAEMON: Thing().program()})
+    row = jobs_in_state(mac.snapshot())
+    assert row is not None
+    assert row.height(640) == 96
     assert re.search(r">and \d+ more</text>", row.draw(640))
-    assert row.sentences()[0] == "launchd's job job0 is waiting; it was started 1 time."
+    assert "more</text>" not in row.draw(4000)
+    assert ">a0 +1</text>" in row.draw(640)
+    assert row.sentences()[0] == (
+        "launchd's job job0 is waiting; it was never started; it offers a0 and b0."
+    )
+    assert ">no job is loaded</text>" in Jobs({}).draw(640)
+    assert jobs_in_state(Kernel().snapshot()) is None
+
+
+def test_what_starts_a_job_nobody_needs_is_named() -> None:
+    mac = Kernel()
+    for keys in (
+        {"RunAtLoad": True},
+        {"KeepAlive": True},
+        {"KeepAlive": {"SuccessfulExit": False}, "RunAtLoad": True},
+    ):
+        plist = {"Label": str(keys), "ProgramArguments": [DAEMON, "-v"], **keys}
+        mac.launchd.load(plist, {DAEMON: lambda app, word: app.time.sleep(1)})
+    state = mac.snapshot()
+    found = [job_fields(state, f"job:{n}") for n in (1, 2, 3)]
+    assert [job["starts"] for job in found] == [
+        ["RunAtLoad"],
+        ["KeepAlive"],
+        ["RunAtLoad", "KeepAlive, SuccessfulExit false"],
+    ]
+    assert found[0]["program"] == [DAEMON, "-v"]
+    assert "offers" not in told_of(found[0])
+    row = Jobs({"1": found[0]}).draw(640)
+    assert ">running, pid 101</text>" in row
+    assert row.count("<text") == 3  # launchd, the label, the state

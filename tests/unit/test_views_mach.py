@@ -80,16 +80,17 @@ def test_launchd_starts_a_job_and_its_message_wakes_who_waits() -> None:
 def test_a_job_that_died_is_throttled() -> None:
     told = said(machines.throttled())
     for line in (
-        "The kernel sends a no-senders notification to port:2 for launchd: the last send right to "
-        "a port it receives at is gone.",
+        "The kernel sends a no-senders notification to org.kextlab.crash's bootstrap port for "
+        "launchd: the last send right to a port it receives at is gone.",
         "The kernel sends a port-destroyed notification to port:1 for launchd: the receive right "
         "comes back, with what is queued.",
         "crash (pid 102) has ended, and with it its rights.",
-        "launchd calls mach_msg to receive at pset:1 (name 0x203), waiting 4,000 ms at most: until "
-        "then a job may not start again.",
+        "launchd learns that org.kextlab.crash has ended with status 1 (ValueError).",
+        "launchd holds org.kextlab.crash back: it may not start again before 5 s.",
+        "launchd calls mach_msg to receive at pset:1 (name 0x203), waiting 4,000 ms at most.",
         "mach_msg returns MACH_RCV_TIMED_OUT to launchd: no message came to pset:1 (name 0x203) "
         "in time.",
-        "launchd starts crash as pid 103, uid 0.",
+        "launchd starts org.kextlab.crash as pid 103, uid 0.",
     ):
         assert line in told, line
 

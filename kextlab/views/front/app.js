@@ -103,7 +103,7 @@ export class App {
     this.scrubber = new Scrubber(this);
     this.inspector = new Inspector(this);
     this.gauges = new Gauges(this);
-    this.jobs = new Jobs(this);
+    this.jobs = new Jobs(this, () => this.story);
     this.controls = new Controls(this);
     this.dialogs = new Dialogs(this);
     this.caption = new Caption(this);
@@ -169,9 +169,10 @@ export class App {
     return this.height < LOW ? 332 : Math.min(332, this.height - ABOVE);
   }
 
-  // How much room the presenter's sentence and scrubber take below the scene.
-  below() {
-    return this.parts.has("scrubber") ? this.dock.offsetHeight + this.sentence.offsetHeight : 0;
+  // How much room the presenter's sentence and scrubber, and launchd's jobs take of the scene's.
+  beside() {
+    const jobs = this.jobs.el.offsetHeight; // above it
+    return jobs + (this.parts.has("scrubber") ? this.dock.offsetHeight + this.sentence.offsetHeight : 0);
   }
 
   lay() {

@@ -1,6 +1,7 @@
 // Two stories side by side.
 
 import {count, escaped} from "./marks.js";
+import {Jobs} from "./jobs.js";
 import {Topology} from "./topology.js";
 
 // One of two stories side by side: its name, its scene, its sentence.
@@ -13,7 +14,8 @@ export class Side {
     const story = app.stories[i];
     this.el.innerHTML = `<h2><span>${i ? `Branch at ${count(app.stories[0].stepOf(app.forks[i]))}: ${escaped(story.title)}` : "The original"}</span><em></em></h2><div class="place"></div><p class="beneath"></p>`;
     this.topology = new Topology(app, () => app.stories[i]);
-    this.el.querySelector(".place").append(this.topology.el);
+    this.jobs = new Jobs(app, () => app.stories[i]);
+    this.el.querySelector(".place").append(this.jobs.el, this.topology.el);
   }
 
   storyOf() {
@@ -21,6 +23,7 @@ export class Side {
   }
 
   layout() {
+    this.jobs.layout();
     this.topology.layout();
   }
 
@@ -36,6 +39,7 @@ export class Side {
     const {app} = this;
     const story = app.stories[this.i];
     story.goto(app.now);
+    this.jobs.update();
     this.topology.update();
     const moment = story.moments[story.within(app.now)];
     const p = this.el.querySelector(".beneath");

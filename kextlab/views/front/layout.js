@@ -2,8 +2,10 @@
 //
 // A slot is a place for one socket at a time: a later socket of the same process and control takes
 // over the place of the one that closed. Slots do not move while one steps, whoever comes or goes.
+// The processes of one job of launchd's share their places, and stand where its listening socket is.
 
 import {count} from "./marks.js";
+import {waitsFor} from "./jobs.js";
 import {width as measured} from "./measure.js";
 
 export const LANE = 188;
@@ -62,21 +64,25 @@ function arranged(story) {
   const passing = (queue) => !queue.control && !events(queue) && !local(queue);
   const places = [];
   const free = (place, queue) => place.lives.every(([born, died]) => queue.died <= born || died <= queue.born);
+  const {series} = story;
   const put = (queue) => {
-    const same = places.find((p) => p.pid === queue.pid && p.control === queue.control && p.events === events(queue) && p.local === local(queue) && free(p, queue));
+    const job = series.jobOf(queue);
+    const home = series.first.get(job) || queue.pid;
+    const same = places.find((p) => p.home === home && p.control === queue.control && p.events === events(queue) && p.local === local(queue) && free(p, queue));
     const place = same || (passing(queue) && places.find((p) => !p.local && free(p, queue)));
     if (place) {
       place.socks.push(queue.id);
       place.lives.push([queue.born, queue.died]);
+      place.pids.add(queue.pid);
     } else {
-      places.push({pid: queue.pid, control: queue.control, socks: [queue.id], lives: [[queue.born, queue.died]], born: queue.born, events: events(queue), local: local(queue)});
+      places.push({pid: queue.pid, home, job, pids: new Set([queue.pid]), control: queue.control, socks: [queue.id], lives: [[queue.born, queue.died]], born: queue.born, events: events(queue), local: local(queue)});
     }
   };
   queues.filter((queue) => !passing(queue)).forEach(put);
   queues.filter(passing).forEach(put);
   places.sort((a, b) => a.born - b.born);
   const runs_ = places.filter((p, i) => !i || places[i - 1].control !== p.control).map((p) => p.control);
-  const pids = places.filter((p, i) => !i || places[i - 1].pid !== p.pid).map((p) => p.pid);
+  const pids = places.filter((p, i) => !i || places[i - 1].home !== p.home).map((p) => p.home);
   const last = places.findIndex((p) => p.events);
   // Pipes between local sockets run below their lanes: no control stands among these.
   const mixed = places.some((p) => p.local) && places.some((p) => !p.local);
@@ -85,7 +91,7 @@ function arranged(story) {
     const first = new Map();
     places.forEach((p, i) => first.has(p.control) || first.set(p.control, i));
     const rank = (p) => (p.control ? first.get(p.control) : p.events ? 1e9 : p.local ? 2e9 : 1e8);
-    places.sort((a, b) => rank(a) - rank(b) || a.pid - b.pid || a.born - b.born);
+    places.sort((a, b) => rank(a) - rank(b) || a.home - b.home || a.born - b.born);
   }
   return places;
 }
@@ -95,12 +101,16 @@ const alive = (slot, state) => slot.socks.find((id) => state.socks[id] && state.
 
 const owner = (slot, state) => {
   const id = alive(slot, state);
+  const waits = id && waitsFor(state, id);
+  if (waits) return `job/${waits[0]}`;
+  const job = !id && state.launchd && state.launchd.jobs[slot.job];
+  if (job) return job.pid ? String(job.pid) : `job/${slot.job}`;
   return String(id ? state.socks[id].pid : slot.pid || "");
 };
 
 // Processes and controls that never have a socket get a place of their own behind the slots.
 function lonely(story, state, slots) {
-  const pids = new Set([...slots.map((slot) => String(slot.pid)), ...story.series.lives.pids]);
+  const pids = new Set([...slots.flatMap((slot) => [...slot.pids].map(String)), ...story.series.lives.pids]);
   const names = new Set(slots.map((slot) => slot.control));
   const registered = new Set(Object.values(state.ctls).map((ctl) => ctl.name));
   const idle = [...story.series.procs.keys()].filter((pid) => !pids.has(String(pid)) && state.procs[pid]);

@@ -44,7 +44,10 @@ export class Series {
     this.total = {at: [], cc: [], most: 0};
     this.sum = 0;
     this.sockets = new Map(); // every socket alive, by number
-    this.jobs = Boolean(state.launchd); // whether launchd ever starts one
+    this.jobs = Boolean(state.launchd); // whether launchd ever loads one
+    this.jobs_ = new Map(); // the job of a socket ("s5") or of a process ("p104")
+    this.first = new Map(); // the first process of a job
+    for (const id in this.jobs ? state.launchd.jobs : {}) this._job(id, state.launchd.jobs[id]);
     this.lives = new Lives(state);
     for (const pid in state.procs) this.procs.set(pid, {name: state.procs[pid].name, born: -1});
     for (const id in state.ctls) this.controls.set(id, {name: state.ctls[id].name, born: -1});
@@ -64,11 +67,28 @@ export class Series {
     for (const op of ops) {
       const path = op[0];
       if (path.startsWith("socks/")) this._socket(path.split("/"), op, at);
-      else if (path === "launchd") this.jobs = true;
+      else if (path.startsWith("launchd")) this._launchd(path.split("/"), op[1]);
       else if (path.startsWith("m")) this.lives.take(path, op, at);
       else if (op.length === 2 && path.startsWith("ctls/")) this._named(this.controls, path, op[1], at);
       else if (op.length === 2 && path.startsWith("procs/")) this._named(this.procs, path, op[1], at);
     }
+  }
+
+  _launchd([, , id, field], value) {
+    this.jobs = true;
+    if (id && value) this._job(id, field ? {[field]: value} : value);
+  }
+
+  _job(id, {sockets, pid}) {
+    for (const one of sockets || []) this.jobs_.set(`s${one[2]}`, id);
+    if (!pid) return;
+    this.jobs_.set(`p${pid}`, id);
+    if (!this.first.has(id)) this.first.set(id, pid);
+  }
+
+  // The job a queue is of, its own listening socket or one of its processes'; "" if of none.
+  jobOf(queue) {
+    return this.jobs_.get(`s${queue.id}`) || this.jobs_.get(`p${queue.pid}`) || "";
   }
 
   _named(map, path, value, at) {

@@ -14,6 +14,9 @@ import {machPieces, placed} from "./machscene.js";
 import {said, scene} from "./words.js";
 
 const FRAME = 235; // px the head and the dock take: what a scene must leave of the window
+const JOBS = 46; // px launchd's jobs take above it, in one line
+
+const TIGHT = 1.16; // the least scale of a projector's scene, which has no more lines than px
 
 const MACH = new Set(["port", "set", "name", "msg", "win", "obj"]);
 
@@ -81,12 +84,14 @@ export class Topology {
     const {room} = this;
     const one = app.size === "narrow";
     const presenter = app.presenter && !app.comparing;
-    const f = presenter ? Math.max(1, Math.min(2.4, Math.min(room / 1038, app.height / 584))) : 1;
+    const large = presenter ? Math.min(2.4, room / 1038, app.height / 584) : 1;
+    const f = large > 1.15 ? Math.min(large, Math.max(TIGHT, (app.height - app.jobs.el.offsetHeight) / 584)) : Math.max(1, large);
     // What the presenter's screen leaves to the tallest buffer: all but the rest of the scene.
     const rest = () => measures(f, story.series.hiwat, 1).height - 1;
     const whole = measures(f, story.series.hiwat, 0);
-    const low = !presenter && !one && app.allowed.length > 1 && whole.height + FRAME > app.height;
-    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - rest() - 2) : low && whole.H >= 256 ? whole.H / 2 : 0;
+    const low = !presenter && !one && app.allowed.length > 1 && whole.height + FRAME + (story.series.jobs ? JOBS : 0) > app.height;
+    const least = story.series.jobs ? 120 : 180;
+    const height = f > 1.15 ? Math.max(least, app.height - app.beside() - rest() - 2) : low && whole.H >= 256 ? whole.H / 2 : 0;
     let g = measures(f, story.series.hiwat, height);
     let laid = columnsOf(story, state, g, room, this.wanted(story), one ? "one" : "");
     this.open = one && laid.columns.length ? laid.columns[0].sock : "";
@@ -110,7 +115,7 @@ export class Topology {
     c.mach = placed(c, kctl, kctl ? laid.end : 0, g.height);
     if (c.mach.beside && c.mach.boundary > g.boundary) {
       const extra = c.mach.boundary - g.boundary;
-      c.g = measures(f, story.series.hiwat, c.presenter && height ? Math.max(180, height - extra) : height, extra);
+      c.g = measures(f, story.series.hiwat, c.presenter && height ? Math.max(story.series.jobs ? 120 : 180, height - extra) : height, extra);
       c.mach = placed(c, kctl, laid.end, c.g.height);
     }
     c.height = c.alone ? c.mach.height : c.mach.under ? c.g.height + c.mach.height : Math.max(c.g.height, c.mach.height);

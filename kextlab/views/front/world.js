@@ -2,6 +2,7 @@
 
 import {circle, count, cross, group, line, path, rect, some, text, tip} from "./marks.js";
 import {fit, width} from "./measure.js";
+import {doing} from "./jobs.js";
 import {inside, runs} from "./layout.js";
 import {eventOf, fds, nameOf} from "./words.js";
 
@@ -69,8 +70,9 @@ const STATES = [
 
 export function processes(c, columns) {
   return runs(columns, (column) => (column.kind === "lane" ? column.pid : column)).map(([pid, first, last]) => {
-    if (first.kind !== "lane" || !pid || !c.state.procs[pid]) return ["", ""];
     const within = columns.filter((column) => column.x >= first.x && column.x <= last.x);
+    if (first.kind === "lane" && pid.startsWith("job/")) return [`${pid}/${first.x}`, idle(c, pid.slice(4), first.x, last.x + last.width - first.x, within)];
+    if (first.kind !== "lane" || !pid || !c.state.procs[pid]) return ["", ""];
     return [`proc/${pid}/${first.x}`, process(c, pid, first.x, last.x + last.width - first.x, within)];
   });
 }
@@ -80,7 +82,6 @@ function process({g, state, moment}, pid, x, w, columns) {
   const proc = state.procs[pid];
   const socks = columns.map((column) => state.socks[column.sock]).filter(Boolean);
   const top = g.process;
-  const row = top + g.processHeight;
   const height = g.processHeight + (socks.length ? g.row : 0);
   const uid = `uid ${proc.uid}`;
   const room = w - 30 * f - width(uid, g.mid);
@@ -99,7 +100,30 @@ function process({g, state, moment}, pid, x, w, columns) {
     const size = Math.min(g.mid, (g.mid * (w - 24 * f - from)) / width(words, g.mid));
     body += text(x + 12 * f, y, "filter", g.mid, "ink2") + text(x + 12 * f + from, y, words, size, "ink");
   } else body += text(x + 12 * f, y, "runnable", g.mid, "ink2");
-  if (socks.length) body += line(x, row, x + w, row, "user");
+  return group(body + descriptors(g, state, x, w, columns), `process ${proc.name}, pid ${pid}`);
+}
+
+// A job of launchd's none of whose processes has its sockets: launchd holds them.
+function idle({g, state}, id, x, w, columns) {
+  const f = g.f;
+  const job = state.launchd.jobs[id];
+  const high = g.processHeight + (columns.some((column) => state.socks[column.sock]) ? g.row : 0);
+  const left = w - 30 * f - width(job.label, g.large, 600);
+  const kind = ["launchd's job", "job"].find((words) => width(words, g.mid) < left) || "";
+  const name = fit(job.label, w - 30 * f - width(kind, g.mid), g.large, 600);
+  const held = job.state === "throttled";
+  let body = rect(x, g.process, w, high, "raise", "user", {radius: 4 * f, dash: "4 3"});
+  body += text(x + 12 * f, g.process + 20 * f, name, g.large, "ink", {weight: 600});
+  body += text(x + w - 12 * f, g.process + 20 * f, kind, g.mid, "ink2", {anchor: "end"});
+  body += text(x + 12 * f, g.process + 38 * f, fit(doing(job), w - 24 * f, g.mid, held ? 600 : 400), g.mid, held ? "ink" : "ink2", {weight: held ? 600 : 0});
+  return group(body + descriptors(g, state, x, w, columns, `${state.procs[state.launchd.pid].name} `), `job ${job.label}, ${doing(job)}`);
+}
+
+// The row of a box that names the descriptors, and whose they are if they are another's.
+function descriptors(g, state, x, w, columns, whose = "") {
+  const f = g.f;
+  const row = g.process + g.processHeight;
+  let body = columns.some((column) => state.socks[column.sock]) ? line(x, row, x + w, row, "user") : "";
   let nth = 0;
   for (const column of columns) {
     const sock = state.socks[column.sock];
@@ -107,13 +131,13 @@ function process({g, state, moment}, pid, x, w, columns) {
     const base = row + g.row / 2 + g.small * 0.36;
     if (nth++) body += line(column.x - 4 * f, row, column.x - 4 * f, row + g.row, "user");
     const kind = sock.type === "events" ? "events" : sock.type;
-    const fd = fds(sock);
+    const fd = whose + fds(sock);
     body += text(column.x + 12 * f, base, fd, g.small, "user", {weight: 700});
     const rest = column.width - 30 * f - width(fd, g.small, 700);
     const long = sock.type === "events" && width("SOCK_RAW, events", g.small) < rest ? "SOCK_RAW, events" : kind;
     body += text(column.x + column.width - 12 * f, base, long, g.small, "ink2", {anchor: "end"});
   }
-  return group(body, `process ${proc.name}, pid ${pid}`);
+  return body;
 }
 
 // The control of that name that is registered now, as [serial, control].
