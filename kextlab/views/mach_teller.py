@@ -7,7 +7,6 @@ kernel's own message, and is told as such. launchd is a process like others; the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from kextlab.abi import mach
@@ -22,7 +21,7 @@ from kextlab.views.mach_reasons import why
 from kextlab.views.mach_sentences import SUCCESS, header_of, is_mach, notification
 from kextlab.views.payload import given
 from kextlab.views.provenance import DOCUMENTED, Source
-from kextlab.views.told import Frame, Told
+from kextlab.views.told import Frame, Make, Told
 
 WOKEN = Source(DOCUMENTED, "", "ipc_mqueue.c, ipc_mqueue_post")
 WAITED = Source(DOCUMENTED, "", "ipc_mqueue.c, ipc_mqueue_receive")
@@ -40,8 +39,6 @@ FAULTS = {
     "SIGSEGV": "where nothing is mapped",
     "SIGBUS": "in a way its protection forbids",
 }
-Make = Callable[[Event, str, str, str, str, str, str], Told]
-"""A moment of an event: world, text, kind, sender, receiver, label."""
 
 
 class MachTeller:
