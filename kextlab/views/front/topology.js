@@ -17,6 +17,11 @@ const FRAME = 235; // px the head and the dock take: what a scene must leave of 
 
 const MACH = new Set(["port", "set", "name", "msg", "win", "obj"]);
 
+const LEAST = 150; // px of the tallest buffer on a presenter's screen
+
+// Measures with the boundary lower by `extra`; what is high for a presenter's screen stays as high.
+const lowered = (f, hiwat, height, extra) => measures(f, hiwat, f > 1.15 && height ? Math.max(LEAST, height - extra) : height, extra);
+
 let mounted = 0;
 
 export class Topology {
@@ -86,11 +91,11 @@ export class Topology {
     const rest = () => measures(f, story.series.hiwat, 1).height - 1;
     const whole = measures(f, story.series.hiwat, 0);
     const low = !presenter && !one && app.allowed.length > 1 && whole.height + FRAME > app.height;
-    const height = presenter && f > 1.15 ? Math.max(180, app.height - app.below() - rest() - 2) : low && whole.H >= 256 ? whole.H / 2 : 0;
+    const height = presenter && f > 1.15 ? Math.max(LEAST, app.height - app.below() - rest() - 2) : low && whole.H >= 256 ? whole.H / 2 : 0;
     let g = measures(f, story.series.hiwat, height);
     let laid = columnsOf(story, state, g, room, this.wanted(story), one ? "one" : "");
     this.open = one && laid.columns.length ? laid.columns[0].sock : "";
-    if (laid.kind === "thin") g = measures(f, story.series.hiwat, height, Math.max(0, NAMES * f - 40 * f));
+    if (laid.kind === "thin") g = lowered(f, story.series.hiwat, height, (NAMES - 40) * f);
     const {sel} = app;
     const c = {
       g, laid, room, state, story, now, sel, p: this.prefix, plain: one, moment: story.moments[now],
@@ -110,7 +115,7 @@ export class Topology {
     c.mach = placed(c, kctl, kctl ? laid.end : 0, g.height);
     if (c.mach.beside && c.mach.boundary > g.boundary) {
       const extra = c.mach.boundary - g.boundary;
-      c.g = measures(f, story.series.hiwat, c.presenter && height ? Math.max(180, height - extra) : height, extra);
+      c.g = lowered(f, story.series.hiwat, height, extra);
       c.mach = placed(c, kctl, laid.end, c.g.height);
     }
     c.height = c.alone ? c.mach.height : c.mach.under ? c.g.height + c.mach.height : Math.max(c.g.height, c.mach.height);
