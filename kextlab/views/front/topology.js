@@ -160,7 +160,7 @@ export class Topology {
     const ends = columns.filter((column) => column.kind !== "crowd").map((column) => column.x + column.width);
     const end = ends.length ? Math.max(...ends) : g.gutter;
     c.post = postingOf(c, columns);
-    const mach = c.mach ? machPieces(c, c.mach) : [[], [], []];
+    const mach = c.mach ? machPieces(c, c.mach, columns) : [[], [], []];
     this.layers[0].show([["ground", c.alone ? "" : ground(c, columns, end, any)], ...tubes(c, columns), ...mach[0]]);
     const lanes = [];
     for (const column of columns) {
