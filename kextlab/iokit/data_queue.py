@@ -276,7 +276,6 @@ class IODataQueue:
         port.srights += 1
         port.post(Kmsg(port, MACH_MSG_TYPE_PORT_SEND, size=SIZEOF_HEADER))
         self._count("notified")
-        self.kernel.woken(port)
         return MACH_MSG_SUCCESS
 
     def peek(self) -> bytes | None:

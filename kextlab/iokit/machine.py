@@ -10,7 +10,6 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import Any, NoReturn, Protocol
 
-from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Ipc
 from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import CALLBACK, DELETE, KPI, RETURN, SET, Entry, group, new
@@ -57,7 +56,6 @@ class IOKit:
         page_size: bytes of a page, 4096 or 16384.
         log: takes what drivers print (IOLog).
         panic: raises what a driver's fault comes to.
-        woken: told of a port that has got a message.
         unloaded: told of a driver's kext that nothing runs in any more.
         ipc: the ports of the machine (default: its own).
 
@@ -72,7 +70,6 @@ class IOKit:
         page_size: int = 4096,
         log: Callable[[str], object] = ignore,
         panic: Callable[[str], NoReturn] = panics,
-        woken: Callable[[Port], object] = ignore,
         unloaded: Callable[[str], object] = ignore,
         ipc: Ipc | None = None,
     ) -> None:
@@ -82,7 +79,6 @@ class IOKit:
         self.page_size = page_size
         self.IOLog = log
         self.panic = panic
-        self.woken = woken
         self.unloaded = unloaded
         self.ipc = Ipc() if ipc is None else ipc
         self.bundle = "com.apple.iokit"

@@ -134,7 +134,9 @@ class System:
     def vm(self) -> Vm:
         """The memory, which begins with its first use: pages of 16 KB, as on Apple silicon."""
         if self._vm is None:
-            self._vm = Vm(record=self.rec)
+            self._vm = Vm()
+            if self.rec is not None:
+                self._vm.begin(self.rec)
         return self._vm
 
     def map_of(self, process: Process) -> VmMap:

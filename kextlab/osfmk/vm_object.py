@@ -50,14 +50,19 @@ class Vm:
             raise ValueError(f"page_size is {page_size}, and must be 4096 or 16384")
         self.page_size = page_size
         self.page_mask = page_size - 1
-        self.rec = record
+        self.rec: Callable[[Entry], object] | None = None
         self.live: dict[str, Tracked] = {}
         self.stat = dict.fromkeys(STATISTICS, 0)
         self._numbers: Counter[str] = Counter()
         self._group: list[Entry] | None = None
         """The changes of a call under way, told when it is done."""
         if record is not None:
-            record(new("vmstat", dict(self.stat)))
+            self.begin(record)
+
+    def begin(self, record: Callable[[Entry], object]) -> None:
+        """From here on ``record`` takes what changes, beginning with the statistics."""
+        self.rec = record
+        record(new("vmstat", dict(self.stat)))
 
     def tell(self, entry: Entry) -> None:
         """Record a change, or keep it until the call it belongs to is done."""

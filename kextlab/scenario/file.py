@@ -16,7 +16,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from kextlab.scenario.calls import Recorded, call_from_json, call_to_json
+from kextlab.scenario.calls import Recorded
+from kextlab.scenario.calls_json import call_from_json, call_to_json
 from kextlab.scenario.expected import DIGITS, Expected
 from kextlab.scenario.faults import fault_from_json, fault_to_json
 from kextlab.scenario.recording import FORMAT as RECORDING

@@ -65,10 +65,12 @@ class Trace:
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
         """The steps from ``start`` to before ``stop`` as recorded."""
-        starts = self._index()
-        for step in range(start, len(starts) if stop is None else min(stop, len(starts))):
+        flat, starts = self._flat, self._index()
+        end = len(starts)
+        for step in range(start, end if stop is None else min(stop, end)):
             at = starts[step]
-            yield tuple(self._flat[at : at + size(self._flat, at)])
+            behind = starts[step + 1] if step + 1 < end else at + size(flat, at)
+            yield tuple(flat[at:behind])
 
     def at(self, step: int) -> Folder:
         """A folder that has read the first ``step`` steps, from the checkpoint before them on.

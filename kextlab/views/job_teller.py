@@ -5,7 +5,6 @@ That a job waits is not told: it is what a loaded job does, and what one does th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from kextlab.trace.events import Event
@@ -14,11 +13,9 @@ from kextlab.views.jobs_scene import KIND, launchd_of
 from kextlab.views.mach_names import Names
 from kextlab.views.provenance import DOCUMENTED, Source
 from kextlab.views.sentences import kext_name
-from kextlab.views.told import Told
+from kextlab.views.told import Make, Told
 from kextlab.views.words import listed
 
-Make = Callable[[Event, str, str, str, str, str, str], Told]
-"""A moment of an event: world, text, kind, sender, receiver, label."""
 SECOND = 1_000_000_000
 
 

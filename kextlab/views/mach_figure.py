@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from kextlab.views.boundary import HATCH, Span, crossed, label
 from kextlab.views.mach_scene import Json, MachScene, rights, sized
 from kextlab.views.svg import circle, count, cross, group, line, number, path, rect, text, tip
 from kextlab.views.tokens import fit, text_width
@@ -28,6 +29,8 @@ SLOT = 19
 BOX = 46 + SLOTS * SLOT + 26
 FOOT = ROW + BOX
 HEIGHT = FOOT + 64
+LOW = (BOUNDARY + HATCH - COLLAR - 4) / (ROW - COLLAR - 4)
+"""At which part of an arrow's height it leaves the hatching."""
 
 
 def curve(x1: float, y1: float, x2: float, y2: float) -> str:
@@ -110,7 +113,9 @@ class MachFigure:
 
     def draw(self, width: float) -> str:
         """All of it, on its ground, ``width`` px wide."""
-        body = self._ground(width) + self._ribbons() + self._rights() + self._wires()
+        crossing: list[Span] = []
+        between = self._ribbons(crossing) + self._rights(crossing) + self._wires()
+        body = self._ground(width) + label(crossing, width, BOUNDARY) + between
         for one in self.ports:
             body += self._port(one)
         for one in self.objects:
@@ -118,10 +123,6 @@ class MachFigure:
         body += self._others()
         for pid, x, wide, left in self.processes:
             body += self._process(pid, x, wide, left)
-        label = "system call boundary"
-        wide = text_width(label, 11, 600) + 12
-        body += rect(width - wide, BOUNDARY + 1.25, wide, 14, "kern-bg")
-        body += text(width - 8, BOUNDARY + 13, label, 11, "ink", 600, "end")
         body += text(width - 12, 19, version(self.release), 11, "ink2", anchor="end")
         return f'<g transform="translate(0 {number(self.top)})">{body}</g>'
 
@@ -134,7 +135,7 @@ class MachFigure:
         body += text(12, HEIGHT - 10, "KERNEL", 11, "kern", 700, spacing=".06em")
         words = "ports are queues of messages; a memory object is seen through windows"
         body += text(74, HEIGHT - 10, words, 11, "ink2")
-        body += rect(0, BOUNDARY, width, 14, f"url(#{self.name}-ground)")
+        body += rect(0, BOUNDARY, width, HATCH, f"url(#{self.name}-ground)")
         line_ = line(0, BOUNDARY, width, BOUNDARY, "bound", 2.5)
         return group(body + line_, "User space, and below the line the kernel")
 
@@ -185,7 +186,8 @@ class MachFigure:
         body += rect(x, COLLAR, width, 4, "data")
         return group(body, f"a window of {sized(window['size'])} on memory {behind or '(zeros)'}")
 
-    def _rights(self) -> str:
+    def _rights(self, crossing: list[Span]) -> str:
+        """Arrows from names to ports; adds where they cross the boundary."""
         arrows: dict[str, list[tuple[float, str]]] = {}
         body = ""
         for pid in self.pids:
@@ -194,6 +196,8 @@ class MachFigure:
                 if cell is None:
                     continue
                 x, kind = cell[0] + cell[1] / 2, self.seen.kind(one)
+                if kind == "dead" or (one["to"] and one["to"] not in self.boxes):
+                    crossing.append((x - 4, x + 4))
                 if kind == "dead":
                     body += line(x, COLLAR + 4, x, BOUNDARY + 26, "loss", 1.4, "2 3")
                     body += cross(x, BOUNDARY + 32, 4)
@@ -207,6 +211,7 @@ class MachFigure:
             first = x + width / 2 - pitch * (len(found) - 1) / 2
             for at, (start, kind) in enumerate(sorted(found)):
                 end = first + at * pitch
+                crossing.append(crossed(start, end, LOW))
                 thick = kind.startswith("R")
                 way = curve(start, COLLAR + 4, end, ROW - 6)
                 body += path(way, stroke="user", width=3 if thick else 1.4,
@@ -214,7 +219,8 @@ class MachFigure:
                 body += tip(end, ROW - 1, 1, "user", 6.5 if thick else 5)
         return body
 
-    def _ribbons(self) -> str:
+    def _ribbons(self, crossing: list[Span]) -> str:
+        """From windows to the memory behind them; adds where they cross the boundary."""
         on: dict[str, list[tuple[float, float, bool]]] = {}
         for key, window in self.seen.windows.items():
             cell = self.cells.get(f"win/{key}")
@@ -229,6 +235,8 @@ class MachFigure:
             for at, (start, wide, lazy) in enumerate(sorted(found)):
                 left = x + 4 + at * part + 1.5
                 right = left + part - 3
+                sides = crossed(start, left, LOW)[0], crossed(start + wide, right, LOW)[1]
+                crossing.append(sides)
                 one = curve(start, COLLAR + 4, left, ROW)
                 two = curve(start + wide, COLLAR + 4, right, ROW)
                 if not lazy:

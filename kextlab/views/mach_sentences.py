@@ -196,7 +196,7 @@ def _waiting(limited: int, args: tuple[object, ...]) -> str:
 
 def carried(data: bytes, pid: str, names: Names, got: bool = False) -> str:
     """What travels with a message besides bytes, and begins with a comma; once it is got, the
-    reply right stands in ``msgh_remote_port``."""
+    reply right stands in ``msgh_remote_port``, and an address is the receiver's."""
     header = MachMsgHeader.unpack(data)
     reply = header.msgh_remote_port if got else header.msgh_local_port
     parts = ["a right to reply"] if reply != MACH_PORT_NULL else []
@@ -209,10 +209,11 @@ def carried(data: bytes, pid: str, names: Names, got: bool = False) -> str:
 
 def _travels(one: Descriptor, pid: str, names: Names, got: bool) -> str:
     values = one.values
-    if one.type == MACH_MSG_OOL_PORTS_DESCRIPTOR:
-        return f"{some(values['count'], 'right')} out of line"
     if one.type != MACH_MSG_PORT_DESCRIPTOR:
-        return f"{some(values['size'], 'byte')} of memory"
+        at = f" at {values['address']:#x}" if got and values["address"] else ""
+        if one.type == MACH_MSG_OOL_PORTS_DESCRIPTOR:
+            return f"{some(values['count'], 'right')} out of line{at}"
+        return f"{some(values['size'], 'byte')} of memory{at}"
     name = values["name"]
     if got and names.entry(pid, name) is not None:
         return f"{names.what(pid, name)} (name {name:#x})"

@@ -14,7 +14,7 @@ from kextlab.trace.events import Change, Event
 from kextlab.views import iokit_sentences, mach_sentences, provenance, routes
 from kextlab.views.fields import MESSAGE
 from kextlab.views.index import Index
-from kextlab.views.job_teller import JobTeller, Make
+from kextlab.views.job_teller import JobTeller
 from kextlab.views.mach_about import about
 from kextlab.views.mach_fields import message_parts, word
 from kextlab.views.mach_names import Names
@@ -22,7 +22,7 @@ from kextlab.views.mach_reasons import why
 from kextlab.views.mach_sentences import SUCCESS, header_of, is_mach, notification
 from kextlab.views.payload import given
 from kextlab.views.provenance import DOCUMENTED, Source
-from kextlab.views.told import Frame, Told
+from kextlab.views.told import Frame, Make, Told
 
 WOKEN = Source(DOCUMENTED, "", "ipc_mqueue.c, ipc_mqueue_post")
 WAITED = Source(DOCUMENTED, "", "ipc_mqueue.c, ipc_mqueue_receive")

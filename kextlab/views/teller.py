@@ -21,7 +21,8 @@ from kextlab.views import local_sentences, provenance, routes
 from kextlab.views.broadcasts import Broadcasts
 from kextlab.views.enqueue import ENQUEUES, offered
 from kextlab.views.index import Index
-from kextlab.views.iokit_sentences import ENQUEUE, enqueued, is_iokit
+from kextlab.views.iokit_sentences import is_iokit
+from kextlab.views.kext_teller import KextTeller
 from kextlab.views.mach_sentences import is_mach
 from kextlab.views.mach_teller import MachTeller
 from kextlab.views.memory_sentences import touched
@@ -36,16 +37,14 @@ from kextlab.views.sentences import (
     event_named,
     is_message,
     kext_name,
-    kpi_done,
     name_of,
     request_of,
     returned,
     size_of,
     truncated,
-    unit_of,
 )
 from kextlab.views.told import Frame, Told
-from kextlab.views.words import listed, some
+from kextlab.views.words import some
 
 _UNTIL = {
     "so_rcv": " until bytes are queued",
@@ -68,6 +67,7 @@ class Teller:
         self.frames = self.stacks[0]
         self.event: Event | None = None
         self.mach = MachTeller(self.seen, self._told, detail)
+        self._kexts = KextTeller(self.seen, self._told)
         self._broadcasts = Broadcasts(self.seen)
 
     @property
@@ -212,7 +212,9 @@ class Teller:
         if event.kind == "syscall":
             return self._syscall(event, who)
         if event.kind == "callback":
-            return self._callback(event, who)
+            told = self._kexts.callback(event, who, self.frames[-1] if self.frames else None)
+            self.frames.append(cast(Frame, told.frame))
+            return [told]
         frame = Frame(event, who, routes.CONTROL)
         if event.name.startswith("kev_"):
             frame.place = routes.EVENTS
@@ -247,35 +249,16 @@ class Teller:
         self.frames.append(told.frame)
         return [told]
 
-    def _callback(self, event: Event, kext: str) -> list[Told]:
-        place = f"kext:{kext}"
-        unit = unit_of(event)
-        label = routes.short(event, 0)
-        if event.name in ("start", "stop") or "::" in event.name:
-            text = f"The kernel runs {kext_name(kext)}'s {event.name} routine."
-            sender = routes.KERNEL
-        else:
-            text = f"kern_control runs {kext_name(kext)}'s {event.name} callback"
-            text += f" for unit {unit}." if unit is not None else "."
-            label += f" unit {unit}" if unit is not None else ""
-            sender = routes.CONTROL
-        told = self._told(event, "kern", text, "call", sender, place, label)
-        told.source = provenance.answered(event)
-        above = self.frames[-1] if self.frames else None
-        told.socket = above.socket if above is not None else 0
-        told.frame = Frame(event, kext, place, socket=told.socket)
-        self.frames.append(told.frame)
-        return [told]
-
     # -- returns ---------------------------------------------------------------------------
 
     def _leave(self, event: Event) -> list[Told]:
         frame = self.frames.pop()
         errno = event.errno or 0
+        above = self.frames[-1] if self.frames else None
         if frame.event.kind == "kpi":
-            return self._kpi(frame, event, errno)
+            return self._kpi(frame, event, errno, above)
         if frame.event.kind == "callback":
-            return self._callback_returned(frame, event, errno)
+            return self._kexts.callback_returned(frame, event, errno, above)
         who = self.seen.process(frame.actor)
         told = self._told(event, "user", "", "return", frame.place, f"proc:{frame.actor}")
         told.inside, told.socket = frame, frame.socket
@@ -344,96 +327,14 @@ class Teller:
             routes.refuser(routine, frame.place),
         )
 
-    def _callback_returned(self, frame: Frame, event: Event, errno: int) -> list[Told]:
-        name, kext = frame.event.name, kext_name(frame.actor)
-        above = self.frames[-1] if self.frames else None
-        routine = "routine" if name in ("start", "stop") or "::" in name else "callback"
-        caller = routes.KERNEL if routine == "routine" else routes.CONTROL
-        if not errno:
-            if not frame.unnoticed:
-                return []
-            if above is not None:
-                above.unnoticed += frame.unnoticed
-            text = f"{kext}'s {name} {routine} returns 0 all the same."
-            told = self._told(event, "kern", text, "return", frame.place, caller, "= 0")
-            told.inside, told.socket = frame, frame.socket
-            return [told]
-        if above is not None:
-            above.refused_inside[errno] = name
-        words = f"{kext}'s {name} {routine} answers {name_of(errno)}"
-        unit = unit_of(frame.event)
-        told = self._told(event, "loss", "", "refusal", caller, frame.place, f"= {name_of(errno)}")
-        if name == "connect":
-            words += f", so the kernel calls disconnect for unit {unit}"
-            clients = self.seen.clients(self.seen.serial(frame.event.arguments[0]))
-            others = [str(other) for other in clients if other != unit]
-            if others:
-                units = f"unit{'s' * (len(others) > 1)} {listed(others[:4])}"
-                words += f"; a kext that clears a global flag there forgets {units}"
-            told.source = provenance.passed_on(above.event, name)[0] if above is not None else None
-        elif name == "disconnect":
-            words += ", which the kernel ignores"
-        elif name == "stop":
-            words += ", so the kext stays loaded"
-        elif name == "start":
-            words += ", so the kext is not loaded"
-        told.text = f"{words}."
-        told.inside, told.back, told.errno, told.socket = frame, True, name_of(errno), frame.socket
-        return [told]
-
-    def _kpi(self, frame: Frame, event: Event, errno: int) -> list[Told]:
-        opened, kext = frame.event, kext_name(frame.actor)
+    def _kpi(self, frame: Frame, event: Event, errno: int, above: Frame | None) -> list[Told]:
         held, frame.held = frame.held, []
-        told = self._told(
-            opened,
-            "kern",
-            "",
-            "call",
-            f"kext:{frame.actor}",
-            frame.place,
-            routes.short(opened, frame.size),
-        )
-        told.socket = frame.socket
-        if opened.name == "ctl_enqueuedata":
-            told.payload = Payload(cast(bytes, opened.arguments[2]), frame.size)
-        if frame.slept:
-            told.step = event.step
-        if errno:
-            self._kpi_refused(told, frame, errno)
-        elif opened.name == ENQUEUE:
-            told.text = enqueued(kext, opened, event.value, self.state)
-            told.world, told.label = "data", f"enqueue {opened.arguments[1]}"
-            if not event.value:
-                told.world, told.kind = "loss", "refusal"
-        else:
-            words = kpi_done(kext, opened, event.value, self.seen, frame.size, frame.socket)
-            if words is None:
-                return held
-            told.text = words
-            told.source = provenance.answered(opened)
-            if opened.name in ENQUEUES:
-                told.world = "data"
+        told = self._kexts.called(frame, event, errno, above)
+        if told is None:
+            return held
         for one in held:
             one.depth -= len(self.frames)  # the caller adds it
         return [told, *held]
-
-    def _kpi_refused(self, told: Told, frame: Frame, errno: int) -> None:
-        opened, name = frame.event, name_of(errno)
-        why = reason(opened, errno, self.seen, frame.actor, frame.size, frame.socket)
-        told.world, told.kind, told.errno = "loss", "refusal", name
-        told.source, told.why = provenance.refused(
-            opened, errno, self.seen, frame.actor, frame.size, frame.socket
-        )
-        what = opened.name
-        if opened.name in ENQUEUES and frame.socket:
-            what = some(frame.size, "byte")
-            why += f" ({name}). Nothing was queued; the kext must keep or drop it."
-            told.mark = (frame.size, name)
-            if self.frames:
-                self.frames[-1].unnoticed += frame.size
-        else:
-            why += f" ({name})."
-        told.text = f"The kernel refused {what}: {why}"
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kextlab.trace.events import Event
@@ -87,3 +88,7 @@ class Told:
     peer: int = 0
     parts: list[Part] = field(default_factory=list)
     about: list[tuple[str, str]] = field(default_factory=list)
+
+
+Make = Callable[[Event, str, str, str, str, str, str], Told]
+"""A moment of an event: world, text, kind, sender, receiver, label."""

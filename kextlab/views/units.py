@@ -7,11 +7,13 @@ controls hold units, a connection is a pipe across the line (``kextlab.views.lan
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 
 from kextlab.kernel.kernel import Kernel
 from kextlab.trace.fold import State
 from kextlab.trace.log import Trace
+from kextlab.views.boundary import HATCH, WIDE, Span, label
 from kextlab.views.columns import Column, Rest, columns_of
 from kextlab.views.jobs_figure import Jobs, jobs_in, jobs_in_state, state_of
 from kextlab.views.lane import (
@@ -132,7 +134,9 @@ class _Drawing:
         self.height = self.control_top + CONTROL_HEIGHT + 30
         lanes_end = GUTTER + len(self.columns) * (WIDTH + GAP)
         self.lanes_end = lanes_end
-        self.width = max(LEAST_WIDTH, lanes_end + 8 + (NOTES if notes else 0))
+        last = max((end for _, end in self._crossing()), default=0)
+        room = NOTES if notes else 0
+        self.width = max(LEAST_WIDTH, lanes_end + 8 + room, math.ceil(last + WIDE))
         self.frame = Frame(
             COLLAR,
             BOUNDARY,
@@ -227,13 +231,21 @@ class _Drawing:
         return body + text(GUTTER - 8, TOP - 12, "bytes", 11, "ink2", anchor="end")
 
     def _boundary(self) -> str:
-        label = "system call boundary"
-        wide = text_width(label, 11, 600) + 12
-        body = rect(0, BOUNDARY, self.width, 14, f"url(#{self.frame.name}-ground)")
+        body = rect(0, BOUNDARY, self.width, HATCH, f"url(#{self.frame.name}-ground)")
         body += line(0, BOUNDARY, self.width, BOUNDARY, "bound", 2.5)
-        body += rect(self.width - wide, BOUNDARY + 1.25, wide, 14, "kern-bg")
-        body += text(self.width - 8, BOUNDARY + 13, label, 11, "ink", 600, "end")
+        body += label(self._crossing(), self.width, BOUNDARY)
         return group(body, "The boundary between user space and the kernel")
+
+    def _crossing(self) -> list[Span]:
+        """Where pipes cross the boundary."""
+        found = []
+        for at, column in enumerate(self.columns):
+            x = self._x(at)
+            if column.rest is not None:
+                found.append((x, x + WIDTH))
+            elif column.lane in self.piped:
+                found.append((x, x + PIPE_RIGHT + 6))
+        return found
 
     # -- above the line --------------------------------------------------------------------
 

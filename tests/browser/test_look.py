@@ -186,8 +186,11 @@ def test_with_reduced_motion_nothing_moves_and_the_change_is_outlined(open_playe
 # ---------------------------------------------------------------- presenter
 
 
-def test_the_presenter_s_type_is_large_and_the_scene_fits_the_screen(open_player: Open) -> None:
-    shown = open_player(document("full"), size=(1920, 1080), presenter=True)
+@pytest.mark.parametrize("name", ["full", "twelve", "local"])
+def test_the_presenter_s_type_is_large_and_the_scene_fits_the_screen(
+    open_player: Open, name: str
+) -> None:
+    shown = open_player(document(name), size=(1920, 1080), presenter=True)
     size = shown.root.locator(".sentence p").evaluate(
         "p => parseFloat(getComputedStyle(p).fontSize)"
     )

@@ -35,6 +35,26 @@ CROWDED = """svg => {
     return found;
 }"""
 
+# Arrows and windows that touch the words at the boundary; null: there are no words.
+CROSSED = """svg => {
+    const texts = [...svg.querySelectorAll("text")];
+    const words = texts.find((node) => node.textContent === "syscall boundary");
+    if (!words) return null;
+    const {left, right, top, bottom} = words.getBoundingClientRect();
+    const found = [];
+    for (const way of svg.querySelectorAll("[data-right], [data-ribbon]")) {
+        const matrix = way.getScreenCTM();
+        for (let at = 0; at < way.getTotalLength(); at += 2) {
+            const p = way.getPointAtLength(at).matrixTransform(matrix);
+            if (p.x > left && p.x < right && p.y > top && p.y < bottom) {
+                found.push(way.dataset.right || way.dataset.ribbon);
+                break;
+            }
+        }
+    }
+    return found;
+}"""
+
 # From now on the page notes how much moves, and the most that ever did.
 MOVING = """() => {
     const root = document.querySelector("#scope").shadowRoot;
@@ -156,6 +176,16 @@ def test_no_two_boxes_share_a_place(open_player: Open, name: str, size: tuple[in
         shown.go(at)
         assert shown.svg.evaluate(CROWDED) == [], at
         assert shown.svg.evaluate(OVERLAPPING) == [], at
+
+
+@pytest.mark.parametrize("name", ["page", "both", "crowd"])
+def test_nothing_crosses_the_words_at_the_boundary(open_player: Open, name: str) -> None:
+    doc = document(name)
+    shown = open_player(doc, size=(1440, 900), still=True)
+    steps = [one["step"] for one in doc["moments"]]
+    for at in (steps[len(steps) // 3], steps[2 * len(steps) // 3], steps[-1]):
+        shown.go(at)
+        assert shown.svg.evaluate(CROSSED) == [], at
 
 
 @pytest.mark.parametrize("name", ["page", "both"])

@@ -343,6 +343,21 @@ def test_live_controls_are_messages_and_their_answers_one_line(player: Player) -
     assert text(page, ".notice") == "no process 7 is running; running: client (100)"
 
 
+def test_the_driving_panel_is_there_while_there_is_a_control(player: Player) -> None:
+    doc = scenes.live()
+    live = doc["live"]
+    page = player({**doc, "live": {**live, "controls": []}}, live=True)
+    panel = page.get_by_role("form", name="Drive the machine")
+    assert panel.count() == 0
+    more = {key: [] for key in ("moments", "patches", "lifelines", "sources", "datas", "keyframes")}
+    more |= {"from": len(doc["moments"]), "steps": doc["steps"]}
+    for controls, there in ((live["controls"], 1), ([], 0)):
+        page.evaluate(
+            "(more) => scope.append(more)", {**more, "live": {**live, "controls": controls}}
+        )
+        assert panel.count() == there
+
+
 def test_while_a_prediction_is_open_the_future_is_not_there(player: Player) -> None:
     page = player(FULL, at=60)
     page.evaluate("scope.veil(60)")

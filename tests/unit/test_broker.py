@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from kextlab.kexts.status import TABLE_SIZE, StatusKext
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.sched.chooser import Seeded
 from kextlab.sched.task import Task
-from kextlab.userland import broker
+from kextlab.userland import broker, broker_socket
 from kextlab.userland.mach import Message
 from kextlab.userland.process import App
 from kextlab.views.costs import Costs, costs
@@ -24,15 +27,40 @@ from kextlab.views.costs import Costs, costs
 TEN = 10
 
 
-def served(mac: Kernel, work: float = 0) -> StatusKext:
+@dataclass(frozen=True)
+class Way:
+    """How clients reach the daemon.
+
+    Attributes:
+        plist: the job's.
+        daemon: its program, which works that long in s for an answer.
+        ask: what a client does.
+        steps: how many steps of tasks, at most, from one death to the next.
+    """
+
+    plist: dict[str, Any]
+    daemon: Callable[[float], Any]
+    ask: Callable[..., bytes]
+    steps: int
+
+
+MACH = Way(broker.PLIST, broker.Broker, broker.ask, 60)
+SOCKET = Way(broker_socket.PLIST, broker_socket.daemon, broker_socket.ask, 120)
+needs_greenlet = pytest.mark.skipif(find_spec("greenlet") is None, reason="needs greenlet")
+ways = pytest.mark.parametrize(
+    "way", [pytest.param(MACH, id="mach"), pytest.param(SOCKET, id="socket", marks=needs_greenlet)]
+)
+
+
+def served(mac: Kernel, work: float = 0, way: Way = MACH) -> StatusKext:
     """The kext and the job."""
     kext = mac.load(StatusKext)
-    mac.launchd.load(broker.PLIST, {broker.PATH: broker.Broker(work)})
+    mac.launchd.load(way.plist, {broker.PATH: way.daemon(work)})
     return kext
 
 
-def clients(mac: Kernel, *args: Any) -> list[Task]:
-    return [mac.spawn("client").run(broker.ask, *args) for _ in range(TEN)]
+def clients(mac: Kernel, way: Way = MACH) -> list[Task]:
+    return [mac.spawn("client").run(way.ask) for _ in range(TEN)]
 
 
 def daemon(mac: Kernel) -> App | None:
@@ -85,20 +113,29 @@ def test_every_unit_has_a_record_of_its_own(mac: Kernel) -> None:
 # -- ten clients -------------------------------------------------------------------------------
 
 
-def test_the_broker_reads_once_and_serves_ten(mac: Kernel) -> None:
-    kext = served(mac)
+@ways
+def test_the_broker_reads_once_and_serves_ten(mac: Kernel, way: Way) -> None:
+    kext = served(mac, way=way)
+    mac.run()
     assert daemon(mac) is None
-    tasks = clients(mac)
+    tasks = clients(mac, way)
     mac.run()
     assert [task.result() for task in tasks] == [bytes(TABLE_SIZE)] * TEN
     assert kext.reads == 1
+    assert mac.launchd.jobs[broker.SERVICE].runs == 1
     assert in_step(mac)
 
 
-@pytest.mark.parametrize("at", [0.05, 0.15, 0.95])
-def test_a_death_loses_no_request(mac: Kernel, at: float) -> None:
-    served(mac, work=0.1)
-    tasks = clients(mac)
+@pytest.mark.parametrize(
+    ("way", "at"),
+    [
+        *((MACH, at) for at in (0.05, 0.15, 0.95)),
+        *(pytest.param(SOCKET, at, marks=needs_greenlet) for at in (0.05, 0.09)),
+    ],
+)
+def test_a_death_loses_no_request(mac: Kernel, way: Way, at: float) -> None:
+    served(mac, work=0.1, way=way)
+    tasks = clients(mac, way)
     mac.run(until=at)
     one = daemon(mac)
     assert one is not None
@@ -109,17 +146,16 @@ def test_a_death_loses_no_request(mac: Kernel, at: float) -> None:
     assert in_step(mac)
 
 
+@ways
 @settings(max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 1_000),
-    deaths=st.lists(st.integers(1, 60), min_size=1, max_size=4),
-    work=st.sampled_from([0, 0.1]),
-)
-def test_no_request_is_lost_wherever_it_dies(seed: int, deaths: list[int], work: float) -> None:
+@given(seed=st.integers(0, 1_000), work=st.sampled_from([0, 0.1]), data=st.data())
+def test_no_request_is_lost_wherever_it_dies(
+    way: Way, seed: int, work: float, data: st.DataObject
+) -> None:
     mac = Kernel(chooser=Seeded(seed))
-    served(mac, work)
-    tasks = clients(mac)
-    for steps in deaths:
+    served(mac, work, way)
+    tasks = clients(mac, way)
+    for steps in data.draw(st.lists(st.integers(1, way.steps), min_size=1, max_size=4)):
         for _ in range(steps):
             mac.step()
         one = daemon(mac)
@@ -128,6 +164,23 @@ def test_no_request_is_lost_wherever_it_dies(seed: int, deaths: list[int], work:
     mac.run()
     assert [len(task.result()) for task in tasks] == [TABLE_SIZE] * TEN
     assert in_step(mac)
+
+
+@needs_greenlet
+def test_the_same_seed_leaves_the_same_trace() -> None:
+    def trace() -> list[Any]:
+        mac = Kernel(chooser=Seeded(7))
+        served(mac, 0.1, SOCKET)
+        clients(mac, SOCKET)
+        mac.run()
+        return list(mac.trace.entries())
+
+    assert trace() == trace()
+
+
+def test_a_socket_that_no_job_offers_is_not_waited_for(mac: Kernel) -> None:
+    with pytest.raises(FileNotFoundError):
+        broker_socket.ask(mac.spawn("client"))
 
 
 def test_a_daemon_without_its_kext_is_started_until_it_is_there(mac: Kernel) -> None:
@@ -146,18 +199,19 @@ def test_a_daemon_without_its_kext_is_started_until_it_is_there(mac: Kernel) -> 
 # -- who asks ----------------------------------------------------------------------------------
 
 
-def answer(app: App, question: int) -> bytes | int | None:
+def answer(app: App, ask: Callable[..., bytes], question: int) -> bytes | int | None:
     try:
-        return broker.ask(app, question)
+        return ask(app, question)
     except OSError as error:
         return error.errno
 
 
-def test_the_token_decides_who_may_refresh(mac: Kernel) -> None:
-    kext = served(mac)
-    refused = mac.spawn("client").run(answer, broker.REFRESH)
-    unknown = mac.spawn("client").run(answer, 77)
-    fresh = mac.spawn("root", uid=0).run(answer, broker.REFRESH)
+@ways
+def test_the_kernel_says_who_may_refresh(mac: Kernel, way: Way) -> None:
+    kext = served(mac, way=way)
+    refused = mac.spawn("client").run(answer, way.ask, broker.REFRESH)
+    unknown = mac.spawn("client").run(answer, way.ask, 77)
+    fresh = mac.spawn("root", uid=0).run(answer, way.ask, broker.REFRESH)
     mac.run()
     assert (refused.result(), unknown.result()) == (EPERM, EINVAL)
     assert fresh.result()[:1] == b"\x01"
@@ -223,6 +277,23 @@ def test_messages_of_ill_will_do_no_harm(mac: Kernel) -> None:
     left = [name for name in mac.snapshot() if name.startswith("right:102:")]
     assert len(left) == names
     assert [map.size for map in maps(mac)] == [0x10000]  # eve's; the daemon gave all of it up
+    assert in_step(mac)
+
+
+@needs_greenlet
+def test_clients_of_ill_will_do_no_harm(mac: Kernel) -> None:
+    served(mac, work=0.1, way=SOCKET)
+    silent, half, gone = (mac.spawn("eve").socket.socket(1) for _ in range(3))
+    for s, words in ((silent, b""), (half, b"\x01\0"), (gone, b"\x01\0\0\0")):
+        s.connect(broker_socket.SOCKET_PATH)
+        s.sendall(words)
+    mac.run(until=0.05)
+    half.close()
+    gone.close()
+    task = mac.spawn("client").run(broker_socket.ask)
+    mac.run()
+    assert len(task.result()) == TABLE_SIZE
+    assert mac.launchd.jobs[broker.SERVICE].runs == 1
     assert in_step(mac)
 
 

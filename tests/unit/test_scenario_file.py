@@ -14,7 +14,7 @@ import pytest
 from kextlab.abi.constants import SO_RCVBUF, SOL_SOCKET
 from kextlab.kexts import EchoKext
 from kextlab.remote.signatures import SYSCALLS
-from kextlab.scenario import Program, Run, Scenario, ScenarioError, calls, faults, file
+from kextlab.scenario import Program, Run, Scenario, ScenarioError, faults, file
 from kextlab.scenario.calls import (
     AddDriver,
     Call,
@@ -37,9 +37,8 @@ from kextlab.scenario.calls import (
     Touch,
     Unload,
     UnloadJob,
-    call_from_json,
-    call_to_json,
 )
+from kextlab.scenario.calls_json import READERS, call_from_json, call_to_json
 from kextlab.scenario.faults import fault_from_json, fault_to_json
 from kextlab.scenario.gates import parameters
 from kextlab.scenario.values import from_json, to_json
@@ -465,7 +464,7 @@ PAGE = (ROOT / "docs/scenario-format.md").read_text()
     ("section", "names"),
     [
         ("The file", file.KEYS),
-        ("Calls", [*calls.READERS, "op"]),
+        ("Calls", [*READERS, "op"]),
         ("Faults", faults.KINDS),
     ],
 )

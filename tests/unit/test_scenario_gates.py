@@ -17,7 +17,8 @@ from kextlab.kexts import EchoKext
 from kextlab.kexts.sensor import SensorDriver, SensorUserClient, kSensorOpen, kSensorStatistics
 from kextlab.osfmk.vm_fault import VmFault
 from kextlab.scenario import Run, Scenario, ScenarioError
-from kextlab.scenario.calls import Enqueue, Spawn, Syscall, Touch, UnloadJob, call_from_json
+from kextlab.scenario.calls import Enqueue, Spawn, Syscall, Touch, UnloadJob
+from kextlab.scenario.calls_json import call_from_json
 from kextlab.scenario.gates import CALLS, parameters
 from kextlab.scenario.hashes import hashes, state_hash
 from kextlab.sched.stop import KernelPanic

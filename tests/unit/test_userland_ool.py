@@ -233,10 +233,11 @@ def test_the_log_tells_what_a_message_carries(
     message.msgh_bits |= c.MACH_MSGH_BITS(0, c.MACH_MSG_TYPE_MAKE_SEND_ONCE)
     message.msgh_local_port = mine
     c.mach_msg(message, c.MACH_SEND_MSG)
-    s.mach_msg(None, s.MACH_RCV_MSG, 4096, port)
+    got = s.mach_msg(None, s.MACH_RCV_MSG, 4096, port)
     c.mach_msg(carrying(c, to, c.OolDescriptor(address, SIZE)), c.MACH_SEND_MSG)
+    _, ports, memory = (getattr(one, "address", 0) for one in got.descriptors)
     told = " ".join(str(log(mac)).split())
-    rights = "a send right to port:3 (name 0x303), 2 rights out of line"
-    carried = f"with a right to reply, {rights} and 65,536 bytes of memory"
+    rights = f"a send right to port:3 (name 0x303), 2 rights out of line at {ports:#x}"
+    carried = f"with a right to reply, {rights} and 65,536 bytes of memory at {memory:#x}"
     assert f"server receives message 9, 76 bytes, {carried}." in told
     assert f"(name {to:#x}), with 65,536 bytes of memory." in told

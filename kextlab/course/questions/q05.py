@@ -33,9 +33,8 @@ Kext = Any
 
 def last_refusal(mac: Kernel) -> int | None:
     """The step at which the kernel last answered ENOBUFS; None if it never did."""
-    steps = list(mac.trace.entries())
-    refused = [at for at, entry in enumerate(steps) if entry[:2] == (RETURN, ENOBUFS)]
-    return refused[-1] if refused else None
+    steps = enumerate(mac.trace.entries())
+    return max((at for at, entry in steps if entry[:2] == (RETURN, ENOBUFS)), default=None)
 
 
 def stream(app: App) -> Socket:

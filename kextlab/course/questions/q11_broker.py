@@ -16,7 +16,7 @@ from kextlab.course.questions.bench import App, Kernel
 from kextlab.course.questions.pair import count, new_port, received
 from kextlab.kexts.status import TABLE_SIZE, StatusKext
 from kextlab.userland.broker import PATH, READ, REFRESH, SERVICE
-from kextlab.userland.launchd import Job
+from kextlab.userland.launchd_job import Job
 from kextlab.userland.mach import Message
 from kextlab.userland.mach_error import MachError
 

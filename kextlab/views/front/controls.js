@@ -17,16 +17,17 @@ export class Controls {
 
   layout() {}
 
-  // Processes, sockets, controls and faults, by name; rewritten only when one of them changes.
+  // Processes, sockets, controls and faults, by name; rewritten only when one of them changes. Where
+  // no kext has registered a control there is nothing to drive.
   update() {
     const {app} = this;
     const live = app.live;
-    this.el.hidden = !app.host.live || !live;
+    const controls = ((live && live.controls) || []).map((one) => (typeof one === "object" ? one.name : one));
+    this.el.hidden = !app.host.live || !controls.length;
     if (this.el.hidden) return;
     const {state} = app.stories[0];
     const pids = (live.processes || Object.keys(state.procs)).map((one) => (typeof one === "object" ? one : {pid: one}));
     const names = pids.map((one) => [String(one.pid ?? one.id), one.name || (state.procs[one.pid] || {name: one.pid}).name]);
-    const controls = (live.controls || []).map((one) => (typeof one === "object" ? one.name : one));
     const key = JSON.stringify([names, controls, live.faults]);
     if (key === this.key) return;
     this.key = key;
@@ -35,7 +36,7 @@ export class Controls {
     const faults = live.faults || [];
     this.el.innerHTML =
       `<label>process <select name="process">${none(names, "none")}${names.map(([pid, name]) => option(pid, `${name} (${pid})`)).join("")}</select></label>` +
-      `<label>control <select name="control">${none(controls, "none")}${controls.map((name) => option(name, name)).join("")}</select></label>` +
+      `<label>control <select name="control">${controls.map((name) => option(name, name)).join("")}</select></label>` +
       `<button class="btn" data-do="connect">Connect</button>` +
       `<label>text <input name="text" value="hello" size="10" data-lm-suppress-shortcuts="true"></label><button class="btn" data-do="send">Send</button><button class="btn" data-do="recv">Receive</button><button class="btn" data-do="step">Step a task</button>` +
       (faults.length ? `<label>fault <select name="fault">${faults.map((one) => option(one.id, one.label)).join("")}</select></label><button class="btn" data-do="fault">Inject</button>` : "");

@@ -6,6 +6,7 @@
 
 import {circle, count, cross, escaped, group, line, path, rect, some, text, tip} from "./marks.js";
 import {fit, width} from "./measure.js";
+import {crossed} from "./boundary.js";
 import {nameAt, portAt, setAt} from "./machplan.js";
 
 const MORE = 5; // messages drawn one by one
@@ -141,7 +142,8 @@ function landings(m, arrows) {
   return ends;
 }
 
-export function rights(c, m) {
+// `crossing` is told from where to where each crosses the boundary.
+export function rights(c, m, crossing) {
   const {f} = m;
   const arrows = new Map();
   const stubs = [];
@@ -170,12 +172,14 @@ export function rights(c, m) {
       const receive = kind.startsWith("R") || kind === "set";
       const wide = (receive ? 3 : 1.4) * w * (fresh && !receive ? 1.5 : 1);
       const stop = m.row - (receive ? 7 : 5) * f;
+      crossing.push(crossed(m, x, from, end, stop));
       let body = path(curve(x, from, end, stop), "none", colour, {width: wide, dash: kind === "O" ? "5 4" : "", more: `data-right="${key}"`});
       body += kind === "O" ? tip(end, m.row - 1 * f, 0, 1, colour, 5 * f, true) : tip(end, m.row - 0.5 * f, 0, 1, colour, (receive ? 6.5 : 5) * f);
       pieces.push([`right/${key}`, body]);
     }
   }
   for (const {key, x, kind, far} of stubs) {
+    crossing.push([x - 4 * f, x + 4 * f]);
     if (kind === "dead") pieces.push([`right/${key}`, line(x, from, x, m.boundary + 26 * f, "loss", 1.4 * w, "2 3") + cross(x, m.boundary + 32 * f, 4 * f)]);
     else if (far) pieces.push([`right/${key}`, line(x, from, x, m.boundary + 28 * f, "user", 1.4 * w, "2 3")]);
   }

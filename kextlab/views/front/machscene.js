@@ -2,9 +2,11 @@
 
 import {group, line, rect, text} from "./marks.js";
 import {width} from "./measure.js";
+import {boundaryLabel} from "./boundary.js";
 import {planOf} from "./machplan.js";
 import {boxes, rights, spaces, wires} from "./mach.js";
 import {objects, ribbons, windowCell} from "./memory.js";
+import {pipes} from "./world.js";
 
 const LEAST = 420; // px beside the lanes; in less it stands below them
 
@@ -55,23 +57,15 @@ function ground(c, m) {
   return group(body, "");
 }
 
-// Its name stands before what crosses it.
-function boundary(m) {
-  const {f} = m;
-  const end = m.x + m.room;
-  const w = Math.min(f, 1.6);
-  const label = "syscall boundary";
-  const wide = width(label, m.small, 600) + 12 * f;
-  if (!m.beside && m.room <= 560 * f) return "";
-  return rect(end - wide, m.boundary + 1.25 * w, wide, m.hatch, "kern-bg") + text(end - 6 * f, m.boundary + m.hatch * 0.5 + m.small * 0.36 + 1, label, m.small, "ink", {weight: 600, anchor: "end"});
-}
-
 // Three lists of pieces for the three layers of the scene.
-export function machPieces(c, m) {
+export function machPieces(c, m, columns) {
   c.touchedNow = touchedIn(c.story.patches[c.now]);
+  const crossing = m.beside ? pipes(columns, c.state, c.g) : []; // from where to where something crosses the boundary
+  const between = [...ribbons(c, m, crossing), ...rights(c, m, crossing), ...wires(c, m)];
+  const label = m.beside || m.room > 560 * m.f ? boundaryLabel(m, crossing, 0, m.x + m.room) : "";
   return [
-    [["mach/ground", ground(c, m)]],
-    [...ribbons(c, m), ...rights(c, m), ...wires(c, m)],
-    [...boxes(c, m), ...objects(c, m), ...spaces(c, m, windowCell), ["mach/boundary", boundary(m)]],
+    [["mach/ground", ground(c, m) + label]],
+    between,
+    [...boxes(c, m), ...objects(c, m), ...spaces(c, m, windowCell)],
   ];
 }

@@ -3,6 +3,7 @@
 
 import {count, cross, escaped, group, line, path, rect, some, text} from "./marks.js";
 import {fit, width} from "./measure.js";
+import {crossed} from "./boundary.js";
 import {objectAt, seenBy, windowAt} from "./machplan.js";
 import {address, r} from "./mach.js";
 
@@ -78,7 +79,8 @@ export function windowCell(c, m, key, at) {
 }
 
 // From each window to its object: side by side on the object's top, in the order of the windows.
-export function ribbons(c, m) {
+// `crossing` is told from where to where each crosses the boundary.
+export function ribbons(c, m, crossing) {
   const {f} = m;
   const on = new Map();
   for (const [key, at] of m.cells) {
@@ -98,6 +100,7 @@ export function ribbons(c, m) {
       const [a, b] = [at.x, at.x + at.width - 2 * f];
       const [left, right] = [end.x + 4 * f + i * part + 1.5 * f, end.x + 4 * f + (i + 1) * part - 1.5 * f];
       const [y1, y2] = [m.collar + 4 * f, m.row];
+      crossing.push([crossed(m, a, y1, left, y2)[0], crossed(m, b, y1, right, y2)[1]]);
       const half = (y2 - y1) * 0.55;
       const edge = (x1, x2) => `C${r(x1)} ${r(y1 + half)} ${r(x2)} ${r(y2 - half)} ${r(x2)} ${r(y2)}`;
       const back = (x1, x2) => `C${r(x2)} ${r(y2 - half)} ${r(x1)} ${r(y1 + half)} ${r(x1)} ${r(y1)}`;

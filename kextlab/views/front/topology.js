@@ -20,6 +20,12 @@ const TIGHT = 1.16; // the least scale of a projector's scene, which has no more
 
 const MACH = new Set(["port", "set", "name", "msg", "win", "obj"]);
 
+// The least px of the tallest buffer on a presenter's screen; a row of jobs takes some of it.
+const leastOf = (story) => (story.series.jobs ? 120 : 150);
+
+// Measures with the boundary lower by `extra`; what is high for a presenter's screen stays as high.
+const lowered = (story, f, height, extra) => measures(f, story.series.hiwat, f > 1.15 && height ? Math.max(leastOf(story), height - extra) : height, extra);
+
 let mounted = 0;
 
 export class Topology {
@@ -90,12 +96,11 @@ export class Topology {
     const rest = () => measures(f, story.series.hiwat, 1).height - 1;
     const whole = measures(f, story.series.hiwat, 0);
     const low = !presenter && !one && app.allowed.length > 1 && whole.height + FRAME + (story.series.jobs ? JOBS : 0) > app.height;
-    const least = story.series.jobs ? 120 : 180;
-    const height = f > 1.15 ? Math.max(least, app.height - app.beside() - rest() - 2) : low && whole.H >= 256 ? whole.H / 2 : 0;
+    const height = f > 1.15 ? Math.max(leastOf(story), app.height - app.beside() - rest() - 2) : low && whole.H >= 256 ? whole.H / 2 : 0;
     let g = measures(f, story.series.hiwat, height);
     let laid = columnsOf(story, state, g, room, this.wanted(story), one ? "one" : "");
     this.open = one && laid.columns.length ? laid.columns[0].sock : "";
-    if (laid.kind === "thin") g = measures(f, story.series.hiwat, height, Math.max(0, NAMES * f - 40 * f));
+    if (laid.kind === "thin") g = lowered(story, f, height, (NAMES - 40) * f);
     const {sel} = app;
     const c = {
       g, laid, room, state, story, now, sel, p: this.prefix, plain: one, moment: story.moments[now],
@@ -115,7 +120,7 @@ export class Topology {
     c.mach = placed(c, kctl, kctl ? laid.end : 0, g.height);
     if (c.mach.beside && c.mach.boundary > g.boundary) {
       const extra = c.mach.boundary - g.boundary;
-      c.g = measures(f, story.series.hiwat, c.presenter && height ? Math.max(story.series.jobs ? 120 : 180, height - extra) : height, extra);
+      c.g = lowered(story, f, height, extra);
       c.mach = placed(c, kctl, laid.end, c.g.height);
     }
     c.height = c.alone ? c.mach.height : c.mach.under ? c.g.height + c.mach.height : Math.max(c.g.height, c.mach.height);
@@ -160,7 +165,7 @@ export class Topology {
     const ends = columns.filter((column) => column.kind !== "crowd").map((column) => column.x + column.width);
     const end = ends.length ? Math.max(...ends) : g.gutter;
     c.post = postingOf(c, columns);
-    const mach = c.mach ? machPieces(c, c.mach) : [[], [], []];
+    const mach = c.mach ? machPieces(c, c.mach, columns) : [[], [], []];
     this.layers[0].show([["ground", c.alone ? "" : ground(c, columns, end, any)], ...tubes(c, columns), ...mach[0]]);
     const lanes = [];
     for (const column of columns) {

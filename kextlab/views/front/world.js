@@ -2,6 +2,7 @@
 
 import {circle, count, cross, group, line, path, rect, some, text, tip} from "./marks.js";
 import {fit, width} from "./measure.js";
+import {boundaryLabel} from "./boundary.js";
 import {doing} from "./jobs.js";
 import {inside, runs} from "./layout.js";
 import {eventOf, fds, nameOf} from "./words.js";
@@ -35,8 +36,9 @@ export function ground(c, columns, end, axis) {
     if (width(words, g.small) < room - 12 * f - Math.max(kernEnd + width(caption || "", g.small) + 20, c.post ? Math.max(...c.post) : 0)) body += text(room - 12 * f, foot, words, g.small, "ink2", {anchor: "end"});
   }
   if (!columns.some((column) => column.kind !== "lane" || column.sock || (column.pid && state.procs[column.pid]) || (column.control && controlNamed(state, column.control)))) {
-    body += text(room / 2, g.process + 30 * f, "no process is running", g.mid, "ink2", {anchor: "middle"});
-    body += text(room / 2, g.top + 90 * f, "no kext has registered a control", g.mid, "ink2", {anchor: "middle"});
+    const middle = (c.mach && c.mach.beside ? c.mach.x : room) / 2;
+    if (!Object.keys(state.procs).length) body += text(middle, g.process + 30 * f, "no process is running", g.mid, "ink2", {anchor: "middle"});
+    body += text(middle, g.top + 90 * f, "no kext has registered a control", g.mid, "ink2", {anchor: "middle"});
   }
   if (axis) {
     const many = Math.round(g.H / (64 * g.f)) >= 2 ? Math.ceil(g.H / 64 / Math.max(1, Math.round(g.f)) - 0.01) : 2;
@@ -49,15 +51,20 @@ export function ground(c, columns, end, axis) {
     body += text(g.gutter - 8 * f, g.top - 12 * f, "bytes", g.small, "ink2", {anchor: "end"});
   }
   const w = Math.min(f, 1.6);
-  const label = "syscall boundary";
-  const wide = width(label, g.small, 600) + 12 * f;
   body += group(
     rect(0, g.boundary, room, g.hatch, `url(#${p}ground)`) + line(0, g.boundary, room, g.boundary, "bound", 2.5 * w) +
-      (plain || (c.mach && c.mach.beside) ? "" : rect(room - wide, g.boundary + 1.25 * w, wide, g.hatch, "kern-bg") +
-        text(room - 6 * f, g.boundary + g.hatch * 0.5 + g.small * 0.36 + 1, label, g.small, "ink", {weight: 600, anchor: "end"})),
+      (plain || (c.mach && c.mach.beside) ? "" : boundaryLabel(g, pipes(columns, state, g), 0, room)),
     "The system call boundary between user space and the kernel",
   );
   return body;
+}
+
+// From where to where the pipes of sockets cross the boundary.
+export function pipes(columns, state, g) {
+  return columns.filter((column) => column.kind !== "lane" || state.socks[column.sock]).map((column) => {
+    const end = column.kind === "lane" ? inside(column, g, false).wall : column.x + column.width;
+    return [column.x - 4 * g.f, end + 4 * g.f];
+  });
 }
 
 // A power of two: what an axis in bytes counts by.
