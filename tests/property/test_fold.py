@@ -1,22 +1,20 @@
 """Adding up the trace's changes gives the kernel's own snapshot, after every single entry."""
 
-from pathlib import Path
-
 import pytest
 
 from kextlab import Kernel
 from kextlab.kernel import system as system_module
 from kextlab.kernel.snapshot import snapshot
 from kextlab.kernel.system import System
-from kextlab.scenario.recording import Scenario, read
+from kextlab.scenario.recording import Scenario
 from kextlab.scenario.replay import replay
 from kextlab.trace.codes import Entry
 from kextlab.trace.fold import Folder
 from kextlab.trace.log import Trace
 from kextlab.userland.mach import Message
 from kextlab.userland.mach_error import MachError
+from tests.recordings import corpus
 
-CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 GENERATED = 60
 """Generated scenarios checked for each release; replaying with a check at every entry is slow."""
 
@@ -62,7 +60,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scenarios(release: str) -> list[Scenario]:
     """All hand-written scenarios of a release and some generated ones."""
-    recording = read(CORPUS / f"{release}.jsonl.xz")
+    recording = corpus(release)
     written = [scenario for scenario in recording.scenarios if scenario.topic is not None]
     generated = [scenario for scenario in recording.scenarios if scenario.topic is None]
     return written + generated[:: len(generated) // GENERATED]
