@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kextlab.scenario.recording import Recording, abbreviate, expand, find, read
+from tests import recordings
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests/conformance/corpus"
@@ -40,7 +41,7 @@ def tool() -> ModuleType:
 
 @pytest.fixture(scope="module", params=RELEASES)
 def corpus(request: pytest.FixtureRequest) -> Recording:
-    return read(CORPUS / f"{request.param}.jsonl.xz")
+    return recordings.corpus(request.param)
 
 
 def data_values(value: object) -> Iterator[Any]:
@@ -66,7 +67,7 @@ def test_the_folder_holds_one_file_a_release_and_kind() -> None:
 
 
 def test_mach_ipc_is_carried_whole() -> None:
-    mach = read(CORPUS / f"{MACH}.jsonl.xz")
+    mach = recordings.corpus(MACH)
     assert (mach.header.kind, mach.header.release) == ("mach_ipc", "xnu-7195.141.2")
     assert (mach.header.scenarios, mach.header.steps) == (361, 13_619)
     assert [s.topic for s in mach.scenarios] == ["mach-ipc"] * 61 + [None] * 300

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kextlab.scenario import replay as replay_module
-from kextlab.scenario.recording import Recording, read
+from kextlab.scenario.recording import Recording
 from kextlab.scenario.replay import main, replay, same
+from tests.recordings import corpus
 
-CORPUS = Path(__file__).parent / "corpus"
 RELEASES = ["xnu-11417.101.15", "xnu-7195.141.2"]
 MACH = "mach_ipc-xnu-7195.141.2"
 PARTS = {"by-hand": (True, 0, 1)} | {f"generated-{part}": (False, part, 3) for part in range(3)}
@@ -19,7 +19,7 @@ PARTS = {"by-hand": (True, 0, 1)} | {f"generated-{part}": (False, part, 3) for p
 
 
 def recording_of(release: str) -> Recording:
-    return read(CORPUS / f"{release}.jsonl.xz")
+    return corpus(release)
 
 
 @pytest.mark.parametrize("part", PARTS)

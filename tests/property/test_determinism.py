@@ -16,7 +16,8 @@ import pytest
 
 import kextlab
 from kextlab.scenario.operations import Machine
-from kextlab.scenario.recording import Scenario, read
+from kextlab.scenario.recording import Scenario
+from tests.recordings import corpus
 
 CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 RELEASES = ["xnu-11417.101.15", "xnu-7195.141.2"]
@@ -42,7 +43,7 @@ print(digest.hexdigest())
 
 
 def written(release: str) -> list[Scenario]:
-    recording = read(CORPUS / f"{release}.jsonl.xz")
+    recording = corpus(release)
     return [scenario for scenario in recording.scenarios if scenario.topic is not None]
 
 

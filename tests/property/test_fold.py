@@ -1,7 +1,6 @@
 """Adding up the trace's changes gives the kernel's own snapshot, after every single entry."""
 
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +10,7 @@ from kextlab import Kernel
 from kextlab.kernel import system as system_module
 from kextlab.kernel.snapshot import snapshot
 from kextlab.kernel.system import System
-from kextlab.scenario.recording import Scenario, read
+from kextlab.scenario.recording import Scenario
 from kextlab.scenario.replay import replay
 from kextlab.trace.codes import Entry
 from kextlab.trace.fold import Folder, State
@@ -19,8 +18,8 @@ from kextlab.trace.log import Trace
 from kextlab.userland.mach import Message
 from kextlab.userland.mach_error import MachError
 from kextlab.userland.process import App
+from tests.recordings import corpus
 
-CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 GENERATED = 60
 """Generated scenarios checked for each release; replaying with a check at every entry is slow."""
 
@@ -75,7 +74,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scenarios(release: str) -> list[Scenario]:
     """All hand-written scenarios of a release and some generated ones."""
-    recording = read(CORPUS / f"{release}.jsonl.xz")
+    recording = corpus(release)
     written = [scenario for scenario in recording.scenarios if scenario.topic is not None]
     generated = [scenario for scenario in recording.scenarios if scenario.topic is None]
     return written + generated[:: len(generated) // GENERATED]

@@ -3,7 +3,6 @@
 import base64
 import json
 import random
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -13,15 +12,15 @@ from test_machine_events import EventMachine
 
 from kextlab.abi.constants import M_EOR
 from kextlab.kernel import system as system_module
-from kextlab.scenario.recording import Scenario, read
+from kextlab.scenario.recording import Scenario
 from kextlab.scenario.replay import replay
 from kextlab.trace.fold import Folder, State
 from kextlab.trace.log import Trace
 from kextlab.views import log, scenes
 from kextlab.views.patches import after
 from kextlab.views.scenes import SceneWriter
+from tests.recordings import corpus
 
-CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 RELEASES = ["xnu-11417.101.15", "xnu-7195.141.2"]
 
 
@@ -193,7 +192,7 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> list[Trace]:
 
 
 def scenarios(release: str, generated: int) -> list[Scenario]:
-    recording = read(CORPUS / f"{release}.jsonl.xz")
+    recording = corpus(release)
     written = [scenario for scenario in recording.scenarios if scenario.topic is not None]
     others = [scenario for scenario in recording.scenarios if scenario.topic is None]
     return written + others[:: len(others) // generated]

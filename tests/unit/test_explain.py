@@ -29,11 +29,11 @@ from kextlab.kernel.explain import (
 )
 from kextlab.kernel.kext import Kext, KextError
 from kextlab.kernel.kpi import KernCtlReg, Out
-from kextlab.scenario.recording import Step, find, read
+from kextlab.scenario.recording import Step
 from kextlab.sched.stop import KernelPanic, SimDeadlock, Sleep
+from tests.recordings import corpora
 
 ROOT = Path(__file__).parents[2]
-CORPUS = ROOT / "tests/conformance/corpus"
 KERNEL = [
     *sorted((ROOT / "kextlab/bsd").glob("*.py")),
     *sorted((ROOT / "kextlab/kernel").glob("*.py")),
@@ -86,8 +86,8 @@ def refusals_of(steps: list[Step]) -> Iterator[tuple[Step, bool]]:
 def recorded() -> frozenset[Refusal]:
     """Every refusal, panic and deadlock of both corpora; calls made by callbacks included."""
     found = set()
-    for path in find([CORPUS]):
-        for scenario in read(path).scenarios:
+    for recording in corpora():
+        for scenario in recording.scenarios:
             for step, callback in refusals_of(scenario.steps):
                 expect = step["expect"]
                 deadlock = expect.get("deadlock")

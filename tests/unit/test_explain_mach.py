@@ -7,13 +7,12 @@ import pytest
 from kextlab import Kernel, explain
 from kextlab.abi.mach import CODES
 from kextlab.kernel.explain import Cause, causes_by_text
-from kextlab.scenario.recording import read
 from kextlab.userland.bootstrap import NAMES
 from kextlab.userland.mach_error import MachError
-from tests.recordings import CORPUS
+from tests.recordings import corpus
 
 ROWS = causes_by_text()["mach"]
-SCENARIOS = {s.name: s for s in read(CORPUS / "mach_ipc-xnu-7195.141.2.jsonl.xz").scenarios}
+SCENARIOS = {s.name: s for s in corpus("mach_ipc-xnu-7195.141.2").scenarios}
 OPS = {"mach_port_get_attributes": "get_status", "mach_port_set_attributes": "set_qlimit"}
 
 

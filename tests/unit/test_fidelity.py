@@ -16,12 +16,12 @@ from kextlab.bsd.release import RELEASES, Release
 from kextlab.bsd.sockopt import _UNMODELLED
 from kextlab.kernel import explanations
 from kextlab.kernel.explain import causes_by_errno, causes_by_text
-from kextlab.scenario.recording import Scenario, read
+from kextlab.scenario.recording import Scenario
 from kextlab.scenario.replay import UNCOMPARED_WAKEUPS
+from tests.recordings import corpus
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/fidelity.md").read_text()
-CORPUS = ROOT / "tests/conformance/corpus"
 MACH = "mach_ipc-xnu-7195.141.2"
 MODELLED = [
     path
@@ -32,7 +32,7 @@ MODELLED = [
 
 @cache
 def scenarios(release: str) -> tuple[Scenario, ...]:
-    return read(CORPUS / f"{release}.jsonl.xz").scenarios
+    return corpus(release).scenarios
 
 
 def section(title: str) -> str:

@@ -4,15 +4,14 @@ import re
 from fnmatch import filter as matching
 from pathlib import Path
 
-from kextlab.scenario.recording import read
+from tests.recordings import corpora
 
 ROOT = Path(__file__).parents[2]
-CORPUS = ROOT / "tests" / "conformance" / "corpus"
 NAME = re.compile(r"(?<!ignore)\[([a-z][a-z0-9]*-[a-z0-9*-]+|r[0-9]{5})(?: and others)?\]")
 
 
 def test_every_recording_a_docstring_or_document_names_exists() -> None:
-    names = {s.name for path in sorted(CORPUS.glob("*.xz")) for s in read(path).scenarios}
+    names = {scenario.name for recording in corpora() for scenario in recording.scenarios}
     folders = [ROOT / "kextlab" / name for name in ("bsd", "kernel", "kexts", "sched", "trace")]
     files = [path for folder in (*folders, ROOT / "docs") for path in folder.rglob("*.[pm][yd]")]
     named = {(path.name, name) for path in files for name in NAME.findall(path.read_text())}

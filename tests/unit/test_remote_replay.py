@@ -1,6 +1,5 @@
 """Every hand-written recording, with the process and the kext behind encoded loop-backs."""
 
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -11,11 +10,11 @@ from kextlab.remote.loopback import load_remote
 from kextlab.remote.syscalls import LoopbackSyscalls
 from kextlab.scenario.behaviour import RecordedKext, data_of
 from kextlab.scenario.operations import Answer, Machine, error_name
-from kextlab.scenario.recording import Recording, Scenario, Step, read
+from kextlab.scenario.recording import Recording, Scenario, Step
 from kextlab.scenario.replay import same
 from kextlab.trace.events import Change
+from tests import recordings
 
-CORPUS = Path(__file__).parents[1] / "conformance/corpus"
 RELEASES = ("xnu-7195.141.2", "xnu-11417.101.15")
 
 
@@ -43,7 +42,7 @@ class RemoteMachine(Machine):
 
 @pytest.fixture(scope="module", params=RELEASES)
 def corpus(request: pytest.FixtureRequest) -> Recording:
-    return read(CORPUS / f"{request.param}.jsonl.xz")
+    return recordings.corpus(request.param)
 
 
 def changes(mac: Kernel) -> list[Change]:

@@ -1,7 +1,6 @@
 """The hand-written scenarios alone, without the generated ones, recorded and not."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,15 +8,15 @@ import pytest
 from kextlab.kernel.kernel import Kernel
 from kextlab.scenario import operations
 from kextlab.scenario.operations import Machine
-from kextlab.scenario.recording import Scenario, read
+from kextlab.scenario.recording import Scenario
 from kextlab.scenario.replay import replay
+from tests.recordings import corpus
 
-CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 RELEASES = ["xnu-11417.101.15", "xnu-7195.141.2"]
 
 
 def written(release: str) -> list[Scenario]:
-    recording = read(CORPUS / f"{release}.jsonl.xz")
+    recording = corpus(release)
     return [scenario for scenario in recording.scenarios if scenario.topic is not None]
 
 

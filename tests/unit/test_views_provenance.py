@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from kextlab.abi.mach_messages import MachMsgHeader
 from kextlab.kernel.explain import causes_by_errno, causes_by_text
 from kextlab.kernel.explanations import PORTED
 from kextlab.kexts import EchoKext
-from kextlab.scenario.recording import Scenario, read
+from kextlab.scenario.recording import Scenario
 from kextlab.userland.mach import Mach
 from kextlab.views import scene_document
 from kextlab.views.provenance import (
@@ -27,10 +26,10 @@ from kextlab.views.provenance import (
     where,
 )
 from tests.ported import asserted
+from tests.recordings import corpus
 from tests.unit.scene_machines import echo, full, panic
 from tests.unit.views_machines import client, echoing
 
-CORPUS = Path(__file__).parents[1] / "conformance" / "corpus"
 RELEASES = ["xnu-11417.101.15", "xnu-7195.141.2"]
 NAMES = {"send": "sendto", "recv": "recvfrom"}
 MACH = "mach_ipc-xnu-7195.141.2"
@@ -73,7 +72,7 @@ def mach_shows(scenario: Scenario) -> Iterator[str]:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_what_is_called_recorded_goes_well_in_the_recording_named(release: str) -> None:
-    scenarios = {s.name: s for s in read(CORPUS / f"{release}.jsonl.xz").scenarios}
+    scenarios = {s.name: s for s in corpus(release).scenarios}
     for what, (name, _) in SHOWN.items():
         if not what.startswith("mach_"):
             assert what in set(shows(scenarios[name])), (what, name)
@@ -81,14 +80,14 @@ def test_what_is_called_recorded_goes_well_in_the_recording_named(release: str) 
 
 
 def test_what_is_called_recorded_of_mach_goes_well_in_the_recording_named() -> None:
-    scenarios = {s.name: s for s in read(CORPUS / f"{MACH}.jsonl.xz").scenarios}
+    scenarios = {s.name: s for s in corpus(MACH).scenarios}
     for what, (name, _) in SHOWN.items():
         if what.startswith("mach_"):
             assert what in set(mach_shows(scenarios[name])), (what, name)
 
 
 def test_every_call_of_a_process_that_a_recording_shows_is_called_recorded() -> None:
-    shown_ = {what for s in read(CORPUS / f"{MACH}.jsonl.xz").scenarios for what in mach_shows(s)}
+    shown_ = {what for s in corpus(MACH).scenarios for what in mach_shows(s)}
     ours = {name for name in vars(Mach) if name.startswith("mach_")}
     assert {what for what in shown_ if what.split()[0] in ours} == {
         what for what in SHOWN if what.startswith("mach_")
