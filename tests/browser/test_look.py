@@ -205,6 +205,16 @@ def test_the_presenter_s_type_is_large_and_the_scene_fits_the_screen(
     assert shown.svg.evaluate(OVERLAPPING) == []
 
 
+@pytest.mark.parametrize(("name", "size"), [("many", (1920, 1080)), ("both", (1280, 720))])
+def test_the_presenter_s_numbers_stand_beside_the_steps(
+    open_player: Open, name: str, size: tuple[int, int]
+) -> None:
+    shown = open_player(document(name), size=size, presenter=True, at=5)
+    assert shown.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    last = shown.root.locator(".scrubber [data-mark]").last.bounding_box()
+    assert last["x"] + last["width"] / 2 < shown.root.locator(".pos").bounding_box()["x"]
+
+
 # ---------------------------------------------------------------- low windows
 
 

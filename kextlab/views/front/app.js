@@ -148,8 +148,14 @@ export class App {
   get axis() {
     const n = Math.max(1, this.most());
     const {room, size, presenter, type} = this;
-    const [x0, x1] = presenter && size !== "narrow" ? [96 * type * 0.8, room - 150 * type * 0.8] : size === "narrow" ? [16, room - 16] : [136, room - this.margin()];
+    const [x0, x1] = presenter && size !== "narrow" ? [96 * type * 0.8, room - this.counter() * type] : size === "narrow" ? [16, room - 16] : [136, room - this.margin()];
     return {x0, x1, x: (at) => (at < 0 ? x0 : x0 + ((at + 0.5) / n) * (x1 - x0))};
+  }
+
+  // Room for the step and the last one at the right of a presenter's scrubber.
+  counter() {
+    const last = count(this.story.steps);
+    return Math.max(120, 44 + width(`${last} / ${last}`, 17, 600));
   }
 
   // Room for the numbers at the right of the queues.

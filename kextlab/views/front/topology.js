@@ -21,7 +21,7 @@ const TIGHT = 1.16; // the least scale of a projector's scene, which has no more
 const MACH = new Set(["port", "set", "name", "msg", "win", "obj"]);
 
 // The least px of the tallest buffer on a presenter's screen; a row of jobs takes some of it.
-const leastOf = (story) => (story.series.jobs ? 120 : 150);
+const leastOf = (story) => (story.series.jobs ? 120 : 140);
 
 // Measures with the boundary lower by `extra`; what is high for a presenter's screen stays as high.
 const lowered = (story, f, height, extra) => measures(f, story.series.hiwat, f > 1.15 && height ? Math.max(leastOf(story), height - extra) : height, extra);
