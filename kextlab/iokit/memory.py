@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from operator import index
+from typing import NoReturn, Protocol
 
 from kextlab.iokit.machine import IOKit, Owner
+from kextlab.osfmk.vm_sanitize import unchanging
 from kextlab.trace.codes import IO_WRITE, VM_BLOCK, io_block
 
 LARGEST = 64 << 20
@@ -47,7 +49,8 @@ class SharedMemory(Protocol):
         ...
 
     def write(self, offset: int, data: bytes) -> None:
-        """Overwrite from ``offset`` on. MemoryFault outside of it: then nothing is written."""
+        """Overwrite from ``offset`` on. MemoryFault outside of it: then nothing is written.
+        TypeError: no bytes."""
         ...
 
 
@@ -86,8 +89,8 @@ class Block:
         return {"size": self.size}
 
     def check(self, offset: int, length: int) -> None:
-        """MemoryFault if that range is not wholly inside."""
-        if offset < 0 or length < 0 or offset + length > self.size:
+        """MemoryFault if that range is not wholly inside. TypeError: no whole numbers."""
+        if index(offset) < 0 or index(length) < 0 or offset + length > self.size:
             raise MemoryFault(
                 f"{length} bytes at {offset} of memory that has {self.size}", "SIGSEGV"
             )
@@ -99,17 +102,25 @@ class Block:
 
     def write(self, offset: int, data: bytes) -> None:
         """As ``SharedMemory``."""
+        data = unchanging(data)
         self.check(offset, len(data))
+        if not data:
+            return
         self._bytes[offset : offset + len(data)] = data
         kernel = self.kernel
         for at in range(offset - offset % VM_BLOCK, offset + len(data), VM_BLOCK):
             name = io_block(self.number, at // VM_BLOCK)
             if name not in self._pieces:
                 self._pieces[name] = kernel.objects[name] = _Piece(self, at)
-        if kernel.rec is not None and data:
-            kernel.rec((IO_WRITE, self.number, offset, bytes(data)))
+        if kernel.rec is not None:
+            kernel.rec((IO_WRITE, self.number, offset, data))
         for tell in self.written:
             tell(offset)
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody holds it."""
+        return self._holders > 0
 
     def retain(self) -> None:
         """Somebody else holds it."""
@@ -147,16 +158,29 @@ class IOMemoryDescriptor:
         """Bytes described; the pages behind may have more."""
         return self._length
 
+    def _check(self, routine: str) -> None:
+        if not self.block.held:
+            self._freed(routine)
+
+    def _freed(self, routine: str) -> NoReturn:
+        kind = type(self).__name__
+        self.block.kernel.panic(f"{kind}::{routine}: the memory was released before")
+
     def _inside(self, offset: int, length: int) -> int:
         return max(0, min(length, self._length - offset)) if offset >= 0 else 0
 
     def readBytes(self, offset: int, length: int) -> bytes:
-        """A copy of up to ``length`` bytes: fewer at the end, none beyond it."""
+        """A copy of up to ``length`` bytes: fewer at the end, none beyond it. KernelPanic: it is
+        nobody's memory any more."""
+        self._check("readBytes")
         count = self._inside(offset, length)
         return self.block.read(offset if count else 0, count)
 
     def writeBytes(self, offset: int, data: bytes) -> int:
-        """Overwrite from ``offset`` on; how many bytes fitted."""
+        """Overwrite from ``offset`` on; how many bytes fitted. KernelPanic: it is nobody's memory
+        any more."""
+        self._check("writeBytes")
+        data = unchanging(data)
         count = self._inside(offset, len(data))
         self.block.write(offset if count else 0, data[:count])
         return count
@@ -165,6 +189,8 @@ class IOMemoryDescriptor:
 class IOBufferMemoryDescriptor(IOMemoryDescriptor):
     """Memory with its descriptor, for a driver that wants to share some."""
 
+    _released = False
+
     @classmethod
     def withCapacity(cls, owner: Owner, capacity: int) -> IOBufferMemoryDescriptor | None:
         """``capacity`` bytes, zeroed; ``None`` if there is no room."""
@@ -172,7 +198,11 @@ class IOBufferMemoryDescriptor(IOMemoryDescriptor):
         return None if block is None else cls(block, capacity)
 
     def release(self) -> None:
-        """The driver lets go; what is mapped stays until it is unmapped."""
+        """The driver lets go; what is mapped stays until it is unmapped. KernelPanic: it did so
+        before."""
+        if self._released:
+            self._freed("release")
+        self._released = True
         self.block.release()
 
 
@@ -217,7 +247,7 @@ class Window:
 
     Args:
         enter: called before every touch; raises if the process or its boot is gone.
-        writing: every write, offset and bytes, happens inside of what it gives.
+        writing: every write that goes well, offset and bytes, happens inside of what it gives.
     """
 
     def __init__(
@@ -266,5 +296,8 @@ class Window:
         self._touch(offset)
         if not self._mapping.writable:
             raise MemoryFault(f"{self.address + offset:#x} is mapped to be read only", "SIGBUS")
-        with self._writing(offset, data):
-            self._mapping.block.write(offset, data)
+        data = unchanging(data)
+        self._mapping.block.check(offset, len(data))
+        if data:
+            with self._writing(offset, data):
+                self._mapping.block.write(offset, data)

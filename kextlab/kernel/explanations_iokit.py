@@ -131,11 +131,12 @@ The process has no such name any more.
 """
 
 PANICS = f"""
-IODataQueue::enqueue: ^kernel page fault in a data queue | IODataQueue::enqueue | {DOCUMENTED}
-The driver used a queue it had released; or it shares an IODataQueue, which believes the size that
-stands in the memory, and a process wrote a larger one there.
--> Stop everything that enqueues before the queue is released; share an IOSharedDataQueue, which
-keeps a size of its own.
+IODataQueue, IOMemoryDescriptor: ^kernel page fault in the | IODataQueue::enqueue | {DOCUMENTED}
+The driver used a queue or memory it had released, or memory lent to it for one call after that
+call; or it released memory twice; or it shares an IODataQueue, which believes the size that stands
+in the memory, and a process wrote a larger one there.
+-> Release a queue or memory once, when nothing enqueues or writes any more; copy what is to be kept
+beyond a call; share an IOSharedDataQueue, which keeps a size of its own.
 """
 
 DEADLOCKS = f"""

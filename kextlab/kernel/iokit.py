@@ -75,7 +75,7 @@ class IOKitGate(Traps):
 
     def _panic(self, text: str) -> NoReturn:
         """A fault inside of a routine of the kernel that a driver called."""
-        panic = KernelPanic(f"{PAGE_FAULT} in a data queue: {text}")
+        panic = KernelPanic(f"{PAGE_FAULT} in the memory of a driver: {text}")
         self._system.stop(panic)
         self._system.record_stop(panic)
         raise panic
@@ -232,8 +232,8 @@ class IOKitGate(Traps):
         @contextmanager
         def writing(offset: int, data: bytes) -> Iterator[None]:
             journal = self._system.journal
-            with journal.noting("touch", "window", pid, address, offset, bytes(data)):
-                if self._rec is not None and data:
+            with journal.noting("touch", "window", pid, address, offset, data):
+                if self._rec is not None:
                     self._rec((TOUCH, pid, "write", address + offset, len(data), 0))
                 yield
 
@@ -245,8 +245,7 @@ class IOKitGate(Traps):
         start = self._system.trace.mark()
         process = self._process(pid)  # it may be task 0's turn again
         self._system.journal.noted(start, "touch", "peek", pid, address)
-        if process.exited:
-            raise ProcessLookupError(f"process {pid} ({process.name}) has exited")
+        self._check_alive(process)
 
     def window(self, pid: int, address: int) -> Window:
         """The mapped memory that begins at an address. KeyError: none does."""

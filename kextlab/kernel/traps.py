@@ -35,6 +35,16 @@ class Traps:
         """
         return self.running.get(pid) or self._system.enter(pid)
 
+    @staticmethod
+    def _check_alive(process: Process) -> None:
+        """What is no call may be done by the living only.
+
+        Raises:
+            ProcessLookupError: the process has exited.
+        """
+        if process.exited:
+            raise ProcessLookupError(f"process {process.pid} ({process.name}) has exited")
+
     def _new_space(self, process: Process) -> Space:
         """A process that has no port names yet gets room for them."""
         process.space = Space(self._system.ipc, process.pid)

@@ -33,6 +33,7 @@ from kextlab.osfmk.ipc_space import Space
 from kextlab.osfmk.memory_entry import NamedEntry, mach_make_memory_entry_64
 from kextlab.osfmk.vm_fault import VmFault, copy_steps, may_write, vm_read, vm_ready, vm_write
 from kextlab.osfmk.vm_map import VmMap
+from kextlab.osfmk.vm_sanitize import unchanging
 from kextlab.osfmk.vm_user import (
     mach_vm_allocate,
     mach_vm_deallocate,
@@ -171,7 +172,7 @@ class VmTraps(Traps):
     def write(self, pid: int, address: int, data: bytes) -> None:
         """Write memory. VmFault: after the signal was sent. TypeError: no bytes."""
         if data.__class__ is not bytes:
-            data = bytes(memoryview(data))  # nobody changes it any more: the trace keeps it
+            data = unchanging(data)
         process = self.running.get(pid)
         if process is not None and process.map is not None:
             page = vm_ready(process.map, address, len(data), VM_PROT_DEFAULT)
@@ -189,8 +190,8 @@ class VmTraps(Traps):
 
     def write_in_words(self, pid: int, address: int, data: bytes, word: int = 8) -> None:
         """Write word by word, and let others in between two words: a torn update shows. VmFault:
-        after the signal was sent."""
-        data = bytes(data)
+        after the signal was sent. TypeError: no bytes."""
+        data = unchanging(data)
 
         def in_words(map: VmMap, address: int, data: bytes, word: int) -> None:
             told = partial(self._writes, map, pid)
@@ -208,7 +209,9 @@ class VmTraps(Traps):
         journal is told if it left a trace."""
         start = self._system.trace.mark()
         try:
-            return touch(self._map(pid), address, *args)
+            process = self._process(pid)
+            self._check_alive(process)
+            return touch(self._system.map_of(process), address, *args)
         except VmFault as fault:
             if self._rec is not None:
                 self._rec((TOUCH, pid, fault.access, fault.address, 0, 0))

@@ -28,6 +28,15 @@ def u64(name: str, value: int) -> int:
     return value
 
 
+def unchanging(data: bytes) -> bytes:
+    """Bytes that nobody changes any more, whatever they were handed in as: the trace keeps them.
+
+    Raises:
+        TypeError: they are no bytes.
+    """
+    return data if data.__class__ is bytes else bytes(memoryview(data))
+
+
 def trunc_page(address: int, mask: int) -> int:
     """The beginning of the page."""
     return address & ~mask

@@ -122,7 +122,7 @@ class MachVm:
 
     def load(self, address: int, size: int) -> bytes:
         """Read memory. VmFault: it may not be touched."""
-        if self._pid not in self._running:  # if it is, all is well: this is a processor's step
+        if self._pid not in self._running:  # a processor's step: whoever is there needs no more
             self._app.check()
         return self._traps.read(self._pid, address, size)
 

@@ -1,6 +1,7 @@
 """Drivers and user clients through the gate: opening, methods, mapping, notification, ends."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
 
 import pytest
@@ -30,6 +31,7 @@ from kextlab.iokit import (
 )
 from kextlab.iokit.memory import MemoryFault
 from kextlab.iokit.server import DriverError
+from kextlab.kernel.explain import explain
 from kextlab.kernel.snapshot import snapshot
 from kextlab.osfmk.ipc_space import Entry
 from kextlab.sched.stop import KernelPanic, SimDeadlock
@@ -450,6 +452,17 @@ def test_memory_that_is_refused_and_memory_that_is_read_only(mac: Kernel, io: Mo
         window.write(0, b"x")
 
 
+def test_a_write_that_faults_is_not_in_the_trace(mac: Kernel, io: ModuleType) -> None:
+    mac.iokit.add_driver(Driver)
+    window = io.IOConnectMapMemory64(connected(io), 0, io.mach_task_self())
+    steps = len(mac.trace)
+    for offset, data in ((-1, b"x"), (window.size - 1, b"xy"), (1 << 32, b"x"), (7, b"")):
+        with suppress(MemoryFault):
+            window.write(offset, data)
+    assert len(mac.trace) == steps
+    assert not [ask for ask in mac.asked if ask.what == "touch"]
+
+
 def test_a_window_outlives_a_closed_connection_until_its_name_goes(mac: Kernel, app: App) -> None:
     mac.iokit.add_driver(Driver)
     io, gate = app.iokit, mac.iokit
@@ -850,9 +863,22 @@ def test_a_fault_inside_a_routine_of_the_kernel_stops_it_from_outside_too(
     )
     window.write(0, b"\xff\xff\xff\x7f")
     window.write(4, b"\xff\xff\xff\x0f" * 2)
-    with pytest.raises(KernelPanic, match="page fault in a data queue: IODataQueue::"):
+    with pytest.raises(KernelPanic, match="page fault in the memory of a driver: IODataQueue::"):
         queue_of(mac).enqueue(b"abc", 3)
     assert mac.panic is not None
+
+
+def test_a_driver_that_uses_memory_it_released_takes_the_machine_down(mac: Kernel) -> None:
+    driver = mac.iokit.add_driver(Driver)
+    memory = IOBufferMemoryDescriptor.withCapacity(driver, 8)
+    assert memory is not None
+    memory.release()
+    with pytest.raises(
+        KernelPanic, match="page fault in the memory of a driver: IOBuffer"
+    ) as panic:
+        memory.writeBytes(0, b"late")
+    assert mac.panic is panic.value
+    assert "copy what is to be kept" in str(explain(panic.value))
 
 
 def test_nothing_goes_on_in_a_boot_that_is_over(mac: Kernel, app: App) -> None:

@@ -5,12 +5,13 @@ import pytest
 from kextlab.iokit import IOBufferMemoryDescriptor
 from kextlab.iokit.machine import IOKit
 from kextlab.iokit.memory import LARGEST, IOMemoryMap, MemoryFault, Window, load, store
+from kextlab.sched.stop import KernelPanic
 from kextlab.trace.codes import VM_BLOCK
 from kextlab.trace.fold import Folder
 
 
-def made(capacity: int) -> IOBufferMemoryDescriptor:
-    memory = IOBufferMemoryDescriptor.withCapacity(IOKit(), capacity)
+def made(capacity: int, kernel: IOKit | None = None) -> IOBufferMemoryDescriptor:
+    memory = IOBufferMemoryDescriptor.withCapacity(kernel or IOKit(), capacity)
     assert memory is not None
     return memory
 
@@ -55,6 +56,47 @@ def test_the_trace_tells_of_every_byte() -> None:
     }
     memory.release()
     assert folder.state == kernel.state() == {}
+
+
+def test_a_write_of_no_bytes_is_none() -> None:
+    folder = Folder()
+    kernel = IOKit(folder.step)
+    window = Window(IOMemoryMap(made(10, kernel), 1, 0, False))
+    window.write(2 * VM_BLOCK + 5, b"")
+    assert folder.state == kernel.state()
+    assert not [name for name in kernel.state() if name.startswith("io_bytes:")]
+
+
+def test_what_is_written_is_bytes_of_any_kind_and_no_other_thing() -> None:
+    memory = made(10)
+    window = Window(IOMemoryMap(memory, 1, 0, False))
+    words = memoryview(bytearray(range(8))).cast("I")
+    window.write(4090, memoryview(b"tail"))
+    window.write(0, words)  # type: ignore[arg-type]
+    assert memory.writeBytes(1, words) == 8  # type: ignore[arg-type]
+    assert window.read(0, 10) == bytes([0, *range(8), 0])
+    assert window.read(4090, 6) == b"tail\0\0"
+    for data in (5, "abc", [1, 2]):
+        with pytest.raises(TypeError):
+            window.write(0, data)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        window.write(1.5, b"ab")  # type: ignore[arg-type]
+
+
+def test_memory_that_was_released_is_not_used_again() -> None:
+    memory = made(10)
+    mapping = IOMemoryMap(memory, 1, 0x1000, False)
+    memory.release()
+    assert memory.writeBytes(0, b"mapped") == 6
+    with pytest.raises(
+        KernelPanic, match="IOBufferMemoryDescriptor::release: the memory was released"
+    ):
+        memory.release()
+    mapping.unmap()
+    with pytest.raises(KernelPanic, match="::writeBytes: the memory was released before"):
+        memory.writeBytes(0, b"gone")
+    with pytest.raises(KernelPanic, match="::readBytes: the memory was released before"):
+        memory.readBytes(0, 1)
 
 
 def test_two_windows_show_one_block() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from kextlab import Kernel
+from kextlab.iokit import IOService
 from kextlab.osfmk.vm_fault import VmFault
+from kextlab.sched.stop import KernelPanic
 from kextlab.userland.mach_error import MachError
 from kextlab.userland.process import App
 from kextlab.views import log
@@ -227,6 +229,33 @@ def test_memory_is_the_same_when_nothing_is_recorded() -> None:
         m.store(address + PAGE, b"beyond")
 
 
+@pytest.mark.parametrize("recording", [True, False])
+@pytest.mark.parametrize("end", ["exit", "kill", "reboot", "panic"])
+def test_memory_is_not_touched_by_who_is_gone(end: str, recording: bool) -> None:
+    mac = Kernel(trace=recording)
+    app = mac.spawn("app")
+    m = app.mach
+    address = m.mach_vm_allocate(PAGE)
+    m.store(address, b"here")
+    wanted: type[BaseException] = ProcessLookupError
+    if end == "reboot":
+        mac.reboot()
+    elif end == "panic":
+        wanted = KernelPanic
+        broken = type("Broken", (IOService,), {"start": lambda *_: 1 // 0})
+        with pytest.raises(KernelPanic):
+            mac.iokit.add_driver(broken)
+    else:
+        getattr(app, end)()
+    before, steps, signals = mac.snapshot(), len(mac.trace), list(app.signals)
+    for touch in (m.load, m.store, m.store_words):
+        with pytest.raises(wanted):
+            touch(address, 4 if touch == m.load else b"late")
+    assert mac.snapshot() == before
+    assert len(mac.trace) == steps
+    assert app.signals == signals
+
+
 def test_the_trace_keeps_what_was_stored_whatever_becomes_of_the_buffer() -> None:
     mac = Kernel()
     m = mac.spawn("app").mach
@@ -238,5 +267,8 @@ def test_the_trace_keeps_what_was_stored_whatever_becomes_of_the_buffer() -> Non
     buffer[:] = b"lost"
     assert m.load(address, 12) == b"kept\0\0\0\0kept"
     assert mac.trace.state() == mac.snapshot()
-    with pytest.raises(TypeError):
-        m.store(address, 4)
+    for data in (4, [1, 2], "text"):
+        for write in (m.store, m.store_words):
+            with pytest.raises(TypeError):
+                write(address, data)
+    assert m.load(address, 12) == b"kept\0\0\0\0kept"
