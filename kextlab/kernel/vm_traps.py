@@ -22,8 +22,6 @@ from kextlab.abi.mach import (
     MACH_MSG_TYPE_PORT_SEND,
     MACH_PORT_NULL,
     MACH_SEND_INVALID_RIGHT,
-    VM_PROT_DEFAULT,
-    VM_PROT_READ,
 )
 from kextlab.kernel.traps import Traps
 from kextlab.osfmk import ipc_kmsg_body, mach_port
@@ -31,7 +29,7 @@ from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
 from kextlab.osfmk.ipc_space import Space
 from kextlab.osfmk.memory_entry import NamedEntry, mach_make_memory_entry_64
-from kextlab.osfmk.vm_fault import VmFault, copy_steps, may_write, vm_read, vm_ready, vm_write
+from kextlab.osfmk.vm_fault import VmFault, copy_steps, may_write, vm_read, vm_write
 from kextlab.osfmk.vm_map import VmMap
 from kextlab.osfmk.vm_sanitize import unchanging
 from kextlab.osfmk.vm_user import (
@@ -163,7 +161,7 @@ class VmTraps(Traps):
         """Read memory. VmFault: after the signal was sent."""
         process = self.running.get(pid)
         if process is not None and process.map is not None:
-            page = vm_ready(process.map, address, size, VM_PROT_READ)
+            page = process.map.pmap.page(address, size, False)
             if page is not None:
                 at = address & process.map.mask
                 return page.data[at : at + size].tobytes()
@@ -175,7 +173,7 @@ class VmTraps(Traps):
             data = unchanging(data)
         process = self.running.get(pid)
         if process is not None and process.map is not None:
-            page = vm_ready(process.map, address, len(data), VM_PROT_DEFAULT)
+            page = process.map.pmap.page(address, len(data), True)
             if page is not None:
                 if self._rec is not None:
                     self._rec((TOUCH, pid, "write", address, len(data), 0))

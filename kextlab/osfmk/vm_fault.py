@@ -7,7 +7,7 @@ longer write; ``copy_steps`` and ``read_steps`` let others in between two words.
 Models ``vm_fault`` (``osfmk/vm/vm_fault.c``), ``vm_map_lookup_and_lock_object``
 (``osfmk/vm/vm_map.c``) and the signals of ``bsd/uxkern/ux_exception.c``.
 
-Left out: what a processor still finds in its translation cache; fetching instructions.
+Left out: fetching instructions.
 """
 
 from __future__ import annotations
@@ -74,34 +74,22 @@ def vm_fault(map: VmMap, address: int, *, write: bool) -> VmPage:
     if object is not None and not (write and (entry.needs_copy or object.copy is not None)):
         page = object.pages.get(index)
         if page is not None:  # nothing is to be done
+            map.pmap.enter(address, page, write=write)
             return page
     with map.vm.together():
         if write and entry.needs_copy:
             entry.put_shadow()
         object = entry.materialize()
         index = (entry.offset + address - entry.start) // map.page_size
-        return object.fault(index, write=write)
+        page = object.fault(index, write=write)
+    map.pmap.enter(address, page, write=write)
+    return page
 
 
 def may_write(map: VmMap, address: int) -> bool:
     """Whether a write at an address would go well; nothing is done."""
     entry = map.lookup(address)
     return entry is not None and entry.protection & _WRITE == _WRITE
-
-
-def vm_ready(map: VmMap, address: int, size: int, wanted: int) -> VmPage | None:
-    """The page behind a range of at least one byte if it can be read (``wanted`` VM_PROT_READ) or
-    written (VM_PROT_DEFAULT) as it is: inside of one page that is there, with nothing to copy.
-    None: ``vm_read`` or ``vm_write`` find out."""
-    entry = map.lookup(address)
-    if entry is None or wanted & ~entry.protection:
-        return None
-    object = entry.object
-    if object is None or not 0 < size <= map.page_size - (address & map.mask):
-        return None
-    if wanted != VM_PROT_READ and (entry.needs_copy or object.copy is not None):
-        return None
-    return object.pages.get((entry.offset + address - entry.start) // map.page_size)
 
 
 def vm_read(map: VmMap, address: int, size: int) -> bytes:

@@ -37,6 +37,7 @@ from kextlab.abi.mach import (
     VM_PROT_NONE,
     VM_PROT_WRITE,
 )
+from kextlab.osfmk.pmap import Pmap
 from kextlab.osfmk.vm_object import Tracked, Vm, VmObject
 
 VM_MIN_ADDRESS: Final = 0x1_0000_0000
@@ -171,6 +172,7 @@ class VmMap(Tracked):
         self.entries: list[VmEntry] = []
         """Sorted by address, none overlapping."""
         self._starts: list[int] = []
+        self.pmap = Pmap(vm)
         self.born()
 
     # -- the list of entries -------------------------------------------------------------------

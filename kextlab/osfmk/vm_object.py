@@ -34,6 +34,10 @@ STATISTICS: Final = ("internal_page_count", "zero_fill_count", "cow_faults")
 """Of ``struct vm_statistics64``: pages there are, pages of zeros made, pages copied by a write."""
 
 
+def _nobody(_: Entry) -> None:
+    """Nothing is recorded."""
+
+
 class Vm:
     """What all address maps of one kernel share: page size, the live objects, statistics.
 
@@ -53,35 +57,32 @@ class Vm:
         self.rec: Callable[[Entry], object] | None = None
         self.live: dict[str, Tracked] = {}
         self.stat = dict.fromkeys(STATISTICS, 0)
+        self.changes = 0
+        """How often something changed other than the bytes of a page."""
         self._numbers: Counter[str] = Counter()
-        self._group: list[Entry] | None = None
-        """The changes of a call under way, told when it is done."""
+        self._grouping = False
+        self.tell: Callable[[Entry], object] = _nobody
+        """What takes a change: ``rec``, or while a call is under way the list told at its end."""
         if record is not None:
             self.begin(record)
 
     def begin(self, record: Callable[[Entry], object]) -> None:
         """From here on ``record`` takes what changes, beginning with the statistics."""
-        self.rec = record
+        self.rec = self.tell = record
         record(new("vmstat", dict(self.stat)))
-
-    def tell(self, entry: Entry) -> None:
-        """Record a change, or keep it until the call it belongs to is done."""
-        if self._group is not None:
-            self._group.append(entry)
-        elif self.rec is not None:
-            self.rec(entry)
 
     @contextmanager
     def together(self) -> Iterator[None]:
         """What changes inside is one step of the trace."""
-        if self.rec is None or self._group is not None:
+        if self.rec is None or self._grouping:
             yield
             return
-        entries = self._group = []
+        entries: list[Entry] = []
+        self._grouping, self.tell = True, entries.append
         try:
             yield
         finally:
-            self._group = None
+            self._grouping, self.tell = False, self.rec
             if entries:
                 self.rec(entries[0] if len(entries) == 1 else group(*entries))
 
@@ -122,12 +123,14 @@ class Tracked:
 
     def born(self) -> None:
         """It is there from now on."""
+        self.vm.changes += 1
         self.vm.live[self.name] = self
         if self.vm.rec is not None:
             self.vm.tell(new(self.name, self.state()))
 
     def put(self, **fields: object) -> None:
         """Set fields, telling of those that change."""
+        self.vm.changes += 1
         for field, value in fields.items():
             if getattr(self, field) != value:
                 setattr(self, field, value)
@@ -135,6 +138,7 @@ class Tracked:
 
     def gone(self) -> None:
         """It is there no longer."""
+        self.vm.changes += 1
         del self.vm.live[self.name]
         self.vm.tell((DELETE, self.name))
 
@@ -188,9 +192,7 @@ class VmPage(Tracked):
         end = at + len(data)
         self.data[at:end] = data
         self.written |= (2 << (end - 1) // VM_BLOCK) - (1 << at // VM_BLOCK)
-        vm = self.vm
-        if vm.rec is not None:
-            vm.tell((VM_WRITE, self.number, at, data))
+        self.vm.tell((VM_WRITE, self.number, at, data))
 
     def gone(self) -> None:
         """The page is freed."""
