@@ -64,7 +64,7 @@ def trap(
 
         @wraps(call)
         def checked(gate: G, pid: int, /, *args: P.args, **named: P.kwargs) -> T:
-            for (name, kind), value in zip(wanted, args, strict=True):
+            for (name, kind), value in zip(wanted, args, strict=False):
                 check_argument(name, kind, value)
             try:
                 return call(gate, pid, *args, **named)

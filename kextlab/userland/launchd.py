@@ -222,9 +222,10 @@ class Launchd(Bootstrap):
             LaunchdError: no job of that label is loaded.
         """
         job = self._job(label)
-        self._system.check("job")
+        self._system.alive("job")
         if job.pid:
             return
+        self._system.outside()
         with self._system.journal.noting("start_job", label):
             job.wanted = True
             self._poke(job)
