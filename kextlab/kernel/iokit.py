@@ -113,7 +113,7 @@ class IOKitGate(Traps):
             DriverError: its ``init`` or ``start`` refused.
             KernelPanic: one of them took the machine down.
         """
-        self._system.check("driver")
+        self._system.alive("driver")
         made: object = factory
         if not (isinstance(made, type) and issubclass(made, IOService)):
             raise TypeError(f"add_driver takes a class of IOService; got {factory!r}")

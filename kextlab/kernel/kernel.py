@@ -253,7 +253,7 @@ class Kernel:
             KextRefusal: what it is linked against is not loaded, or of another version.
             KernelPanic: its start routine took the machine down.
         """
-        self.system.check("new kext")
+        self.system.alive("new kext")
         kext = factory() if callable(factory) else None  # type: ignore[redundant-expr]
         if not isinstance(kext, Kext):
             raise TypeError(f"load takes a factory of kexts, such as EchoKext; got {factory!r}")
@@ -285,13 +285,14 @@ class Kernel:
             KextRefusal: another kext is linked against it.
             KernelPanic: its stop routine took the machine down.
         """
-        self.system.check("kext")
+        self.system.alive("kext")
         if not isinstance(kext, Kext):
             raise TypeError(f"unload takes the kext that load returned; got {kext!r}")
         name = name_of_kext(kext)
         if self._kexts.get(name, (None,))[0] is not kext:
             raise KextError(f"{name} is not loaded in this boot")
         self.linkage.may_unload(name)
+        self.system.outside()
         with self.system.journal.noting("unload", name):
             errno = self._run(name, "stop", kext.stop)
             if errno:

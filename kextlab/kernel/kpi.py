@@ -58,9 +58,10 @@ class Kpi:
 
     def _check(self) -> None:
         """Raise why this kext cannot call: the boot ended, it panicked, the kext was unloaded."""
-        self._system.check(f"kext {self._name}")
+        self._system.alive(f"kext {self._name}")
         if not self._text.mapped:
             raise ProcessLookupError(f"kext {self._name} is no longer loaded")
+        self._system.outside()
 
     def _enter(self, name: str, *args: object) -> None:
         self._check()

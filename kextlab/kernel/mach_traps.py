@@ -47,7 +47,7 @@ from kextlab.abi.mach_messages import (
 )
 from kextlab.kernel.syscalls import ENDS
 from kextlab.kernel.system import System
-from kextlab.kernel.traps import Traps
+from kextlab.kernel.traps import U32, Traps, check_argument, trap
 from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
@@ -74,11 +74,13 @@ class MachTraps(Traps):
 
     # -- names -------------------------------------------------------------------------
 
+    @trap("n")
     def port_allocate(self, pid: int, right: int) -> tuple[int, int]:
         """(kr, name). KERN_INVALID_VALUE."""
         space = self._enter(pid, "mach_port_allocate", right)
         return self._leave(*mach_port.allocate(space, right))
 
+    @trap("nnn")
     def port_insert_right(
         self, pid: int, name: int, poly: int, disposition: int
     ) -> tuple[int, None]:
@@ -94,36 +96,43 @@ class MachTraps(Traps):
                 object_destroy(space.ipc, thing, kind)
         return self._leave(code, None)
 
+    @trap("n")
     def port_deallocate(self, pid: int, name: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_RIGHT."""
         space = self._enter(pid, "mach_port_deallocate", name)
         return self._leave(mach_port.deallocate(space, name), None)
 
+    @trap("n")
     def port_destroy(self, pid: int, name: int) -> tuple[int, None]:
         """KERN_INVALID_NAME."""
         space = self._enter(pid, "mach_port_destroy", name)
         return self._leave(mach_port.destroy(space, name), None)
 
+    @trap("nnd")
     def port_mod_refs(self, pid: int, name: int, right: int, delta: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_INVALID_VALUE."""
         space = self._enter(pid, "mach_port_mod_refs", name, right, delta)
         return self._leave(mach_port.mod_refs(space, name, right, delta), None)
 
+    @trap("nn")
     def port_get_refs(self, pid: int, name: int, right: int) -> tuple[int, int]:
         """(kr, user references). KERN_INVALID_NAME, KERN_INVALID_VALUE."""
         space = self._enter(pid, "mach_port_get_refs", name, right)
         return self._leave(*mach_port.get_refs(space, name, right))
 
+    @trap("n")
     def port_type(self, pid: int, name: int) -> tuple[int, int]:
         """(kr, type bits). KERN_INVALID_NAME."""
         space = self._enter(pid, "mach_port_type", name)
         return self._leave(*mach_port.type_(space, name))
 
+    @trap("nn")
     def port_rename(self, pid: int, old: int, new: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_VALUE, KERN_NAME_EXISTS."""
         space = self._enter(pid, "mach_port_rename", old, new)
         return self._leave(mach_port.rename(space, old, new), None)
 
+    @trap("n")
     def port_get_attributes(self, pid: int, name: int) -> tuple[int, tuple[int, ...]]:
         """(kr, the fields of mach_port_status_t in order). KERN_INVALID_NAME,
         KERN_INVALID_RIGHT."""
@@ -131,31 +140,37 @@ class MachTraps(Traps):
         code, status = mach_port.get_status(space, name)
         return self._leave(code, astuple(status) if status is not None else ())
 
+    @trap("nn")
     def port_set_qlimit(self, pid: int, name: int, qlimit: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_INVALID_VALUE."""
         space = self._enter(pid, "mach_port_set_attributes", name, qlimit)
         return self._leave(mach_port.set_qlimit(space, name, qlimit), None)
 
+    @trap("nn")
     def port_set_mscount(self, pid: int, name: int, mscount: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_RIGHT."""
         space = self._enter(pid, "mach_port_set_mscount", name, mscount)
         return self._leave(mach_port.set_mscount(space, name, mscount), None)
 
+    @trap("nn")
     def port_insert_member(self, pid: int, name: int, pset: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_ALREADY_IN_SET."""
         space = self._enter(pid, "mach_port_insert_member", name, pset)
         return self._leave(mach_port.insert_member(space, name, pset), None)
 
+    @trap("nn")
     def port_extract_member(self, pid: int, name: int, pset: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_NOT_IN_SET."""
         space = self._enter(pid, "mach_port_extract_member", name, pset)
         return self._leave(mach_port.extract_member(space, name, pset), None)
 
+    @trap("nn")
     def port_move_member(self, pid: int, name: int, after: int) -> tuple[int, None]:
         """KERN_INVALID_NAME, KERN_INVALID_RIGHT."""
         space = self._enter(pid, "mach_port_move_member", name, after)
         return self._leave(mach_port.move_member(space, name, after), None)
 
+    @trap("ninnn")
     def port_request_notification(
         self, pid: int, name: int, msgid: int, sync: int, notify: int, disposition: int
     ) -> tuple[int, int]:
@@ -167,12 +182,17 @@ class MachTraps(Traps):
         )
         told: Object = None
         if notify != MACH_PORT_NULL:
+            if copyin_type(disposition) != MACH_MSG_TYPE_PORT_SEND_ONCE:
+                raise NotImplementedError(
+                    f"mach_port_request_notification with disposition {disposition}, which gives "
+                    "no send-once right, is a MIG message to the kernel, which is not modelled"
+                )
             code, told = mach_port.copyin(space, notify, disposition)
             if code != KERN_SUCCESS:
                 return self._leave(code, MACH_PORT_NULL)
         code, previous = mach_port.request_notification(space, name, msgid, sync, told)
-        if code != KERN_SUCCESS and isinstance(told, Port):
-            told.sorights -= 1
+        if code != KERN_SUCCESS:
+            object_destroy(space.ipc, told, MACH_MSG_TYPE_PORT_SEND_ONCE)
         before = MACH_PORT_NULL
         if previous is not None:
             _, before = ipc_kmsg_body.copyout_object(space, previous, MACH_MSG_TYPE_PORT_SEND_ONCE)
@@ -191,6 +211,14 @@ class MachTraps(Traps):
     ) -> Answer:
         """Send, receive, or both. (code, the caller's buffer afterwards); ``timeout`` in
         milliseconds counts with MACH_SEND_TIMEOUT and MACH_RCV_TIMEOUT."""
+        try:
+            right = 0 <= rcv_size <= U32 >= rcv_name >= 0 and 0 <= timeout <= U32
+        except TypeError:
+            right = False
+        if not right:
+            check_argument("rcv_size", "n", rcv_size)
+            check_argument("rcv_name", "n", rcv_name)
+            check_argument("timeout", "n", timeout)
         if option & MACH_RCV_TRAILER_MASK:
             mach_msg.trailer_size(option)  # refused before anything happens
         process = self.running.get(pid)

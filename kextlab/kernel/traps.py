@@ -8,14 +8,73 @@ system calls of BSD (``kextlab.kernel.syscalls``) have their own, with errno.
 
 from __future__ import annotations
 
-from typing import TypeVar
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from kextlab.abi.mach import mach_error_name
 from kextlab.kernel.system import Process, System
 from kextlab.osfmk.ipc_space import Space
+from kextlab.osfmk.vm_sanitize import U64, whole
 from kextlab.trace.codes import KERN_RETURN, SYSCALL
 
 T = TypeVar("T")
+P = ParamSpec("P")
+G = TypeVar("G", bound="Traps")
+
+U32: Final = (1 << 32) - 1
+_WHOLE: Final = {
+    "n": (0, U32, "uint32_t"),
+    "i": (-1 << 31, U32, "int"),  # or a set of flags, whose highest bit may be set
+    "d": (-1 << 31, (1 << 31) - 1, "int32_t"),
+    "a": (0, U64, "uint64_t"),
+}
+
+
+def check_argument(name: str, kind: str, value: Any) -> None:  # whatever somebody handed in
+    """``value`` is what C's prototype has there; ``kind`` is a letter, as ``trap`` takes them.
+
+    Raises:
+        ValueError, TypeError: it is not; the message names the argument.
+    """
+    if kind == "s":
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}, and must be text")
+    else:
+        whole(name, value, *_WHOLE[kind])
+
+
+def trap(
+    kinds: str,
+) -> Callable[[Callable[Concatenate[G, int, P], T]], Callable[Concatenate[G, int, P], T]]:
+    """A call of a gate: its arguments behind the pid are looked at before anything happens, and
+    what is not modelled ends it in the trace, too.
+
+    Args:
+        kinds: a letter for each argument: ``n`` a name or another unsigned number, ``i`` an int,
+            ``d`` a signed number, ``a`` an address or a size, ``s`` text.
+    """
+
+    def decorate(
+        call: Callable[Concatenate[G, int, P], T],
+    ) -> Callable[Concatenate[G, int, P], T]:
+        names = tuple(inspect.signature(call).parameters)[2:]
+        wanted = tuple(zip(names, kinds, strict=True))
+
+        @wraps(call)
+        def checked(gate: G, pid: int, /, *args: P.args, **named: P.kwargs) -> T:
+            for (name, kind), value in zip(wanted, args, strict=False):
+                check_argument(name, kind, value)
+            try:
+                return call(gate, pid, *args, **named)
+            except NotImplementedError as end:
+                gate.not_modelled(end)
+                raise
+
+        return checked
+
+    return decorate
 
 
 class Traps:
@@ -44,6 +103,10 @@ class Traps:
         """
         if process.exited:
             raise ProcessLookupError(f"process {process.pid} ({process.name}) has exited")
+
+    def not_modelled(self, end: NotImplementedError) -> None:
+        """The call that is open does not answer."""
+        self._system.record_stop(end)
 
     def _new_space(self, process: Process) -> Space:
         """A process that has no port names yet gets room for them."""

@@ -23,7 +23,7 @@ from kextlab.abi.mach import (
     MACH_PORT_NULL,
     MACH_SEND_INVALID_RIGHT,
 )
-from kextlab.kernel.traps import Traps
+from kextlab.kernel.traps import Traps, trap
 from kextlab.osfmk import ipc_kmsg_body, mach_port
 from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
@@ -57,16 +57,19 @@ class VmTraps(Traps):
 
     # -- calls -------------------------------------------------------------------------
 
+    @trap("aai")
     def vm_allocate(self, pid: int, address: int, size: int, flags: int) -> tuple[int, int]:
         """(kr, address). As ``vm_user.mach_vm_allocate``."""
         map, _ = self._enter_map(pid, "mach_vm_allocate", address, size, flags)
         return self._leave(*mach_vm_allocate(map, address, size, flags))
 
+    @trap("aa")
     def vm_deallocate(self, pid: int, address: int, size: int) -> tuple[int, None]:
         """As ``vm_user.mach_vm_deallocate``."""
         map, _ = self._enter_map(pid, "mach_vm_deallocate", address, size)
         return self._leave(mach_vm_deallocate(map, address, size), None)
 
+    @trap("aaii")
     def vm_protect(
         self, pid: int, address: int, size: int, set_maximum: bool, protection: int
     ) -> tuple[int, None]:
@@ -75,6 +78,7 @@ class VmTraps(Traps):
         map, _ = self._enter_map(pid, "mach_vm_protect", *args)
         return self._leave(mach_vm_protect(map, *args), None)
 
+    @trap("a")
     def vm_region(self, pid: int, address: int) -> tuple[int, tuple[int, ...]]:
         """(kr, (address, size, protection, maximum, inheritance, shared, offset)). As
         ``vm_user.mach_vm_region``."""
@@ -85,6 +89,7 @@ class VmTraps(Traps):
         most = (region.protection, region.max_protection, region.inheritance)
         return self._leave(code, (start, size, *most, int(region.shared), region.offset))
 
+    @trap("aain")
     def make_memory_entry(
         self, pid: int, size: int, offset: int, permission: int, parent: int
     ) -> tuple[int, tuple[int, int]]:
@@ -95,8 +100,10 @@ class VmTraps(Traps):
         if code != KERN_SUCCESS:
             return self._leave(code, (size, MACH_PORT_NULL))
         kobject = above.kobject if above is not None else None
-        code, got, entry = mach_make_memory_entry_64(map, size, offset, permission, kobject)
-        self._drop(space, above)
+        try:
+            code, got, entry = mach_make_memory_entry_64(map, size, offset, permission, kobject)
+        finally:
+            self._drop(space, above)
         if entry is None:
             return self._leave(code, (got, MACH_PORT_NULL))
         port = self._port_of(entry)
@@ -104,6 +111,7 @@ class VmTraps(Traps):
         _, name = ipc_kmsg_body.copyout_object(space, port, MACH_MSG_TYPE_PORT_SEND)
         return self._leave(code, (got, name))
 
+    @trap("aaainaiiin")
     def vm_map(
         self,
         pid: int,
@@ -130,8 +138,10 @@ class VmTraps(Traps):
             self._drop(space, port)
             return self._leave(KERN_INVALID_OBJECT, address)
         named = entry if isinstance(entry, NamedEntry) else None
-        answer = mach_vm_map(map, address, size, mask, flags, named, *rest)
-        self._drop(space, port)
+        try:
+            answer = mach_vm_map(map, address, size, mask, flags, named, *rest)
+        finally:
+            self._drop(space, port)
         return self._leave(*answer)
 
     def _object(self, space: Space, name: int) -> tuple[int, Port | None]:

@@ -24,6 +24,7 @@ from kextlab.abi.mach import (
     MACH_PORT_TYPE_SEND_ONCE,
     MACH_PORT_TYPE_SEND_RIGHTS,
 )
+from kextlab.osfmk.ipc_object import copyin_type
 from kextlab.osfmk.ipc_port import IP_DEAD, IP_NULL, Object, Port
 from kextlab.osfmk.ipc_right import check, request_cancel
 from kextlab.osfmk.ipc_space import Entry, Space
@@ -63,6 +64,8 @@ def copyin(
 ) -> Copied:
     """Take a right out of an entry, or a copy of it, or make one. An entry that is left with
     nothing is of type NONE; ``settle`` it."""
+    if not copyin_type(disposition):
+        return _REFUSED
     kind = entry.type
     if disposition == MACH_MSG_TYPE_MAKE_SEND:
         if not kind & MACH_PORT_TYPE_RECEIVE:

@@ -18,13 +18,22 @@ U64 = (1 << 64) - 1
 
 
 def u64(name: str, value: int) -> int:
-    """``value`` if C's uint64_t holds it.
+    """``value`` if C's uint64_t holds it; the errors are those of ``whole``."""
+    return whole(name, value, 0, U64, "uint64_t")
+
+
+def whole(name: str, value: int, low: int, high: int, kind: str) -> int:
+    """``value`` if C's type ``kind``, from ``low`` to ``high``, holds it.
 
     Raises:
         ValueError: it does not; the message names the argument.
+        TypeError: it is no whole number.
     """
-    if not 0 <= value <= U64:
-        raise ValueError(f"{name} is {value:#x}, and must be 0 to {U64:#x}: C's uint64_t")
+    if not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}, and must be a whole number: C's {kind}")
+    if not low <= value <= high:
+        least = f"{low:#x}" if low else "0"
+        raise ValueError(f"{name} is {value:#x}, and must be {least} to {high:#x}: C's {kind}")
     return value
 
 

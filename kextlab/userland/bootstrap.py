@@ -29,7 +29,7 @@ from kextlab.abi.mach import (
     mach_error_name,
 )
 from kextlab.abi.mach_messages import PortDescriptor
-from kextlab.kernel.traps import Traps
+from kextlab.kernel.traps import Traps, trap
 from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_port import Object, Port
 from kextlab.osfmk.ipc_space import Space
@@ -127,6 +127,7 @@ class Bootstrap(Traps):
 
     # -- the calls ---------------------------------------------------------------------
 
+    @trap("s")
     def check_in(self, pid: int, name: str) -> tuple[int, int]:
         """(code, name of the receive right). Creates a service nobody has heard of.
         BOOTSTRAP_SERVICE_ACTIVE, BOOTSTRAP_NOT_PRIVILEGED."""
@@ -145,6 +146,7 @@ class Bootstrap(Traps):
         service.owner = space.pid
         return BOOTSTRAP_SUCCESS, self._put(space, right, MACH_MSG_TYPE_PORT_RECEIVE)
 
+    @trap("s")
     def look_up(self, pid: int, name: str) -> tuple[int, int]:
         """(code, name of a send right), whether or not anybody has checked in.
         BOOTSTRAP_UNKNOWN_SERVICE."""
@@ -161,6 +163,7 @@ class Bootstrap(Traps):
             return BOOTSTRAP_UNKNOWN_SERVICE, 0
         return BOOTSTRAP_SUCCESS, self._put(space, right, MACH_MSG_TYPE_PORT_SEND)
 
+    @trap("sn")
     def register(self, pid: int, name: str, port: int) -> tuple[int, None]:
         """Offer a port of one's own under a name (deprecated since macOS 10.5).
         BOOTSTRAP_NOT_PRIVILEGED, BOOTSTRAP_SERVICE_ACTIVE; codes of the right."""
@@ -175,6 +178,7 @@ class Bootstrap(Traps):
             self.services[name] = Service(ours, pid)
         return self._leave(code, None)
 
+    @trap("s")
     def create_service(self, pid: int, name: str) -> tuple[int, int]:
         """(code, name of a send right): checks in, drops the receive right again, looks up
         (deprecated since macOS 10.6)."""

@@ -41,6 +41,7 @@ from kextlab.abi.mach import (
     MACH_RCV_TIMEOUT,
     SIZEOF_HEADER,
 )
+from kextlab.kernel.traps import U32, trap
 from kextlab.osfmk import mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_port import Port
@@ -221,9 +222,10 @@ class Launchd(Bootstrap):
             LaunchdError: no job of that label is loaded.
         """
         job = self._job(label)
-        self._system.check("job")
+        self._system.alive("job")
         if job.pid:
             return
+        self._system.outside()
         with self._system.journal.noting("start_job", label):
             job.wanted = True
             self._poke(job)
@@ -269,7 +271,7 @@ class Launchd(Bootstrap):
             due = [job.may_start for job in self.jobs.values() if job.state == THROTTLED]
             if due:
                 option |= MACH_RCV_TIMEOUT
-                wait = -((now - min(due)) // MILLISECOND)
+                wait = min(-((now - min(due)) // MILLISECOND), U32)
             try:
                 mach.mach_msg(None, option, 0, self._demand, wait)
             except mach.MachError as error:
@@ -369,6 +371,7 @@ class Launchd(Bootstrap):
 
     # -- what jobs ask -----------------------------------------------------------------
 
+    @trap("s")
     def activate_socket(self, pid: int, name: str) -> tuple[int, tuple[int, ...]]:
         """(errno, descriptors): the sockets of that name in the property list of the job the
         process is. ESRCH, ENOENT, EALREADY."""

@@ -21,6 +21,7 @@ Read beside it: ``osfmk/mach/mach_port.defs``, ``osfmk/mach/message.h``.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -57,6 +58,7 @@ from kextlab.abi.mach_messages import (
     unpack_audit_token,
     unpack_message,
 )
+from kextlab.kernel.traps import check_argument
 from kextlab.kernel.vm_traps import VmTraps
 from kextlab.osfmk.vm_fault import VmFault
 from kextlab.userland import bootstrap
@@ -148,7 +150,11 @@ class Message:
         return [one for one in self.descriptors if isinstance(one, PortDescriptor)]
 
     def pack(self) -> bytes:
-        """The message as bytes, as it lies in a program's memory."""
+        """The message as bytes, as it lies in a program's memory.
+
+        Raises:
+            ValueError, TypeError: a field C's type does not hold; says which.
+        """
         header = MachMsgHeader(
             self.msgh_bits,
             self.msgh_size,
@@ -157,7 +163,26 @@ class Message:
             0,
             self.msgh_id,
         )
-        return pack_message(header, self.descriptors, self.body)
+        try:
+            return pack_message(header, self.descriptors, self.body)
+        except (struct.error, TypeError, AttributeError):
+            self._check()
+            raise
+
+    def _check(self) -> None:
+        """Raise for the field that is wrong, if one is."""
+        for name in ("msgh_bits", "msgh_size", "msgh_remote_port", "msgh_local_port"):
+            check_argument(name, "n", getattr(self, name))
+        check_argument("msgh_id", "d", self.msgh_id)
+        body: Any = self.body  # whatever somebody put there
+        if not isinstance(body, bytes | bytearray | memoryview):
+            raise TypeError(f"body is {body!r}, and must be bytes")
+        carried: Any = self.descriptors
+        if not isinstance(carried, Sequence):
+            raise TypeError(f"descriptors is {carried!r}, and must be a list")
+        for one in carried:
+            if not isinstance(one, Descriptor):
+                raise TypeError(f"descriptors has {one!r}, which is no descriptor")
 
     @classmethod
     def unpack(cls, data: bytes) -> Message:

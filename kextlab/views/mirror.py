@@ -170,8 +170,9 @@ class Mirror:
         self._show(kext)
 
     def late(self) -> list[Op]:
-        """The operations that wait for the next moment."""
-        return [[f"kexts/{kext}/running", name] for kext, name in self.later.items()]
+        """The operations that wait for the next moment; a kext may be gone meanwhile."""
+        there = ((kext, name) for kext, name in self.later.items() if f"kext:{kext}" in self.state)
+        return [[f"kexts/{kext}/running", name] for kext, name in there]
 
     def _show(self, kext: str) -> None:
         self.later.pop(kext, None)

@@ -149,6 +149,16 @@ def test_after_the_throttle_it_starts_at_once(mac: Kernel, client: App, thing: T
     assert [when for when, _, _ in thing.heard] == [0.0, 12.5, 22.5]
 
 
+def test_an_interval_may_be_longer_than_a_time_out_of_mach_msg(
+    mac: Kernel, client: App, thing: Thing
+) -> None:
+    seconds = 10_000_000
+    mac.launchd.load(JOB | {"ThrottleInterval": seconds}, {PATH: thing})
+    say(client, b"done", b"left")
+    mac.run()
+    assert [when for when, _, _ in thing.heard] == [0.0, seconds]
+
+
 def test_an_interval_of_0_starts_it_at_once(mac: Kernel, client: App, thing: Thing) -> None:
     mac.launchd.load(JOB | {"ThrottleInterval": 0}, {PATH: thing})
     say(client, b"done", b"die!", b"left")

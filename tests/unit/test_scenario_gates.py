@@ -13,6 +13,7 @@ from kextlab import Kernel
 from kextlab.abi.iokit import IOKitError
 from kextlab.iokit import IODataQueue, IOService
 from kextlab.kernel import iokit, mach_traps, vm_traps
+from kextlab.kernel.kext import KextError
 from kextlab.kexts import EchoKext
 from kextlab.kexts.sensor import SensorDriver, SensorUserClient, kSensorOpen, kSensorStatistics
 from kextlab.osfmk.vm_fault import VmFault
@@ -150,6 +151,36 @@ def test_who_touches_memory_after_a_task_ran(tmp_path: Path) -> None:
         app.run(look)
         mac.run()
         touch()
+    again(mac, tmp_path)
+
+
+def sleeps(app: App) -> None:
+    app.time.sleep(100)
+
+
+def test_what_is_refused_after_a_task_ran_leaves_no_trace(tmp_path: Path) -> None:
+    mac = Kernel()
+    gone = mac.load(EchoKext)
+    mac.unload(gone)
+    echo = mac.load(EchoKext)
+    mac.launchd.load({"Label": "look", "Program": "/look", "RunAtLoad": True}, {"/look": sleeps})
+    app = mac.spawn("reader")
+    refused: list[tuple[type[Exception], Any, tuple[Any, ...]]] = [
+        (KextError, mac.load, (EchoKext,)),
+        (KextError, mac.unload, (gone,)),
+        (TypeError, mac.iokit.add_driver, (int,)),
+        (ProcessLookupError, gone.kpi.ctl_deregister, (1,)),
+    ]
+    for error, call, args in refused:
+        app.run(look)
+        mac.run(until=mac.now + 1)
+        steps = len(mac.trace)
+        with pytest.raises(error):
+            call(*args)
+        mac.launchd.start("look")  # it runs: nothing is to be done
+        assert len(mac.trace) == steps
+    mac.run(until=mac.now + 1)
+    mac.unload(echo)
     again(mac, tmp_path)
 
 

@@ -122,6 +122,8 @@ def test_a_notification_is_asked_for_and_its_predecessor_comes_back(
     refused("KERN_INVALID_NAME", ask, port, m.MACH_NOTIFY_NO_SENDERS, 1, 0x7703)
     before = m.mach_port_get_attributes(told).mps_sorights
     refused("KERN_INVALID_VALUE", ask, port, 1, 0, told)
+    got = m.mach_msg(None, m.MACH_RCV_MSG, 4096, told)
+    assert got.msgh_id == m.MACH_NOTIFY_SEND_ONCE  # the right made for it was destroyed unused
     assert m.mach_port_get_attributes(told).mps_sorights == before
     assert ask(port, m.MACH_NOTIFY_NO_SENDERS, 0, m.MACH_PORT_NULL) == m.MACH_PORT_NULL
 

@@ -283,6 +283,20 @@ def test_a_queue_of_a_driver_is_a_window_on_what_was_put_into_it() -> None:
     )
 
 
+def test_a_driver_that_goes_in_its_own_callback_is_gone_from_the_scene() -> None:
+    mac = Kernel()
+    driver = mac.iokit.add_driver(SensorDriver)
+    app = mac.spawn("app")
+    io = app.iokit
+    service = io.IOServiceGetMatchingService(0, io.IOServiceMatching("SensorDriver"))
+    io.IOServiceOpen(service, io.mach_task_self(), kSensorRead)
+    mac.iokit.terminate(driver)
+    app.kill()
+    doc = scene_document(mac)
+    states = [after(doc, at)["kexts"] for at in range(len(doc["moments"]))]
+    assert ["SensorDriver" in kexts for kexts in (states[0], states[-1])] == [True, False]
+
+
 def test_what_is_more_than_fits_in_a_queue_and_a_process_is_counted() -> None:
     mac = Kernel()
     app = mac.spawn("app")
