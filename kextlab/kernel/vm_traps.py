@@ -23,7 +23,7 @@ from kextlab.abi.mach import (
     MACH_PORT_NULL,
     MACH_SEND_INVALID_RIGHT,
 )
-from kextlab.kernel.traps import Traps, trap
+from kextlab.kernel.traps import Traps, check_argument, trap
 from kextlab.osfmk import ipc_kmsg_body, mach_port
 from kextlab.osfmk.ipc_object import object_destroy
 from kextlab.osfmk.ipc_port import Port
@@ -175,6 +175,7 @@ class VmTraps(Traps):
             if page is not None:
                 at = address & process.map.mask
                 return page.data[at : at + size].tobytes()
+        check_argument("size", "a", size)
         return self._touch("load", pid, vm_read, address, size)
 
     def write(self, pid: int, address: int, data: bytes) -> None:
@@ -215,6 +216,7 @@ class VmTraps(Traps):
     def _touch(self, what: str, pid: int, touch: Callable[..., T], address: int, *args: Any) -> T:
         """A process touches its memory: what it may not do ends in a signal. It is no call, so the
         journal is told if it left a trace."""
+        check_argument("address", "a", address)
         start = self._system.trace.mark()
         try:
             process = self._process(pid)

@@ -203,9 +203,15 @@ class Launchd(Bootstrap):
         for name in job.services:
             self.services.pop(name, None)
         app, job.app = job.app, None
-        if app is not None:
-            self._note(job, f"ends pid {app.pid}: unloaded")
-            app.exit()
+        try:
+            if app is not None:
+                self._note(job, f"ends pid {app.pid}: unloaded")
+                app.exit()  # which does not return if it is the job's program that unloads it
+        finally:
+            self._give_up(job)
+
+    def _give_up(self, job: Job) -> None:
+        """Nobody asks for what an unloaded job offered any more."""
         job.sockets.close()
         self._news()
         for service in job.services.values():

@@ -106,6 +106,7 @@ class Job:
 
     def unloaded(self, system: System) -> None:
         """It is no object of the trace any more."""
+        self.state = NOT_RUNNING
         del system.jobs[self.trace_name]
         if system.rec is not None:
             system.rec((DELETE, self.trace_name))

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kextlab.abi.mach import KERN_SUCCESS, MACH_PORT_NULL, SIZEOF_NAME, VM_FLAGS_ANYWHERE
+from kextlab.kernel.traps import check_argument
 from kextlab.kernel.vm_traps import VmTraps
 from kextlab.userland.mach_error import MachError
 
@@ -142,5 +143,7 @@ class MachVm:
         return list(struct.unpack(f"<{count}I", self.load(address, count * SIZEOF_NAME)))
 
     def store_names(self, address: int, names: Sequence[int]) -> None:
-        """Write an array of port names, 4 bytes each. VmFault."""
+        """Write an array of port names, 4 bytes each. VmFault; ValueError, TypeError: no name."""
+        for at, name in enumerate(names):
+            check_argument(f"names[{at}]", "n", name)
         self.store(address, struct.pack(f"<{len(names)}I", *names))

@@ -452,6 +452,19 @@ def test_memory_that_is_refused_and_memory_that_is_read_only(mac: Kernel, io: Mo
         window.write(0, b"x")
 
 
+def test_a_window_is_written_when_nothing_is_recorded() -> None:
+    mac = Kernel(trace=False)
+    driver = mac.iokit.add_driver(Driver)
+    io = mac.spawn("client").iokit
+    window = io.IOConnectMapMemory64(connected(io), 0, io.mach_task_self())
+    window.write(4, b"hello")
+    (client,) = driver.clients
+    assert isinstance(client, Client)
+    assert client.shared is not None
+    assert client.shared.readBytes(4, 5) == b"hello"
+    assert (len(mac.trace), mac.asked) == (0, [])
+
+
 def test_a_write_that_faults_is_not_in_the_trace(mac: Kernel, io: ModuleType) -> None:
     mac.iokit.add_driver(Driver)
     window = io.IOConnectMapMemory64(connected(io), 0, io.mach_task_self())

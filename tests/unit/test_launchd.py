@@ -149,6 +149,23 @@ def test_after_the_throttle_it_starts_at_once(mac: Kernel, client: App, thing: T
     assert [when for when, _, _ in thing.heard] == [0.0, 12.5, 22.5]
 
 
+def test_a_job_may_be_unloaded_by_its_own_program(mac: Kernel, client: App) -> None:
+    def program(app: App) -> None:
+        app.mach.bootstrap_check_in(SERVICE)
+        mac.launchd.unload("thing")
+
+    sockets = {"Listener": {"SockPathName": "/var/run/thing"}}
+    job = mac.launchd.load(JOB | {"Sockets": sockets, "KeepAlive": True}, {PATH: program})
+    to = client.mach.bootstrap_look_up(SERVICE)
+    mac.run()
+    assert (mac.launchd.jobs, mac.launchd.installed) == ({}, {})
+    assert (job.state, job.pid, job.runs) == ("not running", 0, 1)
+    assert client.mach.type_names(client.mach.mach_port_type(to)) == ["DEAD_NAME"]
+    with pytest.raises(ConnectionRefusedError):
+        mac.spawn("root", uid=0).socket.socket(1).connect("/var/run/thing")
+    assert in_step(mac)
+
+
 def test_an_interval_may_be_longer_than_a_time_out_of_mach_msg(
     mac: Kernel, client: App, thing: Thing
 ) -> None:

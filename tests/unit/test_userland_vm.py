@@ -229,6 +229,30 @@ def test_memory_is_the_same_when_nothing_is_recorded() -> None:
         m.store(address + PAGE, b"beyond")
 
 
+def test_what_is_no_address_or_size_touches_nothing() -> None:
+    mac = Kernel()
+    m = mac.spawn("app").mach
+    address = m.mach_vm_allocate(PAGE)
+    before, steps = mac.snapshot(), len(mac.trace)
+    wrong: list[tuple[Any, ...]] = [
+        (m.load, address, 1.5),
+        (m.load, address, None),
+        (m.load, "x", 1),
+        (m.store, -1, b"x"),
+        (m.store_words, 1 << 64, b"x"),
+        (m.store_names, address, [7, -1]),
+        (m.store_names, address, ["x"]),
+    ]
+    for touch, *args in wrong:
+        with pytest.raises((TypeError, ValueError)):
+            touch(*args)
+    with pytest.raises(ValueError, match=r"^names\[1\] is -0x1, and must be 0 to 0xffffffff"):
+        m.store_names(address, [7, -1])
+    with pytest.raises(TypeError, match=r"^size is 1.5, and must be a whole number"):
+        m.load(address, 1.5)
+    assert (mac.snapshot(), len(mac.trace)) == (before, steps)
+
+
 @pytest.mark.parametrize("recording", [True, False])
 @pytest.mark.parametrize("end", ["exit", "kill", "reboot", "panic"])
 def test_memory_is_not_touched_by_who_is_gone(end: str, recording: bool) -> None:
