@@ -20,6 +20,7 @@ from kextlab.sched.stop import SimStop
 from kextlab.userland.launchd import LaunchdError
 from kextlab.userland.mach import Message
 from kextlab.userland.process import App
+from kextlab.views import scene_document
 
 ENDS = (SimStop, NotImplementedError, ProcessLookupError)
 PAGE = 0x4000
@@ -130,6 +131,20 @@ class Session:
         else:
             io.IODataQueueDequeue(self.data.draw(st.sampled_from(self.windows)), 8)
 
+    def window(self, m: ModuleType) -> None:
+        if self.windows:
+            data = self.data.draw(st.binary(max_size=12))
+            self.data.draw(st.sampled_from(self.windows)).write(
+                self.pick([0, 5, 1023, 3000, 4090]), data
+            )
+
+    def closes(self, m: ModuleType) -> None:
+        self.app().iokit.IOServiceClose(self.name())
+
+    def terminates(self, m: ModuleType) -> None:
+        if self.pick([0, 1, 2]) == 0 and self.mac.iokit.services:
+            self.mac.iokit.terminate(self.sensor)
+
     def runs(self, m: ModuleType) -> None:
         if self.data.draw(st.booleans()):
             self.app().run(writes, self.data.draw(st.binary(max_size=20)))
@@ -152,6 +167,7 @@ class Session:
         acts: list[Callable[[ModuleType], None]] = [
             *(self.ports, self.ports, self.rights, self.message, self.message, self.services),
             *(self.memory, self.touches, self.touches, self.open, self.queue, self.queue),
+            *(self.window, self.closes, self.terminates),
             *(self.runs, self.jobs, self.ends),
         ]
         m = self.app().mach
@@ -172,6 +188,7 @@ def test_a_session_can_be_saved_run_again_and_branched(data: st.DataObject, coun
         session.act()
     mac = session.mac
     entries = list(mac.trace.entries())
+    scene_document(mac)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "session.json"
         Scenario.of(mac).save(path)
