@@ -47,7 +47,7 @@ from kextlab.abi.mach_messages import (
 )
 from kextlab.kernel.syscalls import ENDS
 from kextlab.kernel.system import System
-from kextlab.kernel.traps import U32, Traps, check_argument, trap
+from kextlab.kernel.traps import Traps, check_argument, trap
 from kextlab.osfmk import ipc_kmsg_body, mach_msg, mach_port
 from kextlab.osfmk.ipc_kmsg import Header, Message
 from kextlab.osfmk.ipc_object import copyin_type, object_destroy
@@ -212,10 +212,10 @@ class MachTraps(Traps):
         """Send, receive, or both. (code, the caller's buffer afterwards); ``timeout`` in
         milliseconds counts with MACH_SEND_TIMEOUT and MACH_RCV_TIMEOUT."""
         try:
-            right = 0 <= rcv_size <= U32 >= rcv_name >= 0 and 0 <= timeout <= U32
+            wrong = (rcv_size | rcv_name | timeout) >> 32  # one of them is no uint32_t
         except TypeError:
-            right = False
-        if not right:
+            wrong = 1
+        if wrong:
             check_argument("rcv_size", "n", rcv_size)
             check_argument("rcv_name", "n", rcv_name)
             check_argument("timeout", "n", timeout)
