@@ -22,8 +22,8 @@ class Asked(NamedTuple):
         step: the step of the trace at which it began.
         what: ``load``, ``unload``, ``spawn``, ``start``, ``run``, ``step``, ``sleep``, ``exit``,
             ``kill``, ``fault``, ``add_driver``, ``terminate``, ``load_job``, ``unload_job``,
-            ``start_job`` or ``touch``: memory was read or written, which is no call. (A store of
-            bytes that lie in one page which is there the trace tells as a whole.)
+            ``start_job`` or ``touch``: memory was read or written, which is no call. (A store
+            that needs no fault the trace tells as a whole.)
         args: with what; a factory, a function or a fault among plain values.
         end: the step after its last one.
     """

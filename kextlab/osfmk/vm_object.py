@@ -23,7 +23,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
-from kextlab.trace.codes import DELETE, SET, VM_BLOCK, VM_BLOCKS, VM_WRITE, Entry, group, new
+from kextlab.trace.codes import (
+    DELETE,
+    SET,
+    VM_BLOCK,
+    VM_BLOCKS,
+    VM_WRITE,
+    Entry,
+    group,
+    new,
+    vm_block,
+)
 
 SYMMETRIC: Final = "symmetric"  # MEMORY_OBJECT_COPY_SYMMETRIC
 DELAY: Final = "delay"  # MEMORY_OBJECT_COPY_DELAY
@@ -150,8 +160,8 @@ def _plain(value: object) -> object:
 
 
 class VmPage(Tracked):
-    """One page somebody has touched. Its bytes are told in blocks: the first is ``vm_bytes`` with
-    VM_BLOCKS times the page's number. A block nobody has written is not told, and zero."""
+    """One page somebody has touched. Its bytes are told in blocks (``vm_block``). A block nobody
+    has written is not told, and zero."""
 
     KIND = "vm_page"
     FIELDS = ("object", "index")
@@ -175,8 +185,8 @@ class VmPage(Tracked):
 
     def _blocks(self) -> dict[int, str]:
         """The blocks somebody has written, and their names in the trace."""
-        first = self.number * VM_BLOCKS
-        return {n: f"vm_bytes:{first + n}" for n in range(VM_BLOCKS) if self.written >> n & 1}
+        there = (n for n in range(VM_BLOCKS) if self.written >> n & 1)
+        return {n: vm_block(self.number, n) for n in there}
 
     def blocks(self) -> dict[str, dict[str, object]]:
         """The bytes as the trace tells them."""

@@ -1,7 +1,7 @@
 """Deriving a scenario from a live machine: what task 0 did, in order.
 
-System calls, kernel functions called for a kext from outside its callbacks, and bytes stored in a
-page that was there stand in the trace. What reached the machine in another way (kexts, processes,
+System calls, kernel functions called for a kext from outside its callbacks, and bytes stored
+without a fault stand in the trace. What reached the machine in another way (kexts, processes,
 programs, running, memory touched otherwise) it keeps in ``mac.asked``, each with the step at which
 it was asked. The two are merged by step.
 

@@ -94,10 +94,10 @@ KMSG_TAKE: Final = 33
 
 VM_WRITE: Final = 34
 """(VM_WRITE, page, at, data): bytes of page number ``page`` changed, and with them the blocks they
-lie in: objects of VM_BLOCK bytes, a page's numbered from VM_BLOCKS times its own number on."""
+lie in: objects of VM_BLOCK bytes, named by ``vm_block``."""
 IO_WRITE: Final = 37
 """(IO_WRITE, memory, at, data): bytes of IOKit's memory number ``memory`` changed, in blocks as
-above (``io_block``)."""
+above, named by ``io_block``."""
 VM_BLOCK: Final = 1024
 VM_BLOCKS: Final = 16
 
@@ -169,6 +169,11 @@ Entry = tuple[object, ...]
 def right(pid: object, name: object) -> str:
     """The object of the trace that a name of a process is."""
     return f"right:{pid}:{name:#x}"
+
+
+def vm_block(page: int, block: int) -> str:
+    """The object of the trace that a block of a page is; it has VM_BLOCKS."""
+    return f"vm_bytes:{page * VM_BLOCKS + block}"
 
 
 def io_block(memory: int, block: int) -> str:

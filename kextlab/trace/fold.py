@@ -195,8 +195,7 @@ class Folder:
                 self._set(cast(str, entry[2]), "seqno", entry[4])
             case codes.VM_WRITE:
                 page = cast(int, entry[1])
-                first = page * codes.VM_BLOCKS
-                self._written(entry, "page", f"vm_page:{page}", lambda n: f"vm_bytes:{first + n}")
+                self._written(entry, "page", f"vm_page:{page}", partial(codes.vm_block, page))
             case codes.IO_WRITE:
                 memory = cast(int, entry[1])
                 self._written(entry, "memory", memory, partial(codes.io_block, memory))
